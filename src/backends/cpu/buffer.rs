@@ -1,0 +1,1 @@
+//! Values of a program in host memory, shared by every CPU backend.

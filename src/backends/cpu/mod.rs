@@ -1,0 +1,4 @@
+//! Backends on the host's processor.
+
+pub mod buffer;
+pub mod naive;

@@ -1,0 +1,242 @@
+//! Library variants on devices: the only place with cargo features and vendor names.
+//!
+//! Design choices:
+//! - **A family finds devices, a device loads programs, a loaded program runs.** Two GPUs are two
+//!   backends of one family.
+//! - **Holding a value proves the capability.** `open` returns a device that works or one sentence that
+//!   says why not; there is no `is_available` that could go stale.
+//! - **An empty cell is an answer.** A backend matches the ops it has and ends with
+//!   `_ => Err(Unsupported)`; it never falls back in silence.
+//! - **Backends never time themselves**, except by a clock that the host does not have: the harness
+//!   decides which calls a clock covers, so a scope means the same everywhere.
+#![allow(unsafe_code)]
+
+pub mod cpu;
+pub mod null;
+
+use crate::program::{Program, State, Step, ValueId};
+use crate::tensor::HostArray;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Every family in this build, in the order reports show them. The only list that names them.
+pub const FAMILIES: &[&dyn Family] = &[&null::Null, &cpu::naive::Naive];
+
+/// Why a cell is empty, in one sentence for the user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(transparent)]
+#[error("{0}")]
+pub struct Unsupported(pub String);
+
+/// What went wrong in a device that had been working.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "fault", content = "message", rename_all = "snake_case")]
+pub enum Fault {
+    /// The program, or one of its sizes, cannot run here.
+    #[error("not supported: {0}")]
+    Unsupported(String),
+    /// No memory for it.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    /// The library or the driver reported an error.
+    #[error("{0}")]
+    Library(String),
+    /// The device is gone; only a new process can help.
+    #[error("device lost: {0}")]
+    DeviceLost(String),
+}
+
+impl From<Unsupported> for Fault {
+    fn from(reason: Unsupported) -> Self {
+        Self::Unsupported(reason.0)
+    }
+}
+
+/// What a device is, for the rule that a CPU in disguise is never shown as a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceKind {
+    /// The host's processor.
+    Cpu,
+    /// A graphics processor.
+    Gpu,
+    /// A graphics interface that a CPU serves.
+    SoftwareGpu,
+    /// Scripted: measures nothing.
+    Null,
+}
+
+/// A device that a family can open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Name of the backend: `cpu/native`, `wgpu/<adapter>`.
+    pub backend: String,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// One line for `doctor`: which library, where it was looked for.
+    pub about: String,
+}
+
+/// Whether parameters were laid out anew at load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packing {
+    /// Parameters stay as they are.
+    #[default]
+    Plain,
+    /// Parameters are laid out for the kernel at load, outside the clock.
+    Packed,
+}
+
+/// How a backend is set up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lane {
+    /// Threads that compute.
+    pub threads: usize,
+    /// Layout of parameters.
+    #[serde(default)]
+    pub packing: Packing,
+}
+
+impl std::fmt::Display for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "t{}", self.threads)?;
+        if self.packing == Packing::Packed { write!(f, "+packed") } else { Ok(()) }
+    }
+}
+
+/// Who computed: enough for a reader to judge a number, nothing that names a person or a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Marketing name of the device, or of the library on a CPU.
+    pub name: String,
+    /// Version of the library or driver.
+    pub version: String,
+    /// Where it came from: `crate`, `system:soname`, `pip:package/file`, `user:file name`.
+    pub origin: String,
+    /// First 16 hex digits of the SHA-256 of the library's file; empty for what is compiled in.
+    pub hash: String,
+    /// Threads it says that it uses.
+    pub threads: usize,
+    /// Anything else worth keeping: chosen core type, instruction set, algorithm.
+    pub notes: BTreeMap<String, String>,
+}
+
+/// What the worker of a backend runs, where that is not this program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// Program and arguments.
+    pub command: Vec<String>,
+}
+
+/// A way of computing, on whatever devices it finds.
+pub trait Family: Sync {
+    /// Stable name: `cpu/native`, `wgpu`, `cuda/cublas`.
+    fn id(&self) -> &'static str;
+
+    /// Devices that might open. Cheap for CPU families: no library is loaded.
+    fn devices(&self) -> Vec<Found>;
+
+    /// Whether a step has an implementation at this lane, without opening anything: planning asks.
+    fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported>;
+
+    /// Opens a device by the name [`Self::devices`] gave it.
+    fn open(&self, backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported>;
+
+    /// Variables that the worker's environment needs before it starts.
+    fn environment(&self, lane: &Lane) -> Vec<(String, String)> {
+        let _ = lane;
+        Vec::new()
+    }
+
+    /// The layouts of parameters that this family can make, best known first.
+    fn packings(&self) -> &'static [Packing] {
+        &[Packing::Plain]
+    }
+
+    /// The worker's command, where it is not this program: `open` is never called then.
+    fn external(&self) -> Option<Result<External, Unsupported>> {
+        None
+    }
+}
+
+/// The family whose device is called `backend`.
+pub fn family_of(backend: &str) -> Option<&'static dyn Family> {
+    let named =
+        |family: &&&dyn Family| backend == family.id() || backend.starts_with(&format!("{}/", family.id()));
+    FAMILIES.iter().find(named).copied()
+}
+
+/// How to load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadOptions {
+    /// Seed of the inputs.
+    pub seed: u64,
+    /// Independent copies of every value, for measurements that keep caches cold.
+    pub sets: usize,
+    /// Every value must be readable after an execution, not only the outputs.
+    pub keep_all: bool,
+}
+
+/// An open device.
+pub trait Device {
+    /// What it is.
+    fn identity(&self) -> Identity;
+
+    /// Compiles, packs and allocates everything, so that `enqueue` does neither. The program has been
+    /// expanded to steps that the family supports.
+    fn load(&mut self, program: &Program, options: &LoadOptions) -> Result<Box<dyn Loaded>, Fault>;
+}
+
+/// A program ready to run, with its buffers.
+pub trait Loaded {
+    /// Restores carried inputs of every set from the seed. Outside the clock.
+    fn reset(&mut self) -> Result<(), Fault>;
+
+    /// Copies the values of state batch of `set` from host to device. Nothing to do on a host's memory.
+    fn upload(&mut self, set: usize) -> Result<(), Fault> {
+        let _ = set;
+        Ok(())
+    }
+
+    /// Starts one execution on input set `set` and may return before it ends. Allocates nothing.
+    fn enqueue(&mut self, set: usize) -> Result<(), Fault>;
+
+    /// Blocks until every started execution has ended.
+    fn wait(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Copies the declared outputs of `set` to the host. Nothing to do on a host's memory.
+    fn download(&mut self, set: usize) -> Result<(), Fault> {
+        let _ = set;
+        Ok(())
+    }
+
+    /// Elements of a value of `set`: an input, an output, or any value of a keep-all load.
+    fn read(&mut self, value: ValueId, set: usize, range: Range<usize>) -> Result<HostArray, Fault>;
+
+    /// Nanoseconds on the clock that samples are read from. Only a scripted device has its own.
+    fn now(&self) -> u64 {
+        crate::host::clock::now()
+    }
+
+    /// Device-side nanoseconds of the executions since the last `wait`, where the device has a clock.
+    fn device_time(&mut self) -> Option<f64> {
+        None
+    }
+
+    /// Bytes held by state, packed copies and workspace included.
+    fn memory(&self) -> BTreeMap<State, u64>;
+
+    /// Nanoseconds and extra bytes that packing took at load.
+    fn packing_cost(&self) -> (f64, u64) {
+        (0.0, 0)
+    }
+
+    /// Whether inputs and outputs are in host memory, so that `end_to_end` equals `resident`.
+    fn is_host_memory(&self) -> bool {
+        true
+    }
+}

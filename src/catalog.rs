@@ -1,0 +1,1 @@
+//! Devices and dated prices: `catalog/*.toml`, typed and validated.

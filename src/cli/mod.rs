@@ -1,0 +1,94 @@
+//! From words to requests. Data goes to stdout, everything else to stderr.
+
+mod compare;
+mod completions;
+mod doctor;
+mod list;
+mod prices;
+mod report;
+mod run;
+mod verify;
+mod worker;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Exit codes, one meaning each. 2 is clap's own for a command line that makes no sense.
+pub mod exit {
+    /// All went well.
+    pub const OK: u8 = 0;
+    /// A cell failed or was wrong, or a file could not be read or written.
+    pub const FAILED: u8 = 1;
+    /// The request makes no sense.
+    pub const USAGE: u8 = 2;
+    /// `doctor` found something that must be mended first.
+    pub const BLOCKED: u8 = 3;
+    /// `compare` found a cell that is slower.
+    pub const REGRESSION: u8 = 4;
+    /// `compare` could not tell for too many cells.
+    pub const UNKNOWN: u8 = 5;
+    /// Interrupted; finished cells are kept.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// How much GPU does this machine-learning work really need?
+#[derive(Debug, Parser)]
+#[command(name = "cutgpu", version, about, max_term_width = 100, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check this machine: what can be measured, what would spoil it, how to mend that.
+    Doctor(doctor::Args),
+    /// Show what would run, what would be skipped and why, and how long it would take.
+    List(list::Args),
+    /// Measure a suite, or one workload named on the command line.
+    Run(run::Args),
+    /// Check every answer of a suite without timing anything.
+    Verify(verify::Args),
+    /// Draw the page and its charts from one or more runs.
+    Report(report::Args),
+    /// Call each cell of two runs FASTER, SLOWER, SAME or CANNOT TELL.
+    Compare(compare::Args),
+    /// Show, check or add dated prices.
+    Prices(prices::Args),
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+    /// Serve one contender to a parent process (docs/worker-protocol.md).
+    #[command(hide = true)]
+    Worker(worker::Args),
+}
+
+/// Parses the process's arguments, does what they ask, and says how it went.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Doctor(args) => doctor::main(&args),
+        Verb::List(args) => list::main(&args),
+        Verb::Run(args) => run::main(&args),
+        Verb::Verify(args) => verify::main(&args),
+        Verb::Report(args) => report::main(&args),
+        Verb::Compare(args) => compare::main(&args),
+        Verb::Prices(args) => prices::main(&args),
+        Verb::Completions(args) => completions::main(&args),
+        Verb::Worker(args) => worker::main(&args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cutgpu: {error:#}");
+            ExitCode::from(exit::FAILED)
+        }
+    }
+}
+
+/// Whether the reader of stdout went away, as in `cutgpu list | head -1`: no failure of ours.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}

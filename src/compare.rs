@@ -1,0 +1,1 @@
+//! From records to ratios with intervals, validity and calls. Pure.

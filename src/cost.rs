@@ -1,0 +1,1 @@
+//! From records and prices to money. Pure.

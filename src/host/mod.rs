@@ -1,0 +1,3 @@
+//! Facts about the machine and its clocks. What needs Linux sits here.
+
+pub mod clock;

@@ -1,0 +1,25 @@
+//! cutgpu measures and prices how much GPU a machine-learning workload really needs.
+//!
+//! Modules stand in layers, and imports point down this list only:
+//! [`cli`], [`report`], [`cost`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
+//! [`suite`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`],
+//! [`units`].
+
+pub mod backends;
+pub mod catalog;
+pub mod cli;
+pub mod compare;
+pub mod cost;
+pub mod host;
+pub mod measure;
+pub mod ops;
+pub mod plan;
+pub mod program;
+pub mod random;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod suite;
+pub mod tensor;
+pub mod units;
+pub mod workloads;

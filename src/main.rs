@@ -1,0 +1,5 @@
+//! The `cutgpu` program.
+
+fn main() -> std::process::ExitCode {
+    cutgpu::cli::main()
+}

@@ -1,0 +1,189 @@
+//! The worker protocol: one JSON object a line, one reply a request. `docs/worker-protocol.md` is its
+//! description for other languages.
+
+use crate::backends::{Fault, Identity, Lane};
+use crate::program::{Program, State, ValueId};
+use crate::suite::{Scope, Sync};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the protocol; a worker of another version is refused.
+pub const PROTOCOL: u32 = 1;
+
+/// What a parent asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// Who are you? Opens the device.
+    Hello {
+        /// Version of the protocol.
+        protocol: u32,
+        /// Backend to open.
+        backend: String,
+        /// How to set it up.
+        lane: Lane,
+    },
+    /// Make a program ready; replaces the loaded one.
+    Load {
+        /// What to load; every fused op that the backend lacks is already expanded.
+        program: Program,
+        /// Seed of the inputs.
+        seed: u64,
+        /// Input sets to cycle through.
+        sets: usize,
+        /// Keep every value readable.
+        keep_all: bool,
+    },
+    /// Reset, then execute each set once on the buffers that will be timed.
+    Verify,
+    /// Find how many executions last `min_ns`.
+    Calibrate {
+        /// What the clock covers.
+        scope: Scope,
+        /// How executions follow one another.
+        sync: Sync,
+        /// Wanted length of a sample.
+        min_ns: u64,
+    },
+    /// Time `iters` executions, after a reset outside the clock.
+    Sample {
+        /// What the clock covers.
+        scope: Scope,
+        /// How executions follow one another.
+        sync: Sync,
+        /// Executions.
+        iters: u64,
+    },
+    /// Run a peak probe for `ms` milliseconds on `threads` threads.
+    Probe {
+        /// Which ceiling.
+        probe: ProbeKind,
+        /// Threads that compute.
+        threads: usize,
+        /// Bytes touched by each thread; a probe of arithmetic ignores it.
+        footprint: u64,
+        /// Length.
+        ms: f64,
+    },
+    /// Write little-endian elements of a value to a file.
+    Read {
+        /// Which value.
+        value: ValueId,
+        /// Of which set.
+        set: usize,
+        /// First element.
+        offset: usize,
+        /// Number of elements.
+        len: usize,
+        /// File to write; created or replaced.
+        path: String,
+    },
+    /// Bytes held by this process and by the loaded program. `reset_peak` restarts the kernel's
+    /// high-water mark first.
+    Memory {
+        /// Restart the high-water mark.
+        reset_peak: bool,
+    },
+    /// Drop the loaded program.
+    Free,
+    /// End.
+    Quit,
+}
+
+/// A measured ceiling of the processor or its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeKind {
+    /// f32 multiply-adds in registers; operations a second.
+    Fma,
+    /// u8 x i8 dot products in registers; operations a second.
+    Vnni,
+    /// bf16 dot products in registers; operations a second.
+    Bf16,
+    /// One stream read; bytes a second.
+    Read,
+    /// a = b, the better of normal and non-temporal stores; bytes a second, both streams counted.
+    Copy,
+    /// a = b + s c, the better of normal and non-temporal stores; bytes a second, three streams counted.
+    Triad,
+    /// Four streams read, three of them written: AdamW's traffic; bytes a second, seven counted.
+    Adam,
+}
+
+/// What a worker answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// To `hello`.
+    Hello {
+        /// Version of the protocol.
+        protocol: u32,
+        /// Process id.
+        pid: u32,
+        /// Who computes.
+        identity: Identity,
+        /// Smallest difference of two readings of the clock that is not zero.
+        clock_precision_ns: f64,
+    },
+    /// To `load`.
+    Loaded {
+        /// Whole load, packing included.
+        load_ns: f64,
+        /// Laying out parameters anew.
+        packing_ns: f64,
+        /// Extra bytes of packed copies.
+        packing_bytes: u64,
+        /// Bytes by state.
+        bytes: BTreeMap<State, u64>,
+        /// `end_to_end` equals `resident`.
+        host_memory: bool,
+    },
+    /// To `calibrate`.
+    Calibrated {
+        /// Executions that last the wanted time.
+        iters: u64,
+        /// Nanoseconds that one took.
+        each_ns: f64,
+    },
+    /// To `sample`.
+    Sample(Sampled),
+    /// To `probe`.
+    Probed {
+        /// Operations or bytes a second.
+        rate: f64,
+        /// Nanoseconds that the probe's threads waited for a core.
+        run_delay_ns: u64,
+    },
+    /// To `memory`.
+    Memory {
+        /// Bytes by state of the loaded program.
+        bytes: BTreeMap<State, u64>,
+        /// Resident bytes of the process now.
+        resident: u64,
+        /// High-water mark of resident bytes; 0 where the kernel does not say.
+        peak: u64,
+    },
+    /// To `verify`, `read`, `free`, `quit`.
+    Done,
+    /// To anything: the device could not.
+    Fault(Fault),
+    /// To anything: the request made no sense here.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What one sample took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sampled {
+    /// Nanoseconds of all executions together.
+    pub ns: f64,
+    /// Nanoseconds that this process's threads waited for a core meanwhile.
+    pub run_delay_ns: u64,
+    /// Nanoseconds that the hypervisor took from this machine meanwhile; 0 where unknown.
+    pub steal_ns: u64,
+    /// With `sync: each`, nanoseconds of each execution.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each_ns: Vec<f64>,
+}

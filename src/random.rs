@@ -1,0 +1,121 @@
+//! Input data as a pure function of (seed, value, index), so that any process, in any language, makes
+//! the same elements without passing them around.
+//!
+//! The generator is SplitMix64's output function (Steele, Lea, Flood, "Fast splittable pseudorandom
+//! number generators", OOPSLA 2014) over a counter: `bits = mix(key + (index + 1) * GAMMA)` with
+//! `key = mix(seed + (value + 1) * GAMMA)`. The top 24 bits make a uniform number that f32 holds exactly.
+//! In numpy, with `i = arange(n, dtype=uint64)`, the bits are one line of wrapping arithmetic.
+
+use crate::tensor::{DType, HostArray};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// SplitMix64's odd increment, 2^64 divided by the golden ratio.
+pub const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What an input is filled with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fill", rename_all = "snake_case")]
+pub enum Fill {
+    /// Uniform in `[low, high)`, then rounded to the value's type.
+    // Never constant: a GPU multiplies zeros at a higher clock than noise.
+    Uniform {
+        /// Smallest value.
+        low: f64,
+        /// Bound above every value, before rounding.
+        high: f64,
+    },
+    /// Uniform over the integers `low..=high`.
+    Integers {
+        /// Smallest value.
+        low: i64,
+        /// Largest value.
+        high: i64,
+    },
+}
+
+impl Fill {
+    /// Uniform in [-1, 1).
+    pub const UNIT: Self = Self::Uniform { low: -1.0, high: 1.0 };
+
+    /// Every value of an 8-bit type; [`Self::UNIT`] for the others.
+    pub fn natural(dtype: DType) -> Self {
+        match dtype {
+            DType::I8 => Self::Integers { low: -128, high: 127 },
+            DType::U8 => Self::Integers { low: 0, high: 255 },
+            DType::I32 => Self::Integers { low: -(1 << 20), high: 1 << 20 },
+            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 => Self::UNIT,
+        }
+    }
+}
+
+/// 64 random bits for element `index` of value number `value`.
+pub fn bits(seed: u64, value: u64, index: u64) -> u64 {
+    element(key(seed, value), index)
+}
+
+/// Elements `range` of value number `value`, rounded to `dtype`.
+pub fn fill(fill: Fill, seed: u64, value: u64, dtype: DType, range: Range<usize>) -> HostArray {
+    let key = key(seed, value);
+    let unit = move |index: usize| (element(key, index as u64) >> 40) as f64 / (1u64 << 24) as f64;
+    match fill {
+        Fill::Uniform { low, high } => {
+            HostArray::from_f64(dtype, range.map(|index| low + (high - low) * unit(index)))
+        }
+        Fill::Integers { low, high } => {
+            let count = (high - low + 1) as f64;
+            HostArray::from_f64(dtype, range.map(|index| low as f64 + (unit(index) * count).floor()))
+        }
+    }
+}
+
+fn key(seed: u64, value: u64) -> u64 {
+    mix(seed.wrapping_add(value.wrapping_add(1).wrapping_mul(GAMMA)))
+}
+
+fn element(key: u64, index: u64) -> u64 {
+    mix(key.wrapping_add(index.wrapping_add(1).wrapping_mul(GAMMA)))
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_function_is_splitmix64() {
+        // The first outputs of SplitMix64 from state 0, as published with the algorithm.
+        let outputs = [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F];
+        for (index, want) in outputs.into_iter().enumerate() {
+            assert_eq!(element(0, index as u64), want);
+        }
+    }
+
+    #[test]
+    fn any_range_gives_the_same_elements() {
+        let whole = fill(Fill::UNIT, 7, 3, DType::F32, 0..100).to_f64(0..100);
+        let part = fill(Fill::UNIT, 7, 3, DType::F32, 40..50).to_f64(0..10);
+        assert_eq!(whole[40..50], part);
+        assert_ne!(whole, fill(Fill::UNIT, 7, 4, DType::F32, 0..100).to_f64(0..100));
+    }
+
+    #[test]
+    fn uniform_numbers_cover_the_interval_and_have_its_mean() {
+        let values = fill(Fill::UNIT, 1, 0, DType::F64, 0..10_000).to_f64(0..10_000);
+        assert!(values.iter().all(|x| (-1.0..1.0).contains(x)));
+        // The mean of n uniforms on [-1, 1) has standard deviation 1/sqrt(3 n) = 0.0058.
+        assert!((values.iter().sum::<f64>() / 1e4).abs() < 0.03);
+    }
+
+    #[test]
+    fn integers_reach_both_ends() {
+        let values = fill(Fill::natural(DType::I8), 1, 0, DType::I8, 0..10_000).to_f64(0..10_000);
+        assert_eq!(values.iter().copied().fold(f64::MAX, f64::min), -128.0);
+        assert_eq!(values.iter().copied().fold(f64::MIN, f64::max), 127.0);
+    }
+}

@@ -1,0 +1,1 @@
+//! The page, its charts and tables: shows, never computes.

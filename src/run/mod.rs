@@ -1,0 +1,1 @@
+//! Executes a plan and keeps its records in a folder.
