@@ -191,7 +191,9 @@ pub trait Device {
 
 /// A program ready to run, with its buffers.
 pub trait Loaded {
-    /// Restores carried inputs of every set from the seed. Outside the clock.
+    /// Restores carried inputs of every set from the seed and overwrites every output with a sentinel
+    /// (NaN; the smallest value of an integer type), so that a stale output cannot pass a check.
+    /// Outside the clock.
     fn reset(&mut self) -> Result<(), Fault>;
 
     /// Copies the values of state batch of `set` from host to device. Nothing to do on a host's memory.
