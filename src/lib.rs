@@ -2,7 +2,7 @@
 //!
 //! Modules stand in layers, and imports point down this list only:
 //! [`cli`], [`report`], [`cost`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
-//! [`suite`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`],
+//! [`suite`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`nearest`],
 //! [`units`].
 
 pub mod backends;
@@ -12,6 +12,7 @@ pub mod compare;
 pub mod cost;
 pub mod host;
 pub mod measure;
+pub mod nearest;
 pub mod ops;
 pub mod plan;
 pub mod program;
