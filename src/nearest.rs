@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_swap_of_neighbours_is_one_edit() {
-        for (a, b, edits) in [("ab", "ba", 1), ("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0)] {
+        for (a, b, edits) in [("ab", "ba", 1), ("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0)]
+        {
             assert_eq!(distance(a, b), edits, "{a} {b}");
             assert_eq!(distance(b, a), edits, "{b} {a}");
         }
