@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// What became of a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Verified and timed.
     Measured,
@@ -31,6 +31,37 @@ pub enum Outcome {
     },
 }
 
+/// What a judge of the numbers must know about the machine while they were taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Conditions {
+    /// The measuring program was built without optimisation.
+    pub debug_build: bool,
+    /// Logical cores that the process might use: its affinity, not the machine's count. 0 where unknown.
+    pub cores: usize,
+    /// Cores that the container's quota grants; none without a quota.
+    pub quota: Option<f64>,
+    /// Processes outside the run that used the device.
+    pub foreign: Reading<u32>,
+    /// Samples taken while the device had lowered its clock.
+    pub throttled: Reading<u32>,
+    /// The device's power limit stood below its default.
+    pub power_capped: Reading<bool>,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self {
+            debug_build: cfg!(debug_assertions),
+            cores: 0,
+            quota: None,
+            foreign: Reading::Absent("not read".to_string()),
+            throttled: Reading::Absent("not read".to_string()),
+            power_capped: Reading::Absent("not read".to_string()),
+        }
+    }
+}
+
 /// A number or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -41,6 +72,16 @@ pub enum Reading<T> {
     Absent(String),
 }
 
+impl<T> Reading<T> {
+    /// The number, where there is one.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent(_) => None,
+        }
+    }
+}
+
 /// How an answer was checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
@@ -48,9 +89,11 @@ pub struct Verification {
     pub elements: u64,
     /// Every element was compared, not a sample.
     pub complete: bool,
-    /// Largest |got - reference| / allowed.
+    /// Largest |got - reference| / allowed; `null` in JSON where it is not finite.
+    #[serde(deserialize_with = "null_is_infinite")]
     pub worst: f64,
-    /// Median of |got - reference| / scale: tells a lower precision in disguise.
+    /// Median of |got - reference| / scale: tells a lower precision in disguise. `null` as above.
+    #[serde(deserialize_with = "null_is_infinite")]
     pub median_relative: f64,
     /// The error is too large for the named precision although it is within the bound.
     pub fell_back_precision: bool,
@@ -110,4 +153,31 @@ pub struct Series {
     pub noisy: u32,
     /// Why sampling ended: `settled` or `budget`.
     pub stop: String,
+}
+
+impl Series {
+    /// Why the columns contradict each other, if they do: what makes a record unreadable.
+    pub fn check(&self) -> Result<(), String> {
+        let columns = [
+            ("start", self.start.len()),
+            ("round", self.round.len()),
+            ("run_delay_ns", self.run_delay_ns.len()),
+            ("steal_ns", self.steal_ns.len()),
+            ("probe_rate", self.probe_rate.len()),
+        ];
+        let wanted = self.ns.len();
+        if let Some((name, len)) = columns.into_iter().find(|(_, len)| *len != wanted) {
+            return Err(format!("column `{name}` has {len} entries and `ns` has {wanted}"));
+        }
+        let finite = |values: &[f64]| values.iter().all(|value| value.is_finite() && *value >= 0.0);
+        match finite(&self.ns) && finite(&self.probe_rate) {
+            true => Ok(()),
+            false => Err("`ns` or `probe_rate` holds a number below zero or none at all".to_string()),
+        }
+    }
+}
+
+/// JSON has no infinity and no NaN, and a wrong answer may be either.
+fn null_is_infinite<'de, D: serde::Deserializer<'de>>(number: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(number)?.unwrap_or(f64::INFINITY))
 }

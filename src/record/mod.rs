@@ -1,9 +1,26 @@
 //! What one cell gave: one line of JSON, evidence only. Validity, ratios and money are computed from
 //! records elsewhere, so that a later policy can judge an old run.
+//!
+//! A run is a folder with `run.jsonl` (one [`Record`] a line) and `host.json` (the machine's facts).
+//! `docs/record.schema.json` describes a line for other languages.
 
-pub use crate::measure::evidence::{LoadCost, MemoryPeak, Outcome, Reading, Series, Verification};
+mod csv;
+#[cfg(test)]
+pub(crate) mod example;
+mod key;
+mod read;
+mod write;
 
-use crate::backends::Identity;
+pub use csv::csv;
+pub use key::{digest, key};
+pub use read::{RecordError, Rejected, Run, read, read_lines};
+pub use write::{Opened, Writer};
+
+pub use crate::measure::evidence::{
+    Conditions, LoadCost, MemoryPeak, Outcome, Reading, Series, Verification,
+};
+
+use crate::backends::{DeviceKind, Identity};
 use crate::ops::Work;
 use crate::plan::Contender;
 use crate::program::State;
@@ -58,6 +75,12 @@ pub struct Record {
     pub bytes: BTreeMap<State, u64>,
     /// Library and device.
     pub identity: Option<Identity>,
+    /// What kind of device it was; none where that is unknown, as for a cell that was not tried.
+    #[serde(default)]
+    pub device: Option<DeviceKind>,
+    /// The state of the machine meanwhile.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// What became of the cell.
     pub outcome: Outcome,
     /// Measured in rounds with the other contenders of the group; false where memory did not hold all of
@@ -78,4 +101,11 @@ pub struct Record {
     pub energy_j: Reading<f64>,
     /// Timings; empty unless the outcome is `measured`.
     pub series: Vec<Series>,
+}
+
+impl Record {
+    /// Why the record contradicts itself, if it does.
+    pub fn check(&self) -> Result<(), String> {
+        self.series.iter().try_for_each(Series::check)
+    }
 }

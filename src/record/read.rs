@@ -1,0 +1,297 @@
+//! Reading runs, however they ended: a line that is no record is set aside with its number and why,
+//! and the rest is read.
+
+use super::{Record, SCHEMA};
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Longest accepted line. A record of 10^5 samples is a tenth of this.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// A line that is no record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its number, from 1.
+    pub line: usize,
+    /// Why, in one sentence.
+    pub why: String,
+}
+
+/// All that a run left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// Name of the folder, or of the file.
+    pub name: String,
+    /// Records in the order they were written.
+    pub records: Vec<Record>,
+    /// Lines that are no records.
+    pub rejected: Vec<Rejected>,
+    /// The machine's facts, from `host.json` beside the records; none where it is absent or no JSON.
+    pub host: Option<serde_json::Value>,
+}
+
+/// Why a run cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file system refused.
+    #[error("{path}: {source}; {advice}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A later program wrote the records, and they no longer mean the same.
+    #[error(
+        "{path}, line {line}: its format is {found}, and this cutgpu reads {}.x only; use a newer cutgpu",
+        SCHEMA.split('.').next().unwrap_or(SCHEMA)
+    )]
+    NewerMajor {
+        /// Which file.
+        path: PathBuf,
+        /// Which line.
+        line: usize,
+        /// The line's version.
+        found: String,
+    },
+    /// A record that is about to be written contradicts itself.
+    #[error("a record of {group} was not written: {why}; this is a defect of cutgpu, please report it")]
+    Inconsistent {
+        /// The record's group.
+        group: String,
+        /// What contradicts what.
+        why: String,
+    },
+}
+
+impl RecordError {
+    pub(super) fn io(path: &Path, source: io::Error, advice: &'static str) -> Self {
+        Self::Io { path: path.to_path_buf(), source, advice }
+    }
+}
+
+/// Reads a run from its folder or from its `run.jsonl`.
+pub fn read(path: &Path) -> Result<Run, RecordError> {
+    let file = if path.is_dir() { path.join("run.jsonl") } else { path.to_path_buf() };
+    let advice = "name a folder that `cutgpu run` made, or its run.jsonl";
+    let opened = File::open(&file).map_err(|error| RecordError::io(&file, error, advice))?;
+    let (records, rejected) = read_lines(BufReader::with_capacity(1 << 18, opened), &file)?;
+    let host = std::fs::read(file.with_file_name("host.json")).ok();
+    Ok(Run {
+        name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        records,
+        rejected,
+        host: host.and_then(|text| serde_json::from_slice(&text).ok()),
+    })
+}
+
+/// Reads records, one a line; `path` is for messages. Empty lines are passed over in silence.
+pub fn read_lines(mut lines: impl BufRead, path: &Path) -> Result<(Vec<Record>, Vec<Rejected>), RecordError> {
+    let (mut records, mut rejected) = (Vec::new(), Vec::new());
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        let read = next_line(&mut lines, &mut bytes)
+            .map_err(|error| RecordError::io(path, error, "check the disk"))?;
+        match read {
+            Line::End => break,
+            Line::TooLong => {
+                rejected.push(Rejected { line, why: format!("it is longer than {LONGEST_LINE} bytes") });
+            }
+            Line::Whole if bytes.trim_ascii().is_empty() => {}
+            Line::Whole => match parse(&bytes) {
+                Ok(record) => records.push(record),
+                Err(Unreadable::Newer(found)) => {
+                    return Err(RecordError::NewerMajor { path: path.to_path_buf(), line, found });
+                }
+                Err(Unreadable::Foreign(why)) => rejected.push(Rejected { line, why }),
+            },
+        }
+    }
+    Ok((records, rejected))
+}
+
+/// Why a line is no record.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// A newer major version, which is this.
+    Newer(String),
+    /// Anything else.
+    Foreign(String),
+}
+
+/// The record on a line.
+pub(super) fn parse(line: &[u8]) -> Result<Record, Unreadable> {
+    /// What tells a newer format apart from a foreign line.
+    #[derive(Deserialize)]
+    struct Head {
+        schema: String,
+    }
+    let whole = serde_json::from_slice::<Record>(line);
+    let schema = match &whole {
+        Ok(record) => Some(record.schema.clone()),
+        Err(_) => serde_json::from_slice::<Head>(line).ok().map(|head| head.schema),
+    };
+    match schema.as_deref().map(major) {
+        Some(Some(found)) if Some(found) > major(SCHEMA) => {
+            return Err(Unreadable::Newer(schema.unwrap_or_default()));
+        }
+        Some(None) => return Err(Unreadable::Foreign("its `schema` is no version".to_string())),
+        Some(Some(_)) | None => {}
+    }
+    let record = whole.map_err(|error| Unreadable::Foreign(said(&error)))?;
+    record.check().map_err(Unreadable::Foreign)?;
+    Ok(record)
+}
+
+/// What the parser said: cut short, because it may quote the line, and free of its own line number.
+fn said(error: &serde_json::Error) -> String {
+    let text: String = error.to_string().chars().take(200).collect();
+    match error.is_eof() {
+        true => "it is cut short".to_string(),
+        false => text.replace(" at line 1 column", " at column"),
+    }
+}
+
+/// The number before the point of `major.minor`.
+fn major(schema: &str) -> Option<u64> {
+    let (major, minor) = schema.split_once('.')?;
+    minor.parse::<u64>().ok()?;
+    major.parse().ok()
+}
+
+enum Line {
+    Whole,
+    TooLong,
+    End,
+}
+
+/// Reads the next line into `bytes`, passing over the rest of one that is too long.
+fn next_line(lines: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<Line> {
+    bytes.clear();
+    lines.take(LONGEST_LINE).read_until(b'\n', bytes)?;
+    if bytes.is_empty() {
+        return Ok(Line::End);
+    }
+    if (bytes.len() as u64) < LONGEST_LINE || bytes.ends_with(b"\n") {
+        return Ok(Line::Whole);
+    }
+    lines.skip_until(b'\n')?;
+    bytes.clear();
+    Ok(Line::TooLong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random;
+    use crate::record::{Verification, example};
+
+    fn line(record: &Record) -> String {
+        serde_json::to_string(record).unwrap()
+    }
+
+    fn read_text(text: &[u8]) -> Result<(Vec<Record>, Vec<Rejected>), RecordError> {
+        read_lines(text, Path::new("run.jsonl"))
+    }
+
+    #[test]
+    fn every_outcome_survives_the_way_to_a_file_and_back() {
+        let written = example::every_outcome();
+        let text: String = written.iter().map(|record| line(record) + "\n").collect();
+        let (read, rejected) = read_text(text.as_bytes()).unwrap();
+        assert_eq!((read, rejected), (written, vec![]));
+    }
+
+    #[test]
+    fn a_nan_error_comes_back_as_infinite() {
+        let mut record = example::measured();
+        record.verification = record.verification.map(|check| Verification { worst: f64::NAN, ..check });
+        let (read, _) = read_text(line(&record).as_bytes()).unwrap();
+        assert_eq!(read[0].verification.as_ref().unwrap().worst, f64::INFINITY);
+    }
+
+    #[test]
+    fn what_is_no_record_is_set_aside_with_its_line_number() {
+        let good = line(&example::measured());
+        let uneven = good.replace("\"steal_ns\":[0,", "\"steal_ns\":[");
+        let odd = good.replace("\"schema\":\"1.0\"", "\"schema\":\"one\"");
+        let negative = good.replace("\"probe_rate\":[2", "\"probe_rate\":[-2");
+        for (bad, why) in [
+            (&good[..good.len() / 2], "cut short"),
+            ("[1, 2, 3]", "invalid"),
+            ("{\"a\": 1}", "missing field"),
+            ("\u{1b}[31m", "expected value"),
+            (uneven.as_str(), "column `steal_ns` has 11 entries"),
+            (odd.as_str(), "no version"),
+            (negative.as_str(), "below zero"),
+        ] {
+            let (records, rejected) = read_text(format!("{good}\n\n{bad}\n{good}").as_bytes()).unwrap();
+            assert_eq!((records.len(), rejected.len(), rejected[0].line), (2, 1, 3), "{bad}");
+            assert!(rejected[0].why.contains(why), "{} lacks {why}", rejected[0].why);
+        }
+    }
+
+    #[test]
+    fn a_newer_minor_is_read_and_a_newer_major_refused() {
+        let good = line(&example::measured());
+        let newer = good.replace("\"schema\":\"1.0\"", "\"schema\":\"1.7\",\"later\":{\"x\":[1]}");
+        assert_eq!(read_text(newer.as_bytes()).unwrap().0.len(), 1);
+        for major in [good.replace("\"schema\":\"1.0\"", "\"schema\":\"2.0\""), "{\"schema\":\"7.1\"}".into()]
+        {
+            let error = read_text(format!("{good}\n{major}").as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("line 2") && error.contains("newer cutgpu"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_costs_no_more_than_the_limit() {
+        let endless = io::repeat(b'[').take(LONGEST_LINE * 2 + 7);
+        let (records, rejected) = read_lines(BufReader::new(endless), Path::new("x")).unwrap();
+        assert_eq!((records.len(), rejected.len()), (0, 1));
+    }
+
+    /// `FUZZ_CASES` sets the number of mutations.
+    #[test]
+    fn no_mutation_of_a_line_panics() {
+        let cases = std::env::var("FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+        let seeds: Vec<Vec<u8>> = example::every_outcome().iter().map(|r| line(r).into_bytes()).collect();
+        for case in 0..cases {
+            let mut text = seeds[case as usize % seeds.len()].clone();
+            for change in 0..=random::bits(case, 0, 0) % 4 {
+                mutate(&mut text, case, 1 + change);
+            }
+            let _ = read_text(&text);
+        }
+    }
+
+    /// Overwrites, removes, repeats or inserts something at a random place.
+    fn mutate(text: &mut Vec<u8>, case: u64, change: u64) {
+        const PIECES: [&[u8]; 12] = [
+            b"\"",
+            b"{",
+            b"]",
+            b"null",
+            b"-1",
+            b"1e999",
+            b"18446744073709551616",
+            b"\n",
+            b"\\u0000",
+            b"\xff\xfe",
+            b"[[[[[[[[",
+            b"true",
+        ];
+        let draw = |index, below: usize| (random::bits(case, change, index) % below.max(1) as u64) as usize;
+        let (at, length) = (draw(0, text.len()), draw(1, 30));
+        let end = (at + length).min(text.len());
+        match draw(2, 4) {
+            0 => text[at] = draw(3, 256) as u8,
+            1 => drop(text.drain(at..end)),
+            2 => drop(text.splice(at..at, text[at..end].to_vec())),
+            _ => drop(text.splice(at..end.min(at + 4), PIECES[draw(3, PIECES.len())].iter().copied())),
+        }
+    }
+}
