@@ -1,1 +1,0 @@
-//! Devices and dated prices: `catalog/*.toml`, typed and validated.

@@ -1,0 +1,459 @@
+//! Errors that public price data is known to have, each found by a rule.
+//!
+//! The rules come from faults seen in published trackers: memory in the wrong unit, a total that was not
+//! multiplied, a GPU at a cent an hour, host and GPU memory exchanged, a price that covers something
+//! else, an empty series, one die's memory for two, sparse rates beside dense ones, kinds of prices
+//! mixed, a date left out, and a GPU row that ran on the CPU.
+
+use super::Catalog;
+use super::date::Date;
+use super::price::{Covers, Per, Price, PriceKind};
+use super::spec::{Class, Device};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing.
+    Warning,
+    /// The row must not be used.
+    Error,
+}
+
+/// One thing that is wrong with the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// Short name of the rule.
+    pub rule: &'static str,
+    /// Which row: a device's id, a price's device and date.
+    pub subject: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Least plausible rent of a GPU an hour.
+const RENT_FLOOR: f64 = 0.05;
+/// Largest plausible factor between a price and the median of its peers.
+const PEER_FACTOR: f64 = 5.0;
+/// Largest plausible memory of one accelerator or unified computer, and the smallest, in GB.
+const MEMORY_GB: std::ops::RangeInclusive<f64> = 4.0..=512.0;
+/// Days after which a whole series is too old.
+const SERIES_DAYS: i64 = 365;
+
+/// Everything that is wrong on the day `today`.
+pub fn check(catalog: &Catalog, today: Date) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for device in &catalog.devices {
+        device_rules(device, &mut found);
+    }
+    for price in &catalog.prices {
+        price_rules(catalog, price, today, &mut found);
+    }
+    spot_below_on_demand(catalog, &mut found);
+    near_the_median(catalog, &mut found);
+    counted_prices_scale(catalog, &mut found);
+    host_is_not_gpu_memory(catalog, &mut found);
+    series_is_alive(catalog, today, &mut found);
+    found
+}
+
+fn error(rule: &'static str, subject: &str, message: String) -> Finding {
+    Finding { severity: Severity::Error, rule, subject: subject.to_string(), message }
+}
+
+fn warning(rule: &'static str, subject: &str, message: String) -> Finding {
+    Finding { severity: Severity::Warning, rule, subject: subject.to_string(), message }
+}
+
+fn name(price: &Price) -> String {
+    format!("{} {} {}", price.device, price.kind.label(), price.date)
+}
+
+fn device_rules(device: &Device, found: &mut Vec<Finding>) {
+    let id = device.id.as_str();
+    let memory = device.memory_nominal_gb.map(|fact| fact.value);
+    if let Some(gb) = memory
+        && (device.class.is_gpu() || device.class == Class::UnifiedMemory)
+        && !MEMORY_GB.contains(&gb)
+    {
+        found.push(error(
+            "memory_range",
+            id,
+            format!("{gb} GB for one device: was it given in MiB or as 0?"),
+        ));
+    }
+    for (what, fact) in
+        [("memory", device.memory_nominal_gb), ("bandwidth", device.bandwidth_gb_s), ("watts", device.watts)]
+    {
+        if fact.is_some_and(|fact| !(fact.value.is_finite() && fact.value > 0.0)) {
+            found.push(error("not_positive", id, format!("{what} must be a number above 0")));
+        }
+    }
+    if let Some(second) = &device.second_source {
+        let pairs = [
+            ("memory", memory, second.memory_nominal_gb),
+            ("bandwidth", device.bandwidth_gb_s.map(|fact| fact.value), second.bandwidth_gb_s),
+        ];
+        for (what, here, there) in pairs {
+            if let (Some(here), Some(there)) = (here, there)
+                && (here / there - 1.0).abs() > 0.05
+            {
+                let message =
+                    format!("{what} is {here} here and {there} in {}: settle which is right", second.source);
+                found.push(error("sources_differ", id, message));
+            }
+        }
+    }
+    rate_rules(device, found);
+}
+
+fn rate_rules(device: &Device, found: &mut Vec<Finding>) {
+    let id = device.id.as_str();
+    let mut seen = BTreeMap::new();
+    for rate in &device.rates {
+        let known = ["f64", "f32", "tf32", "f16", "bf16", "fp8", "i8", "i32"];
+        if !known.contains(&rate.precision.as_str()) || !known.contains(&rate.accumulate.as_str()) {
+            found.push(error(
+                "rate_named",
+                id,
+                format!("rate {} over {}: unknown type", rate.precision, rate.accumulate),
+            ));
+        }
+        if !["dense", "2:4"].contains(&rate.sparsity.as_str()) {
+            found.push(error("rate_named", id, format!("sparsity `{}`: write dense or 2:4", rate.sparsity)));
+        }
+        let key = (rate.precision.clone(), rate.accumulate.clone());
+        if let Some((sparsity, value)) = seen.insert(key, (rate.sparsity.clone(), rate.value)) {
+            let doubled = (rate.value / value - 2.0).abs() < 0.05 || (value / rate.value - 2.0).abs() < 0.05;
+            if sparsity == rate.sparsity || !doubled {
+                let message =
+                    format!("{} is listed twice: one is sparse or accumulates otherwise", rate.precision);
+                found.push(error("rate_mixed", id, message));
+            }
+        }
+    }
+}
+
+fn price_rules(catalog: &Catalog, price: &Price, today: Date, found: &mut Vec<Finding>) {
+    let subject = name(price);
+    let mut wrong = |rule, message| found.push(error(rule, &subject, message));
+    let Some(device) = catalog.device(&price.device) else {
+        return wrong(
+            "unknown_device",
+            format!("no device has the id `{}`: add it to the devices first", price.device),
+        );
+    };
+    if !(price.amount.is_finite() && price.amount > 0.0) {
+        wrong("not_positive", format!("{} is no price", price.amount));
+    }
+    if price.count == 0 {
+        wrong("not_positive", "a price for 0 devices".to_string());
+    }
+    if price.source.trim().is_empty() {
+        wrong("no_source", "a price without a source: say who asked it".to_string());
+    }
+    if price.date.first_day() > today.last_day() {
+        wrong("future", "the date lies in the future".to_string());
+    }
+    if price.kind.is_rent() != (price.per == Per::Hour) {
+        wrong("covers", format!("{} is priced per {:?}", price.kind.label(), price.per).to_lowercase());
+    }
+    if !covers_fit(price, device) {
+        wrong(
+            "covers",
+            format!(
+                "a {} price of a {} cannot cover a {:?}",
+                price.kind.label(),
+                device.class.label(),
+                price.covers
+            ),
+        );
+    }
+    if price.per == Per::Hour && device.class.is_gpu() && price.each().amount < RENT_FLOOR {
+        wrong(
+            "rent_floor",
+            format!("{} an hour is below {RENT_FLOOR} for any GPU: a placeholder?", price.each()),
+        );
+    }
+    if let (Some(stated), Some(fact)) = (price.stated_memory_gb, device.memory_nominal_gb) {
+        let total = fact.value * f64::from(price.count);
+        if (stated / total - 1.0).abs() > 0.05 {
+            wrong(
+                "memory_total",
+                format!("states {stated} GB for {} x {} GB: total or one device?", price.count, fact.value),
+            );
+        }
+    }
+}
+
+/// Whether what is covered can be bought or rented that way.
+fn covers_fit(price: &Price, device: &Device) -> bool {
+    match price.covers {
+        Covers::Card => device.class.is_gpu() && price.per == Per::Unit,
+        Covers::NodeShare => device.class.is_gpu(),
+        Covers::Chip => {
+            matches!(device.class, Class::CpuServer | Class::CpuDesktop) && price.per == Per::Unit
+        }
+        Covers::Module => device.class == Class::Ram && price.per == Per::Unit,
+        Covers::Instance => price.per == Per::Hour && device.class != Class::Ram,
+        Covers::System => price.per == Per::Unit && device.class != Class::Ram,
+    }
+}
+
+fn spot_below_on_demand(catalog: &Catalog, found: &mut Vec<Finding>) {
+    for spot in catalog.prices.iter().filter(|price| price.kind == PriceKind::CloudSpot) {
+        let same_offer = |price: &&Price| {
+            price.kind == PriceKind::CloudOnDemand
+                && price.device == spot.device
+                && price.source == spot.source
+                && price.covers == spot.covers
+        };
+        if catalog.prices.iter().filter(same_offer).any(|price| spot.each().amount >= price.each().amount) {
+            found.push(error(
+                "spot_price",
+                &name(spot),
+                "spot is not below on demand: one was copied from the other".to_string(),
+            ));
+        }
+    }
+}
+
+/// Compares each price with the median of the same device, kind and cover; a group of three or more.
+fn near_the_median(catalog: &Catalog, found: &mut Vec<Finding>) {
+    let mut groups: BTreeMap<_, Vec<&Price>> = BTreeMap::new();
+    for price in &catalog.prices {
+        groups.entry((&price.device, price.kind, price.covers, price.currency)).or_default().push(price);
+    }
+    for group in groups.into_values().filter(|group| group.len() >= 3) {
+        let mut amounts: Vec<f64> = group.iter().map(|price| price.each().amount).collect();
+        amounts.sort_by(f64::total_cmp);
+        let median = amounts[amounts.len() / 2];
+        for price in group {
+            let factor = price.each().amount / median;
+            if !(1.0 / PEER_FACTOR..=PEER_FACTOR).contains(&factor) {
+                let message = format!(
+                    "{} is {} times the median of its peers, {median}",
+                    price.each(),
+                    crate::units::significant(factor, 2)
+                );
+                found.push(error("peers", &name(price), message));
+            }
+        }
+    }
+}
+
+/// A price for several devices of one source must grow with their number.
+fn counted_prices_scale(catalog: &Catalog, found: &mut Vec<Finding>) {
+    for many in catalog.prices.iter().filter(|price| price.count > 1) {
+        let single = |price: &&Price| {
+            price.count == 1
+                && price.device == many.device
+                && price.kind == many.kind
+                && price.source == many.source
+                && price.covers == many.covers
+        };
+        if catalog
+            .prices
+            .iter()
+            .filter(single)
+            .any(|price| many.amount < 0.5 * price.amount * f64::from(many.count))
+        {
+            let message = format!(
+                "{} for {} costs about one: it was not multiplied, or leaves the GPUs out",
+                many.amount, many.count
+            );
+            found.push(error("not_scaled", &name(many), message));
+        }
+    }
+}
+
+fn host_is_not_gpu_memory(catalog: &Catalog, found: &mut Vec<Finding>) {
+    let mut sources: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for price in &catalog.prices {
+        if let (Some(gpu), Some(host)) = (price.stated_memory_gb, price.stated_host_memory_gb) {
+            let (rows, equal) = sources.entry(&price.source).or_default();
+            *rows += 1;
+            *equal += usize::from(gpu == host);
+        }
+    }
+    for (source, (rows, equal)) in sources {
+        if equal == rows {
+            let message = format!("host memory equals GPU memory in all {rows} rows: the column was copied");
+            found.push(error("host_memory", source, message));
+        }
+    }
+}
+
+fn series_is_alive(catalog: &Catalog, today: Date, found: &mut Vec<Finding>) {
+    match catalog.prices.iter().map(|price| price.date).max_by_key(|date| date.last_day()) {
+        None => found.push(error("empty", "prices", "there is no price at all".to_string())),
+        Some(newest) if newest.age_days(today) > SERIES_DAYS => {
+            let message = format!("the newest price is of {newest}: every answer in money is out of date");
+            found.push(warning("old_series", "prices", message));
+        }
+        Some(_) => {}
+    }
+}
+
+/// Why these prices may not stand in one ranking or chart without a warning, if they may not.
+pub fn mixed_kinds(prices: &[&Price]) -> Option<Finding> {
+    let kinds: BTreeSet<_> = prices.iter().map(|price| price.kind).collect();
+    let currencies: BTreeSet<_> = prices.iter().map(|price| price.currency).collect();
+    (kinds.len() > 1 || currencies.len() > 1).then(|| {
+        let names: Vec<_> = kinds.iter().map(|kind| kind.label()).collect();
+        warning(
+            "mixed_kinds",
+            "ranking",
+            format!("{} and {} currencies stand side by side", names.join(", "), currencies.len()),
+        )
+    })
+}
+
+/// Why a row that claims a GPU was probably run on the CPU: its decode rate does not exceed the same
+/// host's CPU rate, or lies below a fifth of what reading the weights once per token allows.
+///
+/// `rate` and `cpu_rate` are tokens a second; `bandwidth` bytes a second; `model_bytes` the weights.
+pub fn gpu_proof(
+    subject: &str,
+    rate: f64,
+    cpu_rate: Option<f64>,
+    bandwidth: f64,
+    model_bytes: f64,
+) -> Option<Finding> {
+    let roof = bandwidth / model_bytes;
+    if cpu_rate.is_some_and(|cpu| rate <= cpu) {
+        return Some(error(
+            "fell_back",
+            subject,
+            format!("{rate} tokens/s is no more than the same host's CPU makes"),
+        ));
+    }
+    let share = rate / roof;
+    (share < 0.2).then(|| {
+        error(
+            "fell_back",
+            subject,
+            format!(
+                "{rate} tokens/s is {:.0} % of what its bandwidth allows: it ran on the CPU",
+                share * 100.0
+            ),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICES: &str = r#"
+schema = 1
+[[device]]
+id = "card"
+name = "Card"
+vendor = "Maker"
+class = "gpu_datacentre"
+memory_nominal_gb = { value = 80, basis = "datasheet" }
+bandwidth_gb_s = { value = 2000, basis = "datasheet" }
+rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 300, basis = "datasheet" }]
+"#;
+
+    fn price(changes: &[(&str, &str)]) -> String {
+        let mut fields = BTreeMap::from([
+            ("device", "\"card\""),
+            ("amount", "2.5"),
+            ("currency", "\"USD\""),
+            ("kind", "\"cloud_on_demand\""),
+            ("covers", "\"node_share\""),
+            ("per", "\"hour\""),
+            ("region", "\"US\""),
+            ("vat", "\"excluded\""),
+            ("date", "\"2026-10-01\""),
+            ("method", "\"list\""),
+            ("confidence", "\"high\""),
+            ("source", "\"provider\""),
+        ]);
+        fields.extend(changes.iter().copied());
+        let lines: Vec<_> = fields.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        format!("[[price]]\n{}\n", lines.join("\n"))
+    }
+
+    fn rules_of(devices: &str, prices: &[String]) -> Vec<&'static str> {
+        let mut catalog = Catalog::default();
+        catalog.add_devices(devices, "devices").unwrap();
+        catalog.add_prices(&format!("schema = 1\n{}", prices.concat()), "prices").unwrap();
+        check(&catalog, Date::parse("2026-11-23").unwrap()).into_iter().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn a_right_catalogue_has_no_finding() {
+        assert!(rules_of(DEVICES, &[price(&[])]).is_empty());
+    }
+
+    #[test]
+    fn each_planted_error_is_found() {
+        let spot = [("kind", "\"cloud_spot\"")];
+        let cases: Vec<(&str, String, Vec<String>)> = vec![
+            ("memory_range", DEVICES.replace("value = 80", "value = 0.078"), vec![price(&[])]),
+            ("memory_range", DEVICES.replace("value = 80", "value = 0"), vec![price(&[])]),
+            ("spot_price", DEVICES.into(), vec![price(&[]), price(&spot)]),
+            ("memory_total", DEVICES.into(), vec![price(&[("count", "8"), ("amount", "20"), ("stated_memory_gb", "80")])]),
+            ("rent_floor", DEVICES.into(), vec![price(&[("amount", "0.01")])]),
+            ("peers", DEVICES.into(), vec![price(&[]), price(&[]), price(&[("amount", "0.3")])]),
+            ("host_memory", DEVICES.into(), vec![price(&[("stated_memory_gb", "80"), ("stated_host_memory_gb", "80")])]),
+            ("covers", DEVICES.into(), vec![price(&[("covers", "\"card\"")])]),
+            ("not_scaled", DEVICES.into(), vec![price(&[]), price(&[("count", "8")])]),
+            ("empty", DEVICES.into(), vec![]),
+            ("old_series", DEVICES.into(), vec![price(&[("date", "\"2024-10-01\"")])]),
+            (
+                "sources_differ",
+                format!("{DEVICES}second_source = {{ bandwidth_gb_s = 3900, source = \"other\" }}\n"),
+                vec![price(&[])],
+            ),
+            (
+                "rate_mixed",
+                DEVICES.replace("rates = [", "rates = [{ precision = \"f16\", accumulate = \"f32\", sparsity = \"dense\", value = 600, basis = \"datasheet\" },"),
+                vec![price(&[])],
+            ),
+            ("rate_named", DEVICES.replace("\"dense\"", "\"\""), vec![price(&[])]),
+            ("no_source", DEVICES.into(), vec![price(&[("source", "\" \"")])]),
+            ("future", DEVICES.into(), vec![price(&[("date", "\"2026-12-01\"")])]),
+            ("not_positive", DEVICES.into(), vec![price(&[("amount", "-3")])]),
+            ("not_positive", DEVICES.into(), vec![price(&[("amount", "nan")])]),
+            ("not_positive", DEVICES.into(), vec![price(&[("count", "0")])]),
+            ("unknown_device", DEVICES.into(), vec![price(&[("device", "\"cart\"")])]),
+        ];
+        for (rule, devices, prices) in cases {
+            let found = rules_of(&devices, &prices);
+            assert!(found.contains(&rule), "{rule} was planted, {found:?} were found");
+        }
+    }
+
+    #[test]
+    fn a_price_without_a_date_is_no_price() {
+        let undated =
+            price(&[]).lines().filter(|line| !line.starts_with("date")).collect::<Vec<_>>().join("\n");
+        let error = Catalog::default().add_prices(&format!("schema = 1\n{undated}"), "prices").unwrap_err();
+        assert!(error.to_string().contains("date"), "{error}");
+    }
+
+    #[test]
+    fn kinds_do_not_mix_in_one_ranking() {
+        let mut catalog = Catalog::default();
+        let rows = [price(&[]), price(&[("kind", "\"cloud_spot\""), ("amount", "1")])];
+        catalog.add_prices(&format!("schema = 1\n{}", rows.concat()), "prices").unwrap();
+        let prices: Vec<&Price> = catalog.prices.iter().collect();
+        assert_eq!(mixed_kinds(&prices).map(|finding| finding.rule), Some("mixed_kinds"));
+        assert_eq!(mixed_kinds(&prices[..1]), None);
+    }
+
+    #[test]
+    fn a_gpu_that_ran_on_the_cpu_is_found() {
+        // 7B weights at four bits are 4.1 GB; 2 TB/s allow 488 tokens/s.
+        let proof = |rate, cpu| gpu_proof("row", rate, cpu, 2e12, 4.1e9).map(|finding| finding.rule);
+        assert_eq!(proof(202.0, Some(80.0)), None);
+        assert_eq!(proof(33.2, None), Some("fell_back"));
+        assert_eq!(proof(150.0, Some(160.0)), Some("fell_back"));
+    }
+}
