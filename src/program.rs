@@ -6,6 +6,7 @@ use crate::random::{self, Fill};
 use crate::tensor::{HostArray, ValueSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Index into [`Program::values`].
 pub type ValueId = usize;
@@ -167,9 +168,14 @@ impl Program {
 
     /// Elements of input `id`. `set` tells apart the input sets that a cold measurement cycles through.
     pub fn input_data(&self, id: ValueId, seed: u64, set: usize) -> HostArray {
+        self.input_range(id, seed, set, 0..self.values[id].spec.elements())
+    }
+
+    /// Elements `range` of [`Self::input_data`].
+    pub fn input_range(&self, id: ValueId, seed: u64, set: usize, range: Range<usize>) -> HostArray {
         let Value { spec, input, .. } = &self.values[id];
         let number = id as u64 + ((set as u64) << 32);
-        random::fill(input.unwrap_or(Fill::UNIT), seed, number, spec.dtype, 0..spec.elements())
+        random::fill(input.unwrap_or(Fill::UNIT), seed, number, spec.dtype, range)
     }
 
     /// Whether a later execution sees what `id` holds: the value is an output or carried.

@@ -168,6 +168,13 @@ pub fn family_of(backend: &str) -> Option<&'static dyn Family> {
     FAMILIES.iter().find(named).copied()
 }
 
+/// Opens `backend` at `lane`, or says in one sentence why not.
+pub fn open(backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {
+    let unknown =
+        || Unsupported(format!("no backend is called `{backend}`; `cutgpu list` shows those that are"));
+    family_of(backend).ok_or_else(unknown)?.open(backend, lane)
+}
+
 /// How to load.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadOptions {
@@ -218,6 +225,12 @@ pub trait Loaded {
 
     /// Elements of a value of `set`: an input, an output, or any value of a keep-all load.
     fn read(&mut self, value: ValueId, set: usize, range: Range<usize>) -> Result<HostArray, Fault>;
+
+    /// Whether nothing was written beside the values, where the backend can tell: a kernel that overruns
+    /// its output may have spoilt another.
+    fn intact(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 
     /// Nanoseconds on the clock that samples are read from. Only a scripted device has its own.
     fn now(&self) -> u64 {

@@ -1,4 +1,13 @@
-//! Backends on the host's processor.
+//! Backends on the host's processor. [`loaded`] says how to add a library.
 
 pub mod buffer;
+pub mod float;
+pub mod loaded;
 pub mod naive;
+
+use crate::backends::{DeviceKind, Found};
+
+/// The one device of a family on the host's processor.
+pub(super) fn host(backend: &str, about: &str) -> Vec<Found> {
+    vec![Found { backend: backend.to_string(), kind: DeviceKind::Cpu, about: about.to_string() }]
+}

@@ -1,0 +1,329 @@
+//! What every CPU backend has in common: values in host memory, carries, resets, and a list of
+//! prepared kernels that an execution calls one after another.
+//!
+//! Adding a CPU library:
+//! 1. a type that implements [`Library`]: who it is, and for each step a prepared [`Kernel`] or one
+//!    sentence why there is none. `prepare` sees shapes, types and states, and does all that can be
+//!    done once; `Kernel::run` gets addresses;
+//! 2. a `Family` whose `supports` asks the same questions without opening the library, and whose `open`
+//!    returns `Box::new(CpuDevice(library))`;
+//! 3. its row in `backends::FAMILIES`.
+//!
+//! A kernel that updates in place says so ([`Kernel::in_place`]); one that lays out parameters anew does
+//! it in [`Kernel::pack`], outside the clock. `cpu/naive` is the shortest example.
+
+use super::buffer::{Arena, Content, View, ViewMut};
+use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, Unsupported};
+use crate::program::{Carry, Program, State, Step, ValueId};
+use crate::tensor::HostArray;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Instant;
+
+/// One step, ready to run on any input set.
+pub trait Kernel {
+    /// Computes `outs` from `args`, in the step's order of values. `set` numbers the input set, for
+    /// what [`Self::pack`] kept. Allocates nothing.
+    fn run(&mut self, set: usize, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault>;
+
+    /// Pairs (output, argument) that are one memory: on entry the output holds the argument, whose own
+    /// view is empty.
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        &[]
+    }
+
+    /// Lays out parameters of `set` for `run`; returns the bytes that the copies take. Called once a
+    /// set, when the inputs hold their elements, and never again.
+    fn pack(&mut self, set: usize, args: &[View]) -> Result<u64, Fault> {
+        let _ = (set, args);
+        Ok(0)
+    }
+
+    /// Scratch bytes held between runs.
+    fn workspace(&self) -> u64 {
+        0
+    }
+}
+
+/// A way of computing steps on the host's processor.
+pub trait Library {
+    /// Who computes.
+    fn identity(&self) -> Identity;
+
+    /// A kernel for `step`, or why there is none. `program` has the specs and states of its values.
+    fn prepare(&self, step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported>;
+}
+
+/// Whether `value` may be laid out anew at load: a parameter that the program does not update.
+pub fn is_packable(program: &Program, value: ValueId) -> bool {
+    program.values[value].state == State::Parameter
+        && !program.carries.iter().any(|carry| carry.input == value)
+}
+
+/// A library as a device.
+pub struct CpuDevice<L>(pub L);
+
+impl<L: Library> Device for CpuDevice<L> {
+    fn identity(&self) -> Identity {
+        self.0.identity()
+    }
+
+    fn load(&mut self, program: &Program, options: &LoadOptions) -> Result<Box<dyn Loaded>, Fault> {
+        let kernels: Result<Vec<_>, _> =
+            program.steps.iter().map(|step| self.0.prepare(step, program)).collect();
+        Ok(Box::new(CpuLoaded::new(program, options, kernels?)?))
+    }
+}
+
+/// A step with its arguments of every set, for both turns of the carried values.
+struct Bound {
+    kernel: Box<dyn Kernel>,
+    calls: Vec<Call>,
+}
+
+/// Arguments of one call.
+struct Call {
+    args: Vec<View>,
+    outs: Vec<ViewMut>,
+    /// Output and argument: what an in-place kernel needs copied first.
+    copies: Vec<(usize, View)>,
+}
+
+/// A program in host memory.
+pub struct CpuLoaded {
+    // The steps hold views of the arena, so they must go first.
+    steps: Vec<Bound>,
+    arena: Arena,
+    layout: Layout,
+    program: Program,
+    seed: u64,
+    sets: Vec<SetState>,
+    packing: (f64, u64),
+}
+
+/// What has happened to an input set since the last reset.
+#[derive(Clone, Copy, Default)]
+struct SetState {
+    executed: bool,
+    /// The turn of the last execution.
+    turn: usize,
+}
+
+/// Which place of the arena a value has.
+struct Layout {
+    /// By turn (0 and 1) and value, within a set.
+    places: [Vec<usize>; 2],
+    /// Which value each place of a set was made for.
+    owners: Vec<ValueId>,
+    /// Whether the turns differ, because produced and carried values swap memory.
+    swaps: bool,
+}
+
+impl Layout {
+    fn new(program: &Program, shared: &[Carry]) -> Result<Self, Fault> {
+        let mut first = vec![usize::MAX; program.values.len()];
+        let is_shared = |id| shared.iter().any(|carry: &Carry| carry.produced == id);
+        let owners: Vec<ValueId> = (0..program.values.len()).filter(|&id| !is_shared(id)).collect();
+        for (place, &owner) in owners.iter().enumerate() {
+            first[owner] = place;
+        }
+        for carry in shared {
+            first[carry.produced] = first[carry.input];
+        }
+        let mut second = first.clone();
+        let swapped: Vec<_> = program.carries.iter().filter(|carry| !shared.contains(carry)).collect();
+        for Carry { produced, input } in &swapped {
+            let once =
+                program.carries.iter().filter(|c| c.produced == *produced || c.input == *input).count() == 1;
+            if !once || program.values[*produced].input.is_some() {
+                let name = &program.values[*produced].name;
+                return Err(Fault::Unsupported(format!(
+                    "{name} must be the result of a step and carried once"
+                )));
+            }
+            second.swap(*produced, *input);
+        }
+        Ok(Self { places: [first, second], owners, swaps: !swapped.is_empty() })
+    }
+
+    fn turns(&self) -> usize {
+        if self.swaps { 2 } else { 1 }
+    }
+
+    fn place(&self, set: usize, turn: usize, value: ValueId) -> usize {
+        set * self.owners.len() + self.places[turn][value]
+    }
+}
+
+/// The carries whose two values may be one memory: the kernel updates in place, and nobody else reads
+/// the old elements.
+fn shared_carries(program: &Program, kernels: &[Box<dyn Kernel>]) -> Vec<Carry> {
+    let mut shared: Vec<Carry> = Vec::new();
+    for (number, (step, kernel)) in program.steps.iter().zip(kernels).enumerate() {
+        for &(out, arg) in kernel.in_place() {
+            let carry = Carry { produced: step.outs[out], input: step.args[arg] };
+            let read_once = step.args.iter().filter(|&&id| id == carry.input).count() == 1;
+            let read_later = program.steps[number + 1..].iter().any(|step| step.args.contains(&carry.input));
+            let taken =
+                shared.iter().any(|other| other.input == carry.input || other.produced == carry.produced);
+            let wanted = program.outputs.contains(&carry.input);
+            if program.carries.contains(&carry) && read_once && !read_later && !taken && !wanted {
+                shared.push(carry);
+            }
+        }
+    }
+    shared
+}
+
+impl CpuLoaded {
+    /// Allocates, fills and packs. One kernel a step.
+    pub fn new(
+        program: &Program,
+        options: &LoadOptions,
+        kernels: Vec<Box<dyn Kernel>>,
+    ) -> Result<Self, Fault> {
+        // Who wants every value back wants to see what a step read, so nothing is overwritten.
+        let shared = if options.keep_all { vec![] } else { shared_carries(program, &kernels) };
+        let layout = Layout::new(program, &shared)?;
+        let sets = options.sets.max(1);
+        let specs = std::iter::repeat_n(&layout.owners, sets).flatten().map(|&id| &program.values[id].spec);
+        let mut arena = Arena::new(specs)?;
+        let steps = program
+            .steps
+            .iter()
+            .zip(kernels)
+            .map(|(step, kernel)| bind(step, kernel, sets, &layout, &mut arena));
+        let mut loaded = Self {
+            steps: steps.collect(),
+            arena,
+            layout,
+            program: program.clone(),
+            seed: options.seed,
+            sets: vec![SetState::default(); sets],
+            packing: (0.0, 0),
+        };
+        loaded.fill(|_, _| true);
+        loaded.pack()?;
+        Ok(loaded)
+    }
+
+    /// Fills the values of each set that `chosen` picks: inputs from the seed, all others with the
+    /// sentinel.
+    fn fill(&mut self, chosen: impl Fn(usize, ValueId) -> bool) {
+        let owners = &self.layout.owners;
+        let mut what = Vec::new();
+        for set in 0..self.sets.len() {
+            for (place, &id) in owners.iter().enumerate().filter(|(_, id)| chosen(set, **id)) {
+                let place = set * owners.len() + place;
+                let is_input = self.program.values[id].input.is_some();
+                what.push((place, if is_input { Content::Input(place) } else { Content::Sentinel }));
+            }
+        }
+        let (program, seed) = (&self.program, self.seed);
+        let input = |place: usize, range| {
+            program.input_range(owners[place % owners.len()], seed, place / owners.len(), range)
+        };
+        self.arena.fill(&what, &input);
+    }
+
+    fn pack(&mut self) -> Result<(), Fault> {
+        let (sets, turns) = (self.sets.len(), self.layout.turns());
+        let start = Instant::now();
+        for Bound { kernel, calls } in &mut self.steps {
+            for set in 0..sets {
+                self.packing.1 += kernel.pack(set, &calls[set * turns].args)?;
+            }
+        }
+        if self.packing.1 > 0 {
+            self.packing.0 = start.elapsed().as_nanos() as f64;
+        }
+        Ok(())
+    }
+}
+
+fn bind(step: &Step, kernel: Box<dyn Kernel>, sets: usize, layout: &Layout, arena: &mut Arena) -> Bound {
+    let mut calls = Vec::new();
+    for (set, turn) in (0..sets).flat_map(|set| (0..layout.turns()).map(move |turn| (set, turn))) {
+        let at = |id: ValueId| layout.place(set, turn, id);
+        let mut args: Vec<View> = step.args.iter().map(|&id| arena.view(at(id))).collect();
+        let outs = step.outs.iter().map(|&id| arena.view_mut(at(id))).collect();
+        let mut copies = Vec::new();
+        for &(out, arg) in kernel.in_place() {
+            let empty = View::empty(args[arg].dtype());
+            let read = std::mem::replace(&mut args[arg], empty);
+            if at(step.outs[out]) != at(step.args[arg]) {
+                copies.push((out, read));
+            }
+        }
+        calls.push(Call { args, outs, copies });
+    }
+    Bound { kernel, calls }
+}
+
+impl Loaded for CpuLoaded {
+    fn reset(&mut self) -> Result<(), Fault> {
+        let carried: Vec<ValueId> = self.program.carries.iter().map(|carry| carry.input).collect();
+        let kept: Vec<ValueId> = (0..self.program.values.len())
+            .filter(|id| {
+                carried.contains(id)
+                    || (self.program.is_kept(*id) && self.program.values[*id].input.is_none())
+            })
+            .collect();
+        let executed: Vec<bool> = self.sets.iter().map(|set| set.executed).collect();
+        self.fill(|set, id| executed[set] && kept.contains(&id));
+        self.sets.fill(SetState::default());
+        Ok(())
+    }
+
+    fn enqueue(&mut self, set: usize) -> Result<(), Fault> {
+        let turns = self.layout.turns();
+        let Some(state) = self.sets.get_mut(set) else {
+            return Err(Fault::Library(format!("no input set {set}")));
+        };
+        if state.executed {
+            state.turn = (state.turn + 1) % turns;
+        }
+        state.executed = true;
+        for Bound { kernel, calls } in &mut self.steps {
+            let Call { args, outs, copies } = &mut calls[set * turns + state.turn];
+            copies.iter().for_each(|(out, arg)| outs[*out].copy_from(arg));
+            kernel.run(set, args, outs)?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, value: ValueId, set: usize, range: Range<usize>) -> Result<HostArray, Fault> {
+        let elements = self.program.values.get(value).map_or(0, |value| value.spec.elements());
+        let Some(state) = self.sets.get(set).filter(|_| range.start <= range.end && range.end <= elements)
+        else {
+            return Err(Fault::Library(format!("no elements {range:?} of value {value} in set {set}")));
+        };
+        Ok(self.arena.read(self.layout.place(set, state.turn, value), range))
+    }
+
+    fn intact(&self) -> Result<(), Fault> {
+        let Some(place) = self.arena.overrun() else { return Ok(()) };
+        let owner = self.layout.owners[place % self.layout.owners.len()];
+        Err(Fault::Library(format!("something was written beside {}", self.program.values[owner].name)))
+    }
+
+    fn memory(&self) -> BTreeMap<State, u64> {
+        let mut bytes: BTreeMap<State, u64> = BTreeMap::new();
+        for &id in &self.layout.owners {
+            let value = &self.program.values[id];
+            *bytes.entry(value.state).or_default() += value.spec.bytes() * self.sets.len() as u64;
+        }
+        let scratch: u64 = self.steps.iter().map(|step| step.kernel.workspace()).sum();
+        if scratch + self.packing.1 > 0 {
+            *bytes.entry(State::Workspace).or_default() += scratch + self.packing.1;
+        }
+        bytes
+    }
+
+    fn packing_cost(&self) -> (f64, u64) {
+        self.packing
+    }
+}
+
+#[cfg(test)]
+mod tests;
