@@ -51,6 +51,22 @@ impl DType {
         }
     }
 
+    /// Whether it holds floating-point numbers.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F64 | Self::F32 | Self::Bf16 | Self::F16)
+    }
+
+    /// Absolute error of a result next to zero: the smallest normal number, because hardware may flush
+    /// what is smaller; for f16, whose subnormals are kept everywhere, half their spacing. 0 for integers.
+    pub fn tiny(self) -> f64 {
+        match self {
+            Self::F64 => f64::MIN_POSITIVE,
+            Self::F32 | Self::Bf16 => f64::from(f32::MIN_POSITIVE),
+            Self::F16 => 2f64.powi(-25),
+            Self::I32 | Self::I8 | Self::U8 => 0.0,
+        }
+    }
+
     /// Unit roundoff u: the largest relative error of rounding to this type. 0 for integers.
     pub fn roundoff(self) -> f64 {
         match self {
@@ -87,6 +103,12 @@ impl ValueSpec {
             .iter()
             .fold(self.dtype.size() as u64, |product, &extent| product.saturating_mul(extent as u64))
     }
+    /// Whether the value's bytes can be counted by `isize`, as an allocation needs.
+    pub fn is_addressable(&self) -> bool {
+        let bytes =
+            self.shape.iter().try_fold(self.dtype.size(), |product, &extent| product.checked_mul(extent));
+        bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok())
+    }
     /// Extent of the last axis; 1 for a scalar.
     pub fn columns(&self) -> usize {
         self.shape.last().copied().unwrap_or(1)
@@ -122,13 +144,14 @@ impl HostArray {
         Self::from_f64(dtype, std::iter::repeat_n(0.0, len))
     }
 
-    /// Rounds each value to `dtype` (to nearest even; integers saturate).
+    /// Rounds each value to `dtype`: to nearest even, 16-bit types by way of f32; integers drop the
+    /// fraction and saturate.
     pub fn from_f64(dtype: DType, values: impl Iterator<Item = f64>) -> Self {
         match dtype {
             DType::F64 => Self::F64(values.collect()),
             DType::F32 => Self::F32(values.map(|x| x as f32).collect()),
-            DType::Bf16 => Self::Bf16(values.map(bf16::from_f64).collect()),
-            DType::F16 => Self::F16(values.map(f16::from_f64).collect()),
+            DType::Bf16 => Self::Bf16(values.map(|x| bf16::from_f32(x as f32)).collect()),
+            DType::F16 => Self::F16(values.map(|x| f16::from_f32(x as f32)).collect()),
             DType::I32 => Self::I32(values.map(|x| x as i32).collect()),
             DType::I8 => Self::I8(values.map(|x| x as i8).collect()),
             DType::U8 => Self::U8(values.map(|x| x as u8).collect()),

@@ -1,11 +1,15 @@
 //! Dense matrix product: D = alpha A B + beta C, out of place, batched over leading axes.
 
-use super::{Arg, Expected, Operation, ShapeError, Work};
+use super::expected::specs;
+use super::functions::dot;
+use super::shapes::{ShapeError, Shapes, row};
+use super::{Arg, Expected, Operation, Work};
 use crate::tensor::{DType, ValueSpec};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// D = alpha op(A) op(B) + beta C. A is `[.., m, k]`, B is `[.., k, n]` or `[k, n]`, C and D are
-/// `[.., m, n]`; C is an argument only where beta is not 0.
+/// `[.., m, n]` of one type; C is an argument only where beta is not 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gemm {
     /// A is stored transposed, `[.., k, m]`.
@@ -45,45 +49,96 @@ impl Gemm {
 
     /// Extents for these arguments, or why they do not fit.
     pub fn dims(&self, args: &[ValueSpec]) -> Result<GemmDims, ShapeError> {
-        let wrong = |why: &str| {
-            let shapes: Vec<_> = args.iter().map(|arg| format!("{:?}", arg.shape)).collect();
-            Err(ShapeError(format!("gemm: {why} (arguments {})", shapes.join(", "))))
-        };
-        let wanted = if self.beta == 0.0 { 2 } else { 3 };
-        if args.len() != wanted {
-            return wrong(&format!("takes {wanted} arguments"));
-        }
-        let (a, b) = (&args[0], &args[1]);
-        if a.shape.len() < 2 || b.shape.len() < 2 {
-            return wrong("A and B need two axes or more");
-        }
-        let split = |spec: &ValueSpec, transposed: bool| {
-            let rank = spec.shape.len();
-            let (rows, columns) = (spec.shape[rank - 2], spec.shape[rank - 1]);
-            if transposed { (columns, rows) } else { (rows, columns) }
-        };
-        let ((m, k), (k_of_b, n)) = (split(a, self.trans_a), split(b, self.trans_b));
-        if k != k_of_b {
-            return wrong(&format!("A has {k} columns and B has {k_of_b} rows"));
-        }
-        let lead = &a.shape[..a.shape.len() - 2];
-        let shared_b = b.shape.len() == 2;
-        if !shared_b && lead != &b.shape[..b.shape.len() - 2] {
-            return wrong("A and B differ in their leading axes");
-        }
-        let dims = GemmDims { batch: lead.iter().product(), m, n, k, shared_b };
-        if let Some(c) = args.get(2)
-            && c.shape != self.shape(a, &dims)
-        {
-            return wrong("C must have the shape of D");
+        let shapes = self.shapes(args)?;
+        shapes.all_float()?;
+        shapes.finite(&[self.alpha, self.beta])?;
+        shapes.require(args[0].dtype == args[1].dtype, "A and B must have one type")?;
+        shapes.require(
+            self.accumulate.is_float() && self.output.is_float(),
+            "accumulates and answers in floating-point types",
+        )?;
+        let dims = self.extents(&shapes, args)?;
+        if let Some(c) = args.get(2) {
+            let fits = c.shape == dims.shape(args) && c.dtype == self.output;
+            shapes.require(fits, "C must have the shape and the type of D")?;
         }
         Ok(dims)
     }
 
-    fn shape(&self, a: &ValueSpec, dims: &GemmDims) -> Vec<usize> {
-        let lead = &a.shape[..a.shape.len() - 2];
-        lead.iter().copied().chain([dims.m, dims.n]).collect()
+    fn shapes<'a>(&self, args: &'a [ValueSpec]) -> Result<Shapes<'a>, ShapeError> {
+        Shapes::new(self.name(), args, if self.beta == 0.0 { 2 } else { 3 })
     }
+
+    /// Extents from the shapes of A and B alone.
+    pub(super) fn extents(&self, shapes: &Shapes, args: &[ValueSpec]) -> Result<GemmDims, ShapeError> {
+        let (a, b) = (&args[0].shape, &args[1].shape);
+        shapes.require(a.len() >= 2 && b.len() >= 2, "A and B need two axes or more")?;
+        let (lead_a, m, k) = split(a, self.trans_a);
+        let (lead_b, k_of_b, n) = split(b, self.trans_b);
+        shapes.require(k == k_of_b, &format!("A has {k} columns and B has {k_of_b} rows"))?;
+        let shared_b = lead_b.is_empty();
+        shapes.require(shared_b || lead_a == lead_b, "A and B differ in their leading axes")?;
+        Ok(GemmDims { batch: lead_a.iter().product(), m, n, k, shared_b })
+    }
+}
+
+/// Leading axes, rows and columns of a matrix that may be stored transposed.
+fn split(shape: &[usize], transposed: bool) -> (&[usize], usize, usize) {
+    let (lead, last) = shape.split_at(shape.len() - 2);
+    if transposed { (lead, last[1], last[0]) } else { (lead, last[0], last[1]) }
+}
+
+impl GemmDims {
+    /// 2 batch m n k. What alpha, beta and C add is left out, as everywhere in the field.
+    pub fn flops(&self) -> u64 {
+        [self.batch, self.m, self.n, self.k].iter().fold(2u64, |p, &x| p.saturating_mul(x as u64))
+    }
+
+    /// Shape of D: A's leading axes, m, n.
+    pub(super) fn shape(&self, args: &[ValueSpec]) -> Vec<usize> {
+        let lead = args[0].shape.len() - 2;
+        args[0].shape[..lead].iter().copied().chain([self.m, self.n]).collect()
+    }
+
+    /// Elements of A and of B that row `unit` of D depends on: a row of A, or all of it where its rows
+    /// are not contiguous, and a whole B.
+    pub(super) fn reads(&self, trans_a: bool, unit: usize) -> [Range<usize>; 2] {
+        let batch = unit / self.m;
+        let a = if trans_a { row(self.m * self.k, batch) } else { row(self.k, unit) };
+        [a, row(self.k * self.n, if self.shared_b { 0 } else { batch })]
+    }
+
+    /// The row of A that row `unit` of D depends on, out of the elements that [`Self::reads`] names.
+    pub(super) fn a_row(&self, a: &[f64], trans_a: bool, unit: usize) -> Vec<f64> {
+        if trans_a { a[unit % self.m..].iter().step_by(self.m).copied().collect() } else { a.to_vec() }
+    }
+
+    /// For each column: sum a b and sum |a b|.
+    pub(super) fn product(&self, a: &[f64], b: &[f64], trans_b: bool) -> (Vec<f64>, Vec<f64>) {
+        if trans_b {
+            return b.chunks_exact(self.k).map(|column| dot(a, column)).unzip();
+        }
+        let (mut sums, mut sizes) = (vec![0.0; self.n], vec![0.0; self.n]);
+        for (x, b) in a.iter().zip(b.chunks_exact(self.n)) {
+            for ((sum, size), y) in sums.iter_mut().zip(&mut sizes).zip(b) {
+                let product = x * y;
+                *sum += product;
+                *size += product.abs();
+            }
+        }
+        (sums, sizes)
+    }
+}
+
+/// Roundoffs of the accumulator that a product may gather, in units of sum|a||b|.
+///
+/// The a-priori bound of an inner product is k u sum|a||b| (Higham, "Accuracy and Stability of Numerical
+/// Algorithms", §3.1). Rounding errors have random signs: over terms of random sign even a plain loop of
+/// 16384 stays below 3, a blocked order below 1. One constant that does not grow with k is what tells a
+/// lower precision (tf32 errs by 2^13 u in each factor) from another order of summation. Tensor cores
+/// that take 16-bit factors cut their sums off instead of rounding them; that error has one sign.
+fn accumulate_terms(input: DType) -> f64 {
+    if matches!(input, DType::Bf16 | DType::F16) { 32.0 } else { 5.0 }
 }
 
 impl Operation for Gemm {
@@ -93,48 +148,40 @@ impl Operation for Gemm {
 
     fn outputs(&self, args: &[ValueSpec]) -> Result<Vec<ValueSpec>, ShapeError> {
         let dims = self.dims(args)?;
-        Ok(vec![ValueSpec { shape: self.shape(&args[0], &dims), dtype: self.output }])
+        Ok(vec![self.shapes(args)?.output(dims.shape(args), self.output)?])
     }
 
     fn work(&self, args: &[ValueSpec]) -> Work {
-        let Ok(dims) = self.dims(args) else { return Work::default() };
-        let outputs = self.outputs(args).unwrap_or_default();
-        let product =
-            [dims.batch, dims.m, dims.n, dims.k].iter().fold(2u64, |p, &x| p.saturating_mul(x as u64));
-        Work::of(product, args, &outputs)
+        let flops = self.dims(args).map_or(0, |dims| dims.flops());
+        Work::of(flops, args, &self.outputs(args).unwrap_or_default())
     }
 
     fn units(&self, args: &[ValueSpec]) -> usize {
         self.dims(args).map_or(0, |dims| dims.batch * dims.m)
     }
 
-    // |got - ref| <= c u sum|a||b|: the a-priori bound of an inner product is k u sum|a||b|; rounding
-    // errors of random sign grow like sqrt(k), and blocked summation keeps them below c = 5 for every
-    // library tried at k <= 16384. A single reordering-independent constant is what tells a wrong
-    // precision (tf32 errs by 2^13 u) from a different order of summation.
+    fn reads(&self, args: &[ValueSpec], unit: usize) -> Vec<Range<usize>> {
+        let Ok(dims) = self.dims(args) else { return vec![] };
+        let c = args.get(2).map(|_| row(dims.n, unit));
+        dims.reads(self.trans_a, unit).into_iter().chain(c).collect()
+    }
+
+    fn writes(&self, args: &[ValueSpec], unit: usize) -> Vec<Range<usize>> {
+        vec![row(self.dims(args).map_or(0, |dims| dims.n), unit)]
+    }
+
+    // |got - ref| <= c u (|alpha| sum|a||b| + |beta c|), plus the rounding of D.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
-        const C: f64 = 5.0;
-        let specs: Vec<ValueSpec> = args.iter().map(|arg| arg.spec.clone()).collect();
-        let Ok(dims) = self.dims(&specs) else { return vec![vec![]] };
-        let GemmDims { m, n, k, shared_b, .. } = dims;
-        let (batch, row) = (unit / m, unit % m);
-        let a = &args[0].data[batch * m * k..][..m * k];
-        let b = &args[1].data[if shared_b { 0 } else { batch * k * n }..][..k * n];
-        let mut sums = vec![(0.0, 0.0); n];
-        for p in 0..k {
-            let x = if self.trans_a { a[p * m + row] } else { a[row * k + p] };
-            for (j, (sum, size)) in sums.iter_mut().enumerate() {
-                let product = x * if self.trans_b { b[j * k + p] } else { b[p * n + j] };
-                *sum += product;
-                *size += product.abs();
-            }
-        }
-        let expected = sums.into_iter().enumerate().map(|(j, (sum, size))| {
-            let c = if self.beta == 0.0 { 0.0 } else { self.beta * args[2].data[unit * n + j] };
-            let value = self.alpha * sum + c;
+        let Ok(dims) = self.dims(&specs(args)) else { return vec![vec![]] };
+        let [reads_a, reads_b] = dims.reads(self.trans_a, unit);
+        let a = dims.a_row(args[0].at(reads_a), self.trans_a, unit);
+        let (sums, sizes) = dims.product(&a, args[1].at(reads_b), self.trans_b);
+        let c = args.get(2).map(|c| c.at(row(dims.n, unit)));
+        let error = accumulate_terms(args[0].spec.dtype) * self.accumulate.roundoff();
+        let expected = sums.into_iter().zip(sizes).enumerate().map(|(j, (sum, size))| {
+            let c = c.map_or(0.0, |c| self.beta * c[j]);
             let scale = self.alpha.abs() * size + c.abs();
-            let allow = C * self.accumulate.roundoff() * scale + self.output.roundoff() * value.abs();
-            Expected { value, allow, scale }
+            Expected::rounded(self.alpha * sum + c, error * scale, scale, self.output)
         });
         vec![expected.collect()]
     }

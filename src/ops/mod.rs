@@ -4,13 +4,34 @@
 //! Adding an op is a file here, an arm in [`Op`] and one in [`Op::operation`]. Backends match on [`Op`]
 //! and end with `_ => Err(Unsupported)`, so none of them has to change.
 
+mod adamw;
+mod attention;
+mod expected;
+mod functions;
+mod gelu;
 mod gemm;
+mod gemm_i8;
+mod layer_norm;
+mod shapes;
+mod softmax;
+mod streams;
 
+pub use adamw::Adamw;
+pub use attention::Attention;
+pub use expected::{Arg, Expected};
+pub use functions::{erf, gelu_erf, gelu_tanh};
+pub use gelu::{BiasGelu, Gelu, GeluForm};
 pub use gemm::{Gemm, GemmDims};
+pub use gemm_i8::GemmI8;
+pub use layer_norm::LayerNorm;
+pub use shapes::ShapeError;
+pub use softmax::Softmax;
+pub use streams::{Add, BiasAdd, Copied, Triad};
 
 use crate::random::Fill;
-use crate::tensor::{DType, ValueSpec};
+use crate::tensor::ValueSpec;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Work that a computation must do on any device: the numerator of every rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,66 +69,58 @@ impl std::ops::Add for Work {
     }
 }
 
-/// Why an op cannot take its arguments, in one sentence that names the op and the shapes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ShapeError(pub String);
-
-/// One element of the reference answer and how far a backend may be from it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Expected {
-    /// The answer in f64.
-    pub value: f64,
-    /// Largest accepted |got - value|.
-    pub allow: f64,
-    /// The size of what was added up to get here, e.g. sum|a||b| for a product: the scale that errors
-    /// are judged by when a lower precision in disguise is looked for.
-    pub scale: f64,
-}
-
-/// An argument of a reference computation: its spec and all of its elements in f64.
-#[derive(Clone, Copy, Debug)]
-pub struct Arg<'a> {
-    /// Shape and stored type; the elements are already rounded to it.
-    pub spec: &'a ValueSpec,
-    /// Elements, row-major.
-    pub data: &'a [f64],
-}
-
-/// A step of an expansion: argument numbers `0..args` are the fused op's arguments, later numbers the
-/// outputs of earlier steps of the expansion in order.
+/// The same computation in smaller ops.
+///
+/// Values are numbered: `0..args` are the fused op's arguments, later numbers the outputs of the steps
+/// in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expansion {
-    /// What to compute.
-    pub op: Op,
-    /// Which values it reads.
-    pub args: Vec<usize>,
+    /// What to compute, and which values each step reads.
+    pub steps: Vec<(Op, Vec<usize>)>,
+    /// Which values are the fused op's outputs.
+    pub outputs: Vec<usize>,
 }
 
 /// What every op must say about itself.
 ///
 /// An answer is cut into independent *units* (a row of a product, one row of a softmax, a run of
-/// elements) so that a large answer can be checked at a sample of units.
-pub trait Operation: std::fmt::Debug {
+/// elements) so that a large answer can be checked at a sample of units. Methods other than
+/// [`Self::outputs`] are asked only about arguments that it accepted.
+pub trait Operation: std::fmt::Debug + Sync {
     /// Name used in suites, records and messages.
     fn name(&self) -> &'static str;
+
     /// What the outputs look like, or why these arguments do not fit.
     fn outputs(&self, args: &[ValueSpec]) -> Result<Vec<ValueSpec>, ShapeError>;
-    /// Work on paper. The arguments have been accepted by [`Self::outputs`].
+
+    /// Work on paper.
     fn work(&self, args: &[ValueSpec]) -> Work;
+
     /// What a random input in position `arg` should hold.
     fn fill(&self, arg: usize, spec: &ValueSpec) -> Fill {
         let _ = arg;
         Fill::natural(spec.dtype)
     }
+
     /// Number of independent units of the answer.
     fn units(&self, args: &[ValueSpec]) -> usize;
-    /// The f64 answer of one unit, one vector per output; concatenated over all units these are the
-    /// outputs. The file that implements it says where the error bound comes from.
+
+    /// Elements of each argument that a unit depends on.
+    fn reads(&self, args: &[ValueSpec], unit: usize) -> Vec<Range<usize>> {
+        let _ = unit;
+        args.iter().map(|arg| 0..arg.elements()).collect()
+    }
+
+    /// Elements of each output that a unit makes. Over all units they cover every output once, in order.
+    fn writes(&self, args: &[ValueSpec], unit: usize) -> Vec<Range<usize>>;
+
+    /// The f64 answer of one unit: for each output, the elements of [`Self::writes`]. The arguments hold
+    /// at least the elements of [`Self::reads`]. The file that implements it says where the error bound
+    /// comes from.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>>;
-    /// The same computation in smaller ops, for a backend that lacks this one. The last step's outputs
-    /// are the op's outputs.
-    fn expand(&self, args: &[ValueSpec]) -> Option<Vec<Expansion>> {
+
+    /// The same computation in smaller ops, for a backend that lacks this one.
+    fn expand(&self, args: &[ValueSpec]) -> Option<Expansion> {
         let _ = args;
         None
     }
@@ -120,19 +133,62 @@ pub trait Operation: std::fmt::Debug {
 pub enum Op {
     /// D = alpha A B + beta C.
     Gemm(Gemm),
+    /// D = (A - za)(B - zb) in integers.
+    GemmI8(GemmI8),
+    /// y = x.
+    Copy(Copied),
+    /// a = b + s c.
+    Triad(Triad),
+    /// z = x + y.
+    Add(Add),
+    /// y = x + bias, the bias repeated over rows.
+    BiasAdd(BiasAdd),
+    /// Gaussian error linear unit.
+    Gelu(Gelu),
+    /// gelu(x + bias).
+    BiasGelu(BiasGelu),
+    /// Each row's exponentials over their sum.
+    Softmax(Softmax),
+    /// Each row to mean 0 and variance 1, then gain and bias.
+    LayerNorm(LayerNorm),
+    /// softmax(scale q k^T) v.
+    Attention(Attention),
+    /// One step of the AdamW optimizer.
+    Adamw(Adamw),
 }
 
 impl Op {
+    /// Every op's name, in the order of the enum.
+    pub const NAMES: &[&str] = &[
+        "gemm",
+        "gemm_i8",
+        "copy",
+        "triad",
+        "add",
+        "bias_add",
+        "gelu",
+        "bias_gelu",
+        "softmax",
+        "layer_norm",
+        "attention",
+        "adamw",
+    ];
+
     /// The op's own description of itself.
     pub fn operation(&self) -> &dyn Operation {
         match self {
             Self::Gemm(op) => op,
+            Self::GemmI8(op) => op,
+            Self::Copy(op) => op,
+            Self::Triad(op) => op,
+            Self::Add(op) => op,
+            Self::BiasAdd(op) => op,
+            Self::Gelu(op) => op,
+            Self::BiasGelu(op) => op,
+            Self::Softmax(op) => op,
+            Self::LayerNorm(op) => op,
+            Self::Attention(op) => op,
+            Self::Adamw(op) => op,
         }
     }
-}
-
-/// Relative error that `terms` roundings to `dtype` can add up to, with a factor for the order of
-/// summation that a library may choose (Higham, "Accuracy and Stability of Numerical Algorithms", §3).
-pub fn rounding(dtype: DType, terms: f64) -> f64 {
-    terms * dtype.roundoff()
 }
