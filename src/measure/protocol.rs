@@ -174,6 +174,28 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// Whether this can be the answer to `ask`, with numbers that a measurement can have.
+    pub fn answers(&self, ask: &Ask) -> bool {
+        match (self, ask) {
+            (Self::Fault(_) | Self::Refused { .. }, _) => true,
+            (Self::Hello { clock_precision_ns, .. }, Ask::Hello { .. }) => *clock_precision_ns >= 0.0,
+            (Self::Loaded { load_ns, packing_ns, .. }, Ask::Load { .. }) => {
+                *load_ns >= 0.0 && *packing_ns >= 0.0
+            }
+            (Self::Calibrated { iters, each_ns }, Ask::Calibrate { .. }) => *iters > 0 && *each_ns >= 0.0,
+            (Self::Sample(sample), Ask::Sample { .. }) => sample.is_possible(),
+            (Self::Probed { rate, .. }, Ask::Probe { .. }) => *rate >= 0.0,
+            (Self::Memory { .. }, Ask::Memory { .. }) => true,
+            (Self::Done, ask) => matches!(ask, Ask::Verify | Ask::Read { .. } | Ask::Free | Ask::Quit),
+            _ => false,
+        }
+    }
+}
+
+/// Longest `each_ns` of a sample: of more executions, every second, third, ... is kept.
+pub const MOST_EACH: usize = 4096;
+
 /// What one sample took.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sampled {
@@ -183,7 +205,16 @@ pub struct Sampled {
     pub run_delay_ns: u64,
     /// Nanoseconds that the hypervisor took from this machine meanwhile; 0 where unknown.
     pub steal_ns: u64,
-    /// With `sync: each`, nanoseconds of each execution.
+    /// With `sync: each`, nanoseconds of each execution; of every n-th where there are more than
+    /// [`MOST_EACH`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub each_ns: Vec<f64>,
+}
+
+impl Sampled {
+    fn is_possible(&self) -> bool {
+        // JSON has no infinity, but a number may be too large for f64.
+        let possible = |&ns: &f64| ns >= 0.0 && ns.is_finite();
+        possible(&self.ns) && self.each_ns.len() <= MOST_EACH && self.each_ns.iter().all(possible)
+    }
 }
