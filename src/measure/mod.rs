@@ -6,4 +6,6 @@ pub mod evidence;
 mod pipes;
 mod process;
 pub mod protocol;
+pub mod schedule;
+pub mod stop;
 pub mod worker;
