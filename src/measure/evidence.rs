@@ -1,5 +1,6 @@
 //! What measuring a cell leaves behind: evidence only, no judgement. Records are made of these.
 
+use crate::backends::Identity;
 use crate::measure::protocol::ProbeKind;
 use crate::plan::SeriesKind;
 use crate::program::State;
@@ -180,4 +181,47 @@ impl Series {
 /// JSON has no infinity and no NaN, and a wrong answer may be either.
 fn null_is_infinite<'de, D: serde::Deserializer<'de>>(number: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(number)?.unwrap_or(f64::INFINITY))
+}
+
+/// All that measuring one cell left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// Library and device, as the worker named them.
+    pub identity: Option<Identity>,
+    /// What became of the cell.
+    pub outcome: Outcome,
+    /// Measured in rounds with other contenders.
+    pub interleaved: bool,
+    /// Data is in host memory; none where nothing was loaded.
+    pub host_memory: Option<bool>,
+    /// Smallest difference of two readings of the worker's clock that is not zero, in nanoseconds.
+    pub clock_precision_ns: Option<f64>,
+    /// The answer's check.
+    pub verification: Option<Verification>,
+    /// One entry a start.
+    pub loads: Vec<LoadCost>,
+    /// Peak memory of a fresh process.
+    pub memory: Reading<MemoryPeak>,
+    /// Energy of one execution in joules.
+    pub energy_j: Reading<f64>,
+    /// Timings.
+    pub series: Vec<Series>,
+}
+
+impl Evidence {
+    /// A cell of which nothing is known but its outcome.
+    pub fn of(outcome: Outcome) -> Self {
+        Self {
+            identity: None,
+            outcome,
+            interleaved: false,
+            host_memory: None,
+            clock_precision_ns: None,
+            verification: None,
+            loads: Vec::new(),
+            memory: Reading::Absent("not asked for".to_string()),
+            energy_j: Reading::Absent("not asked for".to_string()),
+            series: Vec::new(),
+        }
+    }
 }

@@ -1,0 +1,135 @@
+//! The probe beside each sample: what the machine could do just then, in the same place of the roofline.
+
+use super::crash::{Crash, CrashKind};
+use super::peer::{Hire, Peer};
+use super::protocol::{Ask, ProbeKind, Reply};
+use crate::ops::Op;
+use crate::program::Program;
+use crate::tensor::DType;
+use crate::units::Nanos;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Operations per compulsory byte above which arithmetic is what limits a program. The caches of the
+/// processors tried give one byte for about 1 to 4 operations of their peak, memory for about 6.
+const COMPUTE_BOUND: f64 = 8.0;
+/// A probe that takes longer than this has hung.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Which ceiling stands over a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Which ceiling.
+    pub kind: ProbeKind,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Bytes touched by each thread.
+    pub footprint: u64,
+}
+
+impl Probe {
+    /// The probe for a program on `threads` threads that cycles through `sets` copies of its values.
+    pub fn of(program: &Program, threads: usize, sets: usize) -> Self {
+        let bytes: u64 = program.bytes_by_state().values().fold(0, |sum, bytes| sum.saturating_add(*bytes));
+        let footprint = bytes.saturating_mul(sets as u64) / threads.max(1) as u64;
+        Self { kind: kind(program), threads, footprint }
+    }
+}
+
+fn kind(program: &Program) -> ProbeKind {
+    let work = program.work();
+    if work.flops as f64 > COMPUTE_BOUND * work.bytes() as f64 {
+        return arithmetic(program);
+    }
+    // One step decides: a program of several streams has the mix of none of the probes.
+    match program.steps.as_slice() {
+        [step] => match step.op.operation().name() {
+            "copy" => ProbeKind::Copy,
+            "triad" => ProbeKind::Triad,
+            "adamw" => ProbeKind::Adam,
+            _ => read_or_copy(work.bytes_read, work.bytes_written),
+        },
+        _ => read_or_copy(work.bytes_read, work.bytes_written),
+    }
+}
+
+fn read_or_copy(read: u64, written: u64) -> ProbeKind {
+    if read > 4 * written { ProbeKind::Read } else { ProbeKind::Copy }
+}
+
+/// The unit that does most of the arithmetic.
+fn arithmetic(program: &Program) -> ProbeKind {
+    let heaviest =
+        program.steps.iter().max_by_key(|step| step.op.operation().work(&program.specs(&step.args)).flops);
+    let Some(step) = heaviest else { return ProbeKind::Fma };
+    match (step.args.first().map(|&value| program.values[value].spec.dtype), &step.op) {
+        (Some(DType::I8 | DType::U8), _) => ProbeKind::Vnni,
+        (Some(DType::Bf16), Op::Gemm(_)) => ProbeKind::Bf16,
+        _ => ProbeKind::Fma,
+    }
+}
+
+/// The worker that serves every probe of a run, started when it is first needed.
+pub(super) struct Prober<'a> {
+    hire: &'a dyn Hire,
+    peer: Option<Box<dyn Peer>>,
+    /// Whether this processor can run a probe, once that has been tried.
+    known: BTreeMap<ProbeKind, bool>,
+    deaths: u32,
+}
+
+impl<'a> Prober<'a> {
+    pub(super) fn new(hire: &'a dyn Hire) -> Self {
+        Self { hire, peer: None, known: BTreeMap::new(), deaths: 0 }
+    }
+
+    /// The probe that this processor has: plain multiply-adds stand in for a unit that it lacks.
+    pub(super) fn available(&mut self, wanted: Probe) -> Option<Probe> {
+        const TRIAL: Nanos = Nanos(1e6);
+        let mut kinds = vec![wanted.kind];
+        if matches!(wanted.kind, ProbeKind::Vnni | ProbeKind::Bf16) {
+            kinds.push(ProbeKind::Fma);
+        }
+        kinds.into_iter().map(|kind| Probe { kind, ..wanted }).find(|probe| {
+            let known = self.known.get(&probe.kind).copied();
+            known.unwrap_or_else(|| {
+                let runs = self.rate(*probe, TRIAL).is_some();
+                self.known.insert(probe.kind, runs);
+                runs
+            })
+        })
+    }
+
+    /// Operations or bytes a second, and nanoseconds that its threads waited for a core. None where it
+    /// cannot run: its number is worth having, but no reason to lose a cell.
+    pub(super) fn rate(&mut self, probe: Probe, length: Nanos) -> Option<(f64, u64)> {
+        const DEATHS: u32 = 3;
+        if self.deaths >= DEATHS {
+            return None;
+        }
+        let Probe { kind, threads, footprint } = probe;
+        let ask = Ask::Probe { probe: kind, threads, footprint, ms: length.seconds() * 1e3 };
+        match self.exchange(&ask) {
+            Ok(Reply::Probed { rate, run_delay_ns }) if rate > 0.0 => Some((rate, run_delay_ns)),
+            Err(crash) if !matches!(crash.kind, CrashKind::Refused | CrashKind::Unsupported) => {
+                (self.peer, self.deaths) = (None, self.deaths + 1);
+                None
+            }
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    fn exchange(&mut self, ask: &Ask) -> Result<Reply, Crash> {
+        let peer = match self.peer.take() {
+            Some(mut peer) => {
+                peer.resume()?;
+                peer
+            }
+            None => self.hire.hire_prober(LIMIT)?,
+        };
+        let peer = self.peer.insert(peer);
+        let reply = peer.ask(ask, LIMIT);
+        peer.pause()?;
+        reply
+    }
+}
