@@ -3,9 +3,20 @@
 
 pub mod crash;
 pub mod evidence;
+pub mod group;
+pub mod memory;
+pub mod peer;
 mod pipes;
+mod probe;
 mod process;
 pub mod protocol;
+mod proof;
+mod rounds;
 pub mod schedule;
+pub mod settings;
+pub mod staff;
 pub mod stop;
+mod tally;
+mod trial;
+mod turn;
 pub mod worker;

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Which ceiling stands over a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub(super) struct Probe {
     /// Which ceiling.
     pub kind: ProbeKind,
     /// Threads that compute.
@@ -29,7 +29,7 @@ pub struct Probe {
 
 impl Probe {
     /// The probe for a program on `threads` threads that cycles through `sets` copies of its values.
-    pub fn of(program: &Program, threads: usize, sets: usize) -> Self {
+    pub(super) fn of(program: &Program, threads: usize, sets: usize) -> Self {
         let bytes: u64 = program.bytes_by_state().values().fold(0, |sum, bytes| sum.saturating_add(*bytes));
         let footprint = bytes.saturating_mul(sets as u64) / threads.max(1) as u64;
         Self { kind: kind(program), threads, footprint }

@@ -1,7 +1,6 @@
 //! How much effort goes into a cell.
 
 use super::stop::Stop;
-use crate::suite::Effort;
 use crate::units::Nanos;
 use std::time::Duration;
 
@@ -41,12 +40,9 @@ pub struct Settings {
 const MS: f64 = 1e6;
 
 impl Settings {
-    /// The settings of an effort.
-    pub fn of(effort: Effort, seed: u64) -> Self {
-        match effort {
-            Effort::Quick => Self::quick(seed),
-            Effort::Full => Self::full(seed),
-        }
+    /// Short windows for a first answer within minutes, or windows that settle.
+    pub fn of(quick: bool, seed: u64) -> Self {
+        if quick { Self::quick(seed) } else { Self::full(seed) }
     }
 
     fn full(seed: u64) -> Self {

@@ -2,6 +2,7 @@
 
 use super::evidence::Series;
 use super::protocol::{ProbeKind, Sampled};
+use super::rounds::Position;
 use super::stop::{Stop, Stopped, median};
 use crate::plan::SeriesKind;
 use crate::units::Nanos;
@@ -72,13 +73,20 @@ impl Tally {
         self.series.iters.last().copied().unwrap_or(1)
     }
 
-    /// Adds a sample.
-    pub(super) fn push(&mut self, turn: Turn, start: u32, round: u32, stop: &Stop) {
+    /// Adds a sample of a round.
+    pub(super) fn push(&mut self, turn: Turn, position: Position, stop: &Stop) {
+        self.spent.0 += turn.spent.0;
+        self.extend(turn, position);
+        self.decision = self.decision.or_else(|| stop.decide(&self.here, self.spent));
+    }
+
+    /// Adds a sample of a window, whose end nothing but time decides.
+    pub(super) fn extend(&mut self, turn: Turn, position: Position) {
         let each = turn.sampled.ns / self.iters() as f64;
         let series = &mut self.series;
         series.ns.push(each);
-        series.start.push(start);
-        series.round.push(round);
+        series.start.push(position.start);
+        series.round.push(position.round);
         series.run_delay_ns.push(turn.sampled.run_delay_ns);
         series.steal_ns.push(turn.sampled.steal_ns);
         series.probe_rate.push(turn.probe_rate);
@@ -86,8 +94,6 @@ impl Tally {
         series.noisy += u32::from(turn.noisy);
         self.latencies.extend(turn.sampled.each_ns);
         self.here.push(each);
-        self.spent.0 += turn.spent.0;
-        self.decision = self.decision.or_else(|| stop.decide(&self.here, self.spent));
     }
 
     /// Why this start has enough samples; none while it has not.
@@ -147,7 +153,7 @@ mod tests {
         tally.begin(4, None);
         for round in 0..6 {
             assert_eq!(tally.decision(), None);
-            tally.push(turn(400.0), 0, round, &STOP);
+            tally.push(turn(400.0), Position { start: 0, round }, &STOP);
         }
         assert_eq!((tally.decision(), tally.is_exhausted(&STOP)), (Some(Stopped::Settled), false));
         tally.end();
@@ -155,7 +161,7 @@ mod tests {
         tally.begin(4, None);
         for round in 6..14 {
             assert!(!tally.is_exhausted(&STOP));
-            tally.push(turn(400.0 * f64::from(round)), 1, round, &STOP);
+            tally.push(turn(400.0 * f64::from(round)), Position { start: 1, round }, &STOP);
         }
         assert!(tally.is_exhausted(&STOP));
         tally.end();

@@ -4,17 +4,17 @@ use super::crash::{Crash, CrashKind};
 use super::evidence::{Evidence, LoadCost, Outcome};
 use super::peer::{Hire, Peer};
 use super::probe::{Probe, Prober};
-use super::protocol::{Ask, Reply, Sampled};
+use super::protocol::{Ask, Reply};
 use super::settings::Settings;
-use super::tally::{Tally, Turn};
+use super::proof::Proof;
+use super::tally::Tally;
+use crate::backends::{DeviceKind, family_of};
 use crate::host::clock;
 use crate::plan::{Cell, SeriesKind};
 use crate::suite::{Load, Scope, Temperature};
 use crate::units::Nanos;
 use std::time::{Duration, Instant};
 
-/// Share of a sample that its threads may have waited for a core.
-const WAITED: f64 = 0.01;
 /// Times the smallest step of the clock that a sample lasts at least.
 const CLOCK_STEPS: f64 = 100.0;
 
@@ -59,13 +59,13 @@ pub(super) struct Phase {
 /// One cell while it is measured.
 pub(super) struct Trial<'a> {
     pub(super) cell: &'a Cell,
-    settings: &'a Settings,
+    pub(super) settings: &'a Settings,
     peer: Option<Box<dyn Peer>>,
     left: Duration,
-    evidence: Evidence,
-    tallies: Vec<Tally>,
-    probe: Option<Probe>,
-    proof: Proof,
+    pub(super) evidence: Evidence,
+    pub(super) tallies: Vec<Tally>,
+    pub(super) probe: Option<Probe>,
+    pub(super) proof: Proof,
 }
 
 impl<'a> Trial<'a> {
@@ -98,8 +98,28 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// After the rounds of a phase: the state that timing left is finite, and the buffers that were timed
+    /// still give the right answer.
+    pub(super) fn conclude(&mut self, phase: Phase) -> Result<(), Trouble> {
+        self.prove_again()?;
+        for tally in self.tallies.iter_mut().filter(|tally| tally.kind().temperature == phase.temperature) {
+            tally.end();
+        }
+        self.pause()
+    }
+
+    /// All that is known now.
+    pub(super) fn finish(self, together: bool) -> Evidence {
+        let mut evidence = self.evidence;
+        evidence.interleaved = together;
+        if evidence.outcome == Outcome::Measured {
+            evidence.series = self.tallies.into_iter().filter_map(Tally::finish).collect();
+        }
+        evidence
+    }
+
     /// A fresh process.
-    pub(super) fn hire(&mut self, hire: &dyn Hire) -> Result<(), Trouble> {
+    fn hire(&mut self, hire: &dyn Hire) -> Result<(), Trouble> {
         let begin = Instant::now();
         let peer = hire.hire(&self.cell.contender, self.left);
         self.spend(begin);
@@ -116,18 +136,27 @@ impl<'a> Trial<'a> {
     }
 
     /// Loads, proves the answer, warms up, decides how many executions make a sample, and stops.
-    pub(super) fn prepare(&mut self, phase: Phase, start: u32, prober: &mut Prober) -> Result<(), Trouble> {
+    pub(super) fn prepare(
+        &mut self,
+        phase: Phase,
+        start: u32,
+        hire: &dyn Hire,
+        prober: &mut Prober,
+    ) -> Result<(), Trouble> {
+        if self.peer.is_none() {
+            self.hire(hire)?;
+        }
         self.prove_steps()?;
         self.load(phase.sets, false)?;
         let first = self.prove_answer(start)?;
         let probe = Probe::of(&self.cell.program, self.cell.contender.lane.threads, phase.sets);
-        let wanted = self.settings.probe.0 > 0.0 && self.is_on_host();
+        let wanted = self.settings.probe.0 > 0.0 && kind_of(&self.cell.contender.backend) == Some(DeviceKind::Cpu);
         self.probe = if wanted { prober.available(probe) } else { None };
-        self.warm_up(phase.temperature, Nanos(first.0 / phase.sets as f64))?;
+        self.warm_up(phase.temperature, start, Nanos(first.0 / phase.sets as f64))?;
         self.pause()
     }
 
-    fn load(&mut self, sets: usize, keep_all: bool) -> Result<(), Trouble> {
+    pub(super) fn load(&mut self, sets: usize, keep_all: bool) -> Result<(), Trouble> {
         let program = (*self.cell.program).clone();
         let reply = self.ask(&Ask::Load { program, seed: self.settings.seed, sets, keep_all })?;
         let Reply::Loaded { load_ns, packing_ns, packing_bytes, host_memory, .. } = reply else {
@@ -159,11 +188,12 @@ impl<'a> Trial<'a> {
     }
 
     /// Finds the number of executions of every sample. `first` is how long the first one took.
-    fn warm_up(&mut self, temperature: Temperature, first: Nanos) -> Result<(), Trouble> {
+    fn warm_up(&mut self, temperature: Temperature, start: u32, first: Nanos) -> Result<(), Trouble> {
         let mut warm = self.settings.warm_up;
         for index in 0..self.tallies.len() {
             let kind = self.tallies[index].kind();
-            if kind.temperature != temperature {
+            let later_window = kind.load == Load::Sustained && start > 0;
+            if kind.temperature != temperature || later_window {
                 continue;
             }
             let slice = self.slice(kind);
@@ -194,85 +224,35 @@ impl<'a> Trial<'a> {
         Ok(iters)
     }
 
-    fn slice(&self, kind: SeriesKind) -> Nanos {
+    pub(super) fn slice(&self, kind: SeriesKind) -> Nanos {
         let steps = self.evidence.clock_precision_ns.unwrap_or(0.0) * CLOCK_STEPS;
         let long = kind.load == Load::Sustained || self.evidence.host_memory == Some(false);
         let slice = if long { self.settings.device_slice } else { self.settings.slice };
         Nanos(slice.0.max(steps))
     }
 
-    /// The series that belong to a phase and a load, by their numbers.
-    pub(super) fn series(&self, temperature: Temperature, load: Load) -> Vec<usize> {
-        let belongs = |kind: SeriesKind| kind.temperature == temperature && kind.load == load;
-        (0..self.tallies.len()).filter(|&index| belongs(self.tallies[index].kind())).collect()
+    /// The series of a phase under a load.
+    pub(super) fn kinds(&self, temperature: Temperature, load: Load) -> Vec<SeriesKind> {
+        let kinds = self.tallies.iter().map(Tally::kind);
+        kinds.filter(|kind| kind.temperature == temperature && kind.load == load).collect()
     }
 
-    /// The number of the series of `kind`.
-    pub(super) fn find(&mut self, kind: SeriesKind) -> Option<&mut Tally> {
+    /// Whether a series wants more samples of this start.
+    pub(super) fn is_open(&self, kind: SeriesKind) -> bool {
+        self.is_alive() && self.tally(kind).is_some_and(|tally| tally.decision().is_none())
+    }
+
+    /// Whether a series may take another sample of this start.
+    pub(super) fn may_go_on(&self, kind: SeriesKind) -> bool {
+        self.is_alive() && self.tally(kind).is_some_and(|tally| !tally.is_exhausted(&self.settings.stop))
+    }
+
+    pub(super) fn tally(&self, kind: SeriesKind) -> Option<&Tally> {
+        self.tallies.iter().find(|tally| tally.kind() == kind)
+    }
+
+    pub(super) fn tally_mut(&mut self, kind: SeriesKind) -> Option<&mut Tally> {
         self.tallies.iter_mut().find(|tally| tally.kind() == kind)
-    }
-
-    /// One turn: probe, wake, sample, stop; again if it had to wait for a core.
-    pub(super) fn turn(
-        &mut self,
-        kind: SeriesKind,
-        (start, round): (u32, u32),
-        prober: &mut Prober,
-    ) -> Result<(), Trouble> {
-        let begin = clock::now();
-        let Some(iters) = self.find(kind).map(|tally| tally.iters()) else { return Ok(()) };
-        let mut best: Option<(u64, Turn)> = None;
-        let mut reported = 0.0;
-        for attempt in 0..=self.settings.retakes {
-            let (probe_rate, probe_waited) = self.beside(prober);
-            self.wake(kind, iters)?;
-            let sampled = self.sample(kind, iters)?;
-            self.pause()?;
-            reported += sampled.ns;
-            let waited = sampled.run_delay_ns + sampled.steal_ns + probe_waited;
-            let noisy = waited as f64 > WAITED * sampled.ns;
-            if best.as_ref().is_none_or(|(least, _)| waited < *least) {
-                let turn = Turn { sampled, probe_rate, noisy, ..Turn::default() };
-                best = Some((waited, turn));
-            }
-            if let Some((_, turn)) = &mut best {
-                turn.discarded = attempt;
-            }
-            if !noisy {
-                break;
-            }
-        }
-        let spent = Nanos(reported.max((clock::now() - begin) as f64));
-        let stop = self.settings.stop;
-        if let (Some((_, turn)), Some(tally)) = (best, self.find(kind)) {
-            tally.push(Turn { spent, ..turn }, start, round, &stop);
-        }
-        Ok(())
-    }
-
-    /// The probe's rate and how long it waited for a core; 0 where there is none.
-    fn beside(&self, prober: &mut Prober) -> (f64, u64) {
-        self.probe.and_then(|probe| prober.rate(probe, self.settings.probe)).unwrap_or((0.0, 0))
-    }
-
-    /// One short untimed stretch after a stop: threads come back, caches fill.
-    fn wake(&mut self, kind: SeriesKind, iters: u64) -> Result<(), Trouble> {
-        self.peer()?.resume()?;
-        let slice = self.slice(kind);
-        let share = (self.settings.wake.0 / slice.0 * iters as f64).ceil() as u64;
-        // A single execution longer than a slice outlasts its own start.
-        if iters > 1 && share > 0 {
-            self.sample(kind, share.min(iters))?;
-        }
-        Ok(())
-    }
-
-    /// Times `iters` executions.
-    pub(super) fn sample(&mut self, kind: SeriesKind, iters: u64) -> Result<Sampled, Trouble> {
-        match self.ask(&Ask::Sample { scope: kind.scope, sync: kind.sync, iters })? {
-            Reply::Sample(sampled) => Ok(sampled),
-            _ => Err(unexpected("sample")),
-        }
     }
 
     /// Sends a request within what is left of the cell's time.
@@ -292,13 +272,19 @@ impl<'a> Trial<'a> {
         Ok(self.peer()?.pause()?)
     }
 
-    fn peer(&mut self) -> Result<&mut Box<dyn Peer>, Trouble> {
+    pub(super) fn peer(&mut self) -> Result<&mut Box<dyn Peer>, Trouble> {
         let gone = || Trouble::Crash(Crash::new(CrashKind::SilentExit, "the worker is gone"));
         self.peer.as_mut().ok_or_else(gone)
     }
 }
 
+/// What kind of device a backend runs on; none where its family does not list it.
+fn kind_of(backend: &str) -> Option<DeviceKind> {
+    let devices = family_of(backend)?.devices();
+    devices.into_iter().find(|found| found.backend == backend).map(|found| found.kind)
+}
+
 /// A reply of the wrong kind, which the worker's own parent lets through only by mistake.
-fn unexpected(asked: &str) -> Trouble {
+pub(super) fn unexpected(asked: &str) -> Trouble {
     Trouble::Crash(Crash::new(CrashKind::Garbage, format!("the worker did not answer `{asked}`")))
 }
