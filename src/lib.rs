@@ -2,7 +2,7 @@
 //!
 //! Modules stand in layers, and imports point down this list only:
 //! [`cli`], [`report`], [`cost`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
-//! [`suite`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`nearest`],
+//! [`suite`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`date`], [`nearest`],
 //! [`units`].
 
 pub mod backends;
@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cli;
 pub mod compare;
 pub mod cost;
+pub mod date;
 pub mod host;
 pub mod measure;
 pub mod nearest;

@@ -15,6 +15,7 @@ const TABLES: &[&str] = &[];
 const LAYERS: &[&str] = &[
     "units",
     "nearest",
+    "date",
     "tensor",
     "random",
     "ops",

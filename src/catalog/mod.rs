@@ -4,13 +4,12 @@
 //! observation on a day. A report never prints an unverified fact as one.
 
 mod add;
-mod date;
 mod price;
 mod spec;
 mod validate;
 
+pub use crate::date::Date;
 pub use add::add;
-pub use date::Date;
 pub use price::{Confidence, Covers, Currency, Money, Per, Price, PriceKind};
 pub use spec::{Basis, Class, Device, Fact, Rate, SecondSource};
 pub use validate::{Finding, Severity, check, gpu_proof, mixed_kinds};

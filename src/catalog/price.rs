@@ -1,6 +1,6 @@
 //! What a device cost, somewhere, on a day.
 
-use super::date::Date;
+use crate::date::Date;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

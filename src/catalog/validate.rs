@@ -6,9 +6,9 @@
 //! mixed, a date left out, and a GPU row that ran on the CPU.
 
 use super::Catalog;
-use super::date::Date;
 use super::price::{Covers, Per, Price, PriceKind};
 use super::spec::{Class, Device};
+use crate::date::Date;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How bad a finding is.

@@ -97,8 +97,7 @@ fn session(
     prober: &mut Prober,
     bench: &Bench,
 ) -> Result<(), Interrupted> {
-    let order =
-        schedule::order(trials.len(), bench.settings.seed.wrapping_add(1), u64::from(position.start));
+    let order = schedule::order(trials.len(), bench.settings.seed.wrapping_add(1), u64::from(position.start));
     for &phase in phases {
         for &number in &order {
             bench.check()?;

@@ -54,12 +54,7 @@ impl Settings {
             wake: Nanos(3.0 * MS),
             probe: Nanos(27.0 * MS),
             retakes: 3,
-            stop: Stop {
-                min_rounds: 6,
-                max_rounds: 40,
-                half_width: 0.01,
-                budget: Nanos(1500.0 * MS),
-            },
+            stop: Stop { min_rounds: 6, max_rounds: 40, half_width: 0.01, budget: Nanos(1500.0 * MS) },
             sustained: Nanos(10_000.0 * MS),
             time_limit: Duration::from_secs(180),
             memory_limit: None,

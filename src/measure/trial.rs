@@ -4,9 +4,9 @@ use super::crash::{Crash, CrashKind};
 use super::evidence::{Evidence, LoadCost, Outcome};
 use super::peer::{Hire, Peer};
 use super::probe::{Probe, Prober};
+use super::proof::Proof;
 use super::protocol::{Ask, Reply};
 use super::settings::Settings;
-use super::proof::Proof;
 use super::tally::Tally;
 use crate::backends::{DeviceKind, family_of};
 use crate::host::clock;
@@ -150,7 +150,8 @@ impl<'a> Trial<'a> {
         self.load(phase.sets, false)?;
         let first = self.prove_answer(start)?;
         let probe = Probe::of(&self.cell.program, self.cell.contender.lane.threads, phase.sets);
-        let wanted = self.settings.probe.0 > 0.0 && kind_of(&self.cell.contender.backend) == Some(DeviceKind::Cpu);
+        let wanted =
+            self.settings.probe.0 > 0.0 && kind_of(&self.cell.contender.backend) == Some(DeviceKind::Cpu);
         self.probe = if wanted { prober.available(probe) } else { None };
         self.warm_up(phase.temperature, start, Nanos(first.0 / phase.sets as f64))?;
         self.pause()

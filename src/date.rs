@@ -48,8 +48,14 @@ impl Date {
 
     /// Today, UTC.
     pub fn today() -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self::from_unix_days((since.as_secs() / 86_400) as i64)
+        Self::at(std::time::SystemTime::now()).0
+    }
+
+    /// The day and the time of day of a moment, UTC: the date, and hours, minutes and seconds.
+    pub fn at(moment: std::time::SystemTime) -> (Self, [u64; 3]) {
+        let since = moment.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let second = since % 86_400;
+        (Self::from_unix_days((since / 86_400) as i64), [second / 3600, second / 60 % 60, second % 60])
     }
 
     /// Days from 1970-01-01 to the first day that this date may mean.
