@@ -1,1 +1,0 @@
-//! From records and prices to money. Pure.
