@@ -7,6 +7,7 @@ mod list;
 mod prices;
 mod report;
 mod run;
+mod table;
 mod verify;
 mod worker;
 

@@ -3,8 +3,8 @@
 use super::exit;
 use crate::catalog::{self, Catalog, Confidence, Covers, Currency, Date, Per, Price, PriceKind, Severity};
 use crate::cost::{self, MemoryPrice};
+use crate::host::plain;
 use anyhow::Context;
-use comfy_table::{Table, presets};
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -25,8 +25,10 @@ enum Verb {
     #[command(after_help = "Example: cutgpu prices check --prices mine.toml")]
     Check(Shared),
     /// Append a dated price to a file of your own.
-    #[command(after_help = "Example: cutgpu prices add --device geforce-rtx-5090 --amount 4100 --kind street_new \
-                            --covers card --date 2026-11-20 --source 'a shop' --file mine.toml")]
+    #[command(
+        after_help = "Example: cutgpu prices add --device geforce-rtx-5090 --amount 4100 --kind street_new \
+                            --covers card --date 2026-11-20 --source 'a shop' --file mine.toml"
+    )]
     Add(AddArgs),
 }
 
@@ -118,7 +120,9 @@ impl Shared {
 /// The embedded catalogue with the user's files on top.
 pub(super) fn load_catalog(devices: &[PathBuf], prices: &[PathBuf]) -> anyhow::Result<Catalog> {
     let mut catalog = Catalog::embedded()?;
-    let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
     for path in devices {
         catalog.add_devices(&read(path)?, &path.display().to_string())?;
     }
@@ -139,10 +143,22 @@ fn list(shared: &Shared) -> anyhow::Result<u8> {
     for (kind, prices) in kinds {
         let per = if kind.is_rent() { " an hour" } else { "" };
         writeln!(out, "{}{per}, as known on {}", kind.label(), shared.day())?;
-        let mut table = plain_table(&["device", "$/GB", "$/(GB/s)", "covers", "date", "marks", "source"]);
+        let mut table =
+            super::table::table(&["device", "$/GB", "$/(GB/s)", "covers", "date", "marks", "source"]);
         for price in prices {
             let covers = word_of(&price.covers)?;
-            table.add_row([&price.name, &money(price.per_gb), &money(price.per_gb_s), &covers, &price.date.to_string(), &marks(&price), &price.source].map(|text| plain(text)));
+            table.add_row(
+                [
+                    &price.name,
+                    &money(price.per_gb),
+                    &money(price.per_gb_s),
+                    &covers,
+                    &price.date.to_string(),
+                    &marks(&price),
+                    &price.source,
+                ]
+                .map(|text| plain(text)),
+            );
         }
         writeln!(out, "{table}\n")?;
     }
@@ -160,12 +176,24 @@ fn claim(shared: &Shared) -> anyhow::Result<u8> {
         writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
         return Ok(exit::OK);
     }
-    let mut table = plain_table(&["segment", "date", "times RAM", "cheapest GPU", "dearest GPU", "RAM $/GB", "oldest price"]);
+    let mut table = super::table::table(&[
+        "segment",
+        "date",
+        "times RAM",
+        "cheapest GPU",
+        "dearest GPU",
+        "RAM $/GB",
+        "oldest price",
+    ]);
     for r in ratios {
         table.add_row([
             r.segment.label().to_string(),
             r.date.to_string(),
-            format!("{} to {}", crate::units::significant(r.range.0, 2), crate::units::significant(r.range.1, 2)),
+            format!(
+                "{} to {}",
+                crate::units::significant(r.range.0, 2),
+                crate::units::significant(r.range.1, 2)
+            ),
             format!("{} ({}/GB)", r.gpu[0].0, r.gpu[0].1),
             format!("{} ({}/GB)", r.gpu[1].0, r.gpu[1].1),
             format!("{} to {}", r.ram.0, r.ram.1),
@@ -190,10 +218,21 @@ fn check(shared: &Shared) -> anyhow::Result<u8> {
     } else {
         for finding in &findings {
             let severity = format!("{:?}", finding.severity).to_lowercase();
-            writeln!(out, "{severity}: {} ({}): {}", plain(&finding.subject), finding.rule, plain(&finding.message))?;
+            writeln!(
+                out,
+                "{severity}: {} ({}): {}",
+                plain(&finding.subject),
+                finding.rule,
+                plain(&finding.message)
+            )?;
         }
         let (prices, devices) = (catalog.prices.len(), catalog.devices.len());
-        writeln!(out, "{prices} prices of {devices} devices: {errors} errors, {} warnings; {stale} prices are stale on {}", findings.len() - errors, shared.day())?;
+        writeln!(
+            out,
+            "{prices} prices of {devices} devices: {errors} errors, {} warnings; {stale} prices are stale on {}",
+            findings.len() - errors,
+            shared.day()
+        )?;
     }
     Ok(if errors > 0 { exit::FAILED } else { exit::OK })
 }
@@ -220,13 +259,17 @@ fn add(args: &AddArgs) -> anyhow::Result<u8> {
     };
     let mut catalog = Catalog::embedded()?;
     if catalog.device(&price.device).is_none() {
-        let near = crate::nearest::nearest(&price.device, catalog.devices.iter().map(|device| device.id.as_str()));
+        let near =
+            crate::nearest::nearest(&price.device, catalog.devices.iter().map(|device| device.id.as_str()));
         let hint = near.map(|id| format!(": did you mean `{id}`?")).unwrap_or_default();
         anyhow::bail!("no device has the id `{}`{hint}", plain(&price.device));
     }
     let before = catalog::check(&catalog, Date::today());
     catalog.prices.push(price.clone());
-    let new: Vec<_> = catalog::check(&catalog, Date::today()).into_iter().filter(|finding| !before.contains(finding)).collect();
+    let new: Vec<_> = catalog::check(&catalog, Date::today())
+        .into_iter()
+        .filter(|finding| !before.contains(finding))
+        .collect();
     for finding in &new {
         eprintln!("{}: {}", plain(&finding.subject), plain(&finding.message));
     }
@@ -257,15 +300,4 @@ fn money(money: Option<catalog::Money>) -> String {
 
 fn word_of<T: serde::Serialize>(value: &T) -> anyhow::Result<String> {
     Ok(serde_json::to_value(value)?.as_str().unwrap_or_default().replace('_', " "))
-}
-
-fn plain_table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.iter().copied());
-    table
-}
-
-/// Text from outside without characters that steer a terminal.
-fn plain(text: &str) -> String {
-    crate::host::plain(text)
 }

@@ -67,6 +67,9 @@ pub struct MemoryRatio {
 /// a factor of three within eight months, so two months is already generous.
 const WINDOW_DAYS: i64 = 60;
 
+/// Days after which a GPU's price says nothing about its segment any more.
+const GPU_DAYS: i64 = 730;
+
 /// The ratio of every segment at every time for which the catalogue has RAM prices up to `as_of`, in
 /// order of date. Purchase prices only; what no source confirmed is left out, and so are prices that
 /// cover more than the device.
@@ -117,10 +120,12 @@ fn moments(ram: &[&MemoryPrice]) -> Vec<Date> {
     moments
 }
 
-/// For each device the newest prices that `moment` knew: an older one no longer counts.
+/// For each device the newest prices that `moment` knew, if they are of the last two years.
 fn newest_by<'a>(prices: &'a [MemoryPrice], moment: Date) -> Vec<&'a MemoryPrice> {
-    let known: Vec<&MemoryPrice> =
-        prices.iter().filter(|price| price.date.first_day() <= moment.last_day()).collect();
+    let current = |price: &&MemoryPrice| {
+        price.date.first_day() <= moment.last_day() && price.date.age_days(moment) <= GPU_DAYS
+    };
+    let known: Vec<&MemoryPrice> = prices.iter().filter(current).collect();
     let newest = |device: &str| {
         known.iter().filter(|price| price.device == device).map(|price| price.date.last_day()).max()
     };

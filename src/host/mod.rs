@@ -1,5 +1,8 @@
 //! Facts about the machine and its clocks. What needs Linux sits here.
 
 pub mod clock;
+mod plain;
 pub mod process;
 pub mod sched;
+
+pub use plain::plain;
