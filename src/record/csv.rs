@@ -141,7 +141,7 @@ mod tests {
         for row in &rows[1..] {
             assert_eq!(row.split(',').count(), COLUMNS.len() + 2, "{row}");
         }
-        assert!(rows[1].contains(",resident,batch,burst,hot,0,0,1000000,0,0,250000000000"));
+        assert!(rows[1].contains(",resident,batch,burst,hot,0,0,1000000,0,0,300000000000"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) fn series(ns: f64) -> Series {
         run_delay_ns: vec![0; samples as usize],
         steal_ns: vec![0; samples as usize],
         probe: Some(ProbeKind::Fma),
-        probe_rate: vec![2.5e11; samples as usize],
+        probe_rate: vec![3e11; samples as usize],
         latency_ns: None,
         discarded: 0,
         noisy: 0,

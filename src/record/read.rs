@@ -130,6 +130,8 @@ pub(super) fn parse(line: &[u8]) -> Result<Record, Unreadable> {
     struct Head {
         schema: String,
     }
+    // A line break would become part of a text that is cut short, and hide that it is.
+    let line = line.trim_ascii();
     let whole = serde_json::from_slice::<Record>(line);
     let schema = match &whole {
         Ok(record) => Some(record.schema.clone()),
@@ -219,7 +221,7 @@ mod tests {
         let good = line(&example::measured());
         let uneven = good.replace("\"steal_ns\":[0,", "\"steal_ns\":[");
         let odd = good.replace("\"schema\":\"1.0\"", "\"schema\":\"one\"");
-        let negative = good.replace("\"probe_rate\":[2", "\"probe_rate\":[-2");
+        let negative = good.replace("\"probe_rate\":[3", "\"probe_rate\":[-3");
         for (bad, why) in [
             (&good[..good.len() / 2], "cut short"),
             ("[1, 2, 3]", "invalid"),
