@@ -11,7 +11,9 @@
 //!   decides which calls a clock covers, so a scope means the same everywhere.
 #![allow(unsafe_code)]
 
+pub mod answers;
 pub mod cpu;
+pub mod faulty;
 pub mod null;
 
 use crate::program::{Program, State, Step, ValueId};
@@ -172,7 +174,8 @@ pub fn family_of(backend: &str) -> Option<&'static dyn Family> {
 pub fn open(backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {
     let unknown =
         || Unsupported(format!("no backend is called `{backend}`; `cutgpu list` shows those that are"));
-    family_of(backend).ok_or_else(unknown)?.open(backend, lane)
+    let device = family_of(backend).ok_or_else(unknown)?.open(backend, lane)?;
+    faulty::from_environment(backend, device)
 }
 
 /// How to load.
