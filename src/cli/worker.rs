@@ -1,12 +1,34 @@
-//! `cutgpu worker`: Serves one contender.
+//! `cutgpu worker`: serves one contender, or becomes the program that does.
 
 use super::exit;
+use crate::host::process;
+use crate::measure::serve;
+use anyhow::Context;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Arguments of `cutgpu worker`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Example: echo '{\"ask\":\"free\"}' | cutgpu worker")]
+pub(super) struct Args {
+    /// Process that started this one: the worker ends when it does.
+    #[arg(long, value_name = "PID")]
+    parent: Option<u32>,
+    /// Become this program, which speaks the same protocol.
+    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
+    exec: Vec<String>,
+}
 
-/// Serves one contender.
-pub(super) fn main(_: &Args) -> anyhow::Result<u8> {
-    Ok(exit::OK)
+/// Ties this process to its parent, then serves or executes.
+pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
+    process::die_with(args.parent)?;
+    // Without the right to do so the kernel chooses the largest process, which a worker usually is.
+    let _ = process::volunteer_for_oom_kill();
+    process::forbid_core_files();
+    let Some((program, arguments)) = args.exec.split_first() else {
+        serve::serve()?;
+        return Ok(exit::OK);
+    };
+    let error = Command::new(program).args(arguments).exec();
+    Err(error).with_context(|| format!("cannot run `{program}` as a worker: is it installed?"))
 }

@@ -30,17 +30,21 @@ pub fn group_resident(group: u32) -> u64 {
     members(group).into_iter().filter_map(|pid| resident(Some(pid))).map(|memory| memory.now).sum()
 }
 
-/// Processes of a process group.
+/// Living processes of a process group.
 pub fn members(group: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|&pid: &u32| group_of(pid) == Some(group)).collect()
 }
 
+/// The group of a living process.
 fn group_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // A command's name may hold spaces and brackets: the fields begin after the last bracket.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let is_dead = matches!(state, "Z" | "X");
+    fields.nth(1).filter(|_| !is_dead)?.parse().ok()
 }
 
 /// Restarts this process's high-water mark; false where the kernel cannot.

@@ -13,6 +13,7 @@ mod proof;
 pub mod protocol;
 mod rounds;
 pub mod schedule;
+pub mod serve;
 pub mod settings;
 pub mod staff;
 pub mod stop;

@@ -1,0 +1,212 @@
+//! What a worker holds between requests: an open device and at most one loaded program.
+
+use super::timing;
+use crate::backends::{self, Device, DeviceKind, Fault, Lane, LoadOptions, Loaded};
+use crate::host::{clock, process};
+use crate::measure::protocol::{Ask, PROTOCOL, Reply};
+use crate::program::{Program, ValueId};
+use crate::units::Bytes;
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+
+/// More threads than any host has: a request beyond it is a mistake.
+const MOST_THREADS: usize = 4096;
+/// More input sets than any cache needs.
+const MOST_SETS: usize = 1 << 16;
+
+/// Why a request was not met.
+enum Failure {
+    /// The device could not.
+    Fault(Fault),
+    /// It made no sense here.
+    Refused(String),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+type Answer = Result<Reply, Failure>;
+
+fn refused<T>(why: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Refused(why.into()))
+}
+
+/// A program on the device.
+struct Held {
+    loaded: Box<dyn Loaded>,
+    program: Program,
+    sets: usize,
+}
+
+/// An open device.
+struct Opened {
+    device: Box<dyn Device>,
+    backend: String,
+}
+
+/// Everything a worker holds; the program is dropped before its device.
+pub(super) struct Session {
+    held: Option<Held>,
+    opened: Option<Opened>,
+    peak_is_known: bool,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { held: None, opened: None, peak_is_known: true }
+    }
+}
+
+impl Session {
+    /// Does what `ask` wants.
+    pub(super) fn answer(&mut self, ask: Ask) -> Reply {
+        let answer = match ask {
+            Ask::Hello { protocol, backend, lane } => self.hello(protocol, backend, &lane),
+            Ask::Load { program, seed, sets, keep_all } => {
+                self.load(program, &LoadOptions { seed, sets, keep_all })
+            }
+            Ask::Verify => self.held().and_then(verify),
+            Ask::Calibrate { scope, sync, min_ns } => self.held().and_then(|held| {
+                let calibrated = timing::calibrate(&mut *held.loaded, held.sets, scope, sync, min_ns);
+                let (iters, each_ns) = calibrated?;
+                Ok(Reply::Calibrated { iters, each_ns })
+            }),
+            Ask::Sample { iters: 0, .. } => refused("a sample of 0 executions takes no time"),
+            Ask::Sample { scope, sync, iters } => self.held().and_then(|held| {
+                Ok(Reply::Sample(timing::sample(&mut *held.loaded, held.sets, scope, sync, iters)?))
+            }),
+            Ask::Probe { .. } => refused("this build has no peak probes"),
+            Ask::Read { value, set, offset, len, path } => {
+                self.held().and_then(|held| read(held, value, set, (offset, len), &path))
+            }
+            Ask::Memory { reset_peak } => Ok(self.memory(reset_peak)),
+            Ask::Free | Ask::Quit => {
+                self.held = None;
+                Ok(Reply::Done)
+            }
+        };
+        match answer {
+            Ok(reply) => reply,
+            Err(Failure::Fault(fault)) => Reply::Fault(fault),
+            Err(Failure::Refused(why)) => Reply::Refused { why },
+        }
+    }
+
+    fn hello(&mut self, protocol: u32, backend: String, lane: &Lane) -> Answer {
+        if protocol != PROTOCOL {
+            return refused(format!("this worker speaks protocol {PROTOCOL}, not {protocol}"));
+        }
+        if let Some(opened) = &self.opened {
+            return refused(format!("{} is open already: a worker serves one backend", opened.backend));
+        }
+        if lane.threads == 0 || lane.threads > MOST_THREADS {
+            return refused(format!("{} threads: 1 to {MOST_THREADS} are possible", lane.threads));
+        }
+        let Some(family) = backends::family_of(&backend) else {
+            return refused(format!("there is no backend `{backend}` in this build"));
+        };
+        let device = family.open(&backend, lane).map_err(Fault::from)?;
+        let identity = device.identity();
+        self.opened = Some(Opened { device, backend });
+        let clock_precision_ns = timing::precision(clock::now);
+        Ok(Reply::Hello { protocol: PROTOCOL, pid: std::process::id(), identity, clock_precision_ns })
+    }
+
+    fn load(&mut self, program: Program, options: &LoadOptions) -> Answer {
+        self.held = None;
+        let Some(opened) = &mut self.opened else { return refused("say hello first") };
+        if options.sets == 0 || options.sets > MOST_SETS {
+            return refused(format!("{} input sets: 1 to {MOST_SETS} are possible", options.sets));
+        }
+        if let Err(why) = sound(&program) {
+            return refused(format!("the program is wrong: {why}"));
+        }
+        fits(&program, options.sets, &opened.backend)?;
+        let begin = clock::now();
+        let loaded = opened.device.load(&program, options)?;
+        let load_ns = (clock::now() - begin) as f64;
+        let (packing_ns, packing_bytes) = loaded.packing_cost();
+        let (bytes, host_memory) = (loaded.memory(), loaded.is_host_memory());
+        self.held = Some(Held { loaded, program, sets: options.sets });
+        Ok(Reply::Loaded { load_ns, packing_ns, packing_bytes, bytes, host_memory })
+    }
+
+    fn held(&mut self) -> Result<&mut Held, Failure> {
+        self.held.as_mut().ok_or_else(|| Failure::Refused("no program is loaded".to_string()))
+    }
+
+    fn memory(&mut self, reset_peak: bool) -> Reply {
+        if reset_peak {
+            // A mark that could not be restarted covers the wrong time: then it is unknown for good.
+            self.peak_is_known &= process::reset_peak();
+        }
+        let resident = process::resident(None).unwrap_or_default();
+        Reply::Memory {
+            bytes: self.held.as_ref().map_or_else(BTreeMap::new, |held| held.loaded.memory()),
+            resident: resident.now,
+            peak: if self.peak_is_known { resident.peak } else { 0 },
+        }
+    }
+}
+
+/// Whether every id of a program from outside can be followed.
+fn sound(program: &Program) -> Result<(), String> {
+    let values = program.values.len();
+    let of_steps = program.steps.iter().flat_map(|step| step.args.iter().chain(&step.outs));
+    let of_carries = program.carries.iter().flat_map(|carry| [&carry.produced, &carry.input]);
+    let mut ids = of_steps.chain(&program.outputs).chain(of_carries);
+    match ids.find(|&&id| id >= values) {
+        Some(id) => Err(format!("it names value {id} and has {values}")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what host memory can never hold, before the attempt makes the machine swap.
+fn fits(program: &Program, sets: usize, backend: &str) -> Result<(), Failure> {
+    let wanted = program.bytes_by_state().values().fold(0u64, |sum, &bytes| sum.saturating_add(bytes));
+    let wanted = wanted.saturating_mul(sets as u64);
+    let Some(physical) = process::physical_memory().filter(|&physical| physical < wanted) else {
+        return Ok(());
+    };
+    // Only now is it worth asking, because looking for devices may be slow.
+    let found = backends::family_of(backend).map(|family| family.devices()).unwrap_or_default();
+    if found.iter().any(|found| found.backend == backend && found.kind == DeviceKind::Gpu) {
+        return Ok(());
+    }
+    let (wanted, physical) = (Bytes(wanted), Bytes(physical));
+    let why = format!("the values take {wanted} and this machine has {physical}");
+    Err(Fault::OutOfMemory(why).into())
+}
+
+fn verify(held: &mut Held) -> Answer {
+    held.loaded.reset()?;
+    for set in 0..held.sets {
+        held.loaded.enqueue(set)?;
+    }
+    held.loaded.wait()?;
+    Ok(Reply::Done)
+}
+
+fn read(held: &mut Held, value: ValueId, set: usize, (offset, len): (usize, usize), path: &str) -> Answer {
+    let Some(spec) = held.program.values.get(value).map(|value| &value.spec) else {
+        return refused(format!("there is no value {value}"));
+    };
+    if set >= held.sets {
+        return refused(format!("there is no input set {set}"));
+    }
+    let end = offset.checked_add(len).filter(|&end| end <= spec.elements());
+    let Some(end) = end else {
+        let elements = spec.elements();
+        return refused(format!("value {value} has {elements} elements, not {len} from {offset} on"));
+    };
+    let range: Range<usize> = offset..end;
+    let array = held.loaded.read(value, set, range)?;
+    match fs::write(path, array.to_le_bytes()) {
+        Ok(()) => Ok(Reply::Done),
+        Err(error) => refused(format!("cannot write the value's file: {error}")),
+    }
+}
