@@ -63,7 +63,7 @@ pub fn fill(fill: Fill, seed: u64, value: u64, dtype: DType, range: Range<usize>
             HostArray::from_f64(dtype, range.map(|index| low + (high - low) * unit(index)))
         }
         Fill::Integers { low, high } => {
-            let count = (high - low + 1) as f64;
+            let count = high as f64 - low as f64 + 1.0;
             HostArray::from_f64(dtype, range.map(|index| low as f64 + (unit(index) * count).floor()))
         }
     }

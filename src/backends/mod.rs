@@ -201,7 +201,7 @@ pub trait Device {
 
 /// A program ready to run, with its buffers.
 pub trait Loaded {
-    /// Restores carried inputs of every set from the seed and overwrites every output with a sentinel
+    /// Restores carried inputs of every set from the seed and overwrites every kept value with a sentinel
     /// (NaN; the smallest value of an integer type), so that a stale output cannot pass a check.
     /// Outside the clock.
     fn reset(&mut self) -> Result<(), Fault>;
@@ -226,7 +226,8 @@ pub trait Loaded {
         Ok(())
     }
 
-    /// Elements of a value of `set`: an input, an output, or any value of a keep-all load.
+    /// Elements of a value of `set`: an input, a kept value (output or carried result), or any value of a
+    /// keep-all load.
     fn read(&mut self, value: ValueId, set: usize, range: Range<usize>) -> Result<HostArray, Fault>;
 
     /// Whether nothing was written beside the values, where the backend can tell: a kernel that overruns

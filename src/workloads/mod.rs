@@ -1,10 +1,17 @@
 //! Workloads that a suite may name: a function from parameters to a program. Adding one from existing
 //! ops is its function and its row in [`WORKLOADS`].
 
+mod blocks;
+mod layers;
 mod matmul;
+mod memory;
+#[cfg(test)]
+mod tests;
 
+use crate::nearest::hint;
 use crate::ops::ShapeError;
 use crate::program::Program;
+use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,6 +56,8 @@ pub enum Default {
     Int(u64),
     /// A name, first of those allowed.
     OneOf(&'static [&'static str]),
+    /// The integer of another axis, which stands before this one.
+    Like(&'static str),
 }
 
 /// What one execution is good for.
@@ -72,6 +81,18 @@ pub enum ParamError {
         axis: &'static str,
         /// What the axis means.
         about: &'static str,
+    },
+    /// A parameter that the workload does not have.
+    #[error("workload {workload} has no parameter `{axis}`{hint}; it has {known}")]
+    Unknown {
+        /// The workload.
+        workload: &'static str,
+        /// What was given.
+        axis: String,
+        /// The nearest name, or nothing.
+        hint: String,
+        /// The workload's parameters.
+        known: String,
     },
     /// A parameter has a value that the workload cannot use.
     #[error("parameter `{axis}` is {value}: {why}")]
@@ -103,8 +124,29 @@ pub struct Workload {
     pub yields: fn(&Params, &Program) -> Yield,
 }
 
+impl ParamError {
+    fn unusable(params: &Params, axis: &str, why: String) -> Self {
+        let value = params.get(axis).map_or_else(String::new, Param::to_string);
+        Self::Unusable { axis: axis.to_string(), value, why }
+    }
+}
+
 /// Every workload, in the order reports show them.
-pub const WORKLOADS: &[Workload] = &[matmul::GEMM];
+pub const WORKLOADS: &[Workload] = &[
+    matmul::GEMM,
+    matmul::GEMM_I8,
+    memory::COPY,
+    memory::TRIAD,
+    memory::ADD,
+    memory::ADAMW,
+    layers::BIAS_ADD,
+    layers::GELU,
+    layers::SOFTMAX,
+    layers::LAYER_NORM,
+    layers::ATTENTION,
+    blocks::MLP_BLOCK,
+    blocks::UPDATE_STEP,
+];
 
 /// The workload called `name`.
 pub fn find(name: &str) -> Option<&'static Workload> {
@@ -112,24 +154,26 @@ pub fn find(name: &str) -> Option<&'static Workload> {
 }
 
 impl Workload {
-    /// `params` with defaults for what is absent, or what is missing or unusable.
+    /// `params` with defaults for what is absent; or what is missing, unknown or unusable.
     pub fn complete(&self, params: &Params) -> Result<Params, ParamError> {
+        let names = || self.axes.iter().map(|axis| axis.name);
+        if let Some(axis) = params.keys().find(|key| names().all(|name| name != key.as_str())) {
+            return Err(ParamError::Unknown {
+                workload: self.name,
+                axis: axis.clone(),
+                hint: hint(axis, names()),
+                known: names().collect::<Vec<_>>().join(", "),
+            });
+        }
         let mut complete = Params::new();
         for axis in self.axes {
-            let value = match (params.get(axis.name), axis.default) {
-                (Some(value), _) => value.clone(),
-                (None, Some(Default::Int(value))) => Param::Int(value),
-                (None, Some(Default::OneOf(names))) => Param::Text(names[0].to_string()),
-                (None, None) => {
-                    return Err(ParamError::Missing {
-                        workload: self.name,
-                        axis: axis.name,
-                        about: axis.about,
-                    });
-                }
-            };
-            axis.check(&value)?;
-            complete.insert(axis.name.to_string(), value);
+            let given = params.get(axis.name).cloned();
+            let value = given.or_else(|| axis.default_value(&complete)).ok_or(ParamError::Missing {
+                workload: self.name,
+                axis: axis.name,
+                about: axis.about,
+            })?;
+            complete.insert(axis.name.to_string(), axis.check(value)?);
         }
         Ok(complete)
     }
@@ -141,35 +185,80 @@ impl Workload {
 }
 
 impl Axis {
-    fn check(&self, value: &Param) -> Result<(), ParamError> {
+    fn default_value(&self, earlier: &Params) -> Option<Param> {
+        match self.default? {
+            Default::Int(value) => Some(Param::Int(value)),
+            Default::OneOf(names) => Some(Param::Text(names[0].to_string())),
+            Default::Like(axis) => earlier.get(axis).cloned(),
+        }
+    }
+
+    /// The value in the axis's own kind: a name may look like a number (`beta = 1`).
+    fn check(&self, value: Param) -> Result<Param, ParamError> {
         let unusable = |why: String| {
             Err(ParamError::Unusable { axis: self.name.to_string(), value: value.to_string(), why })
         };
-        match (value, self.default) {
-            (Param::Text(name), Some(Default::OneOf(names))) if !names.contains(&name.as_str()) => {
-                unusable(format!("one of {} is wanted", names.join(", ")))
-            }
-            (Param::Int(_), Some(Default::OneOf(names))) => {
-                unusable(format!("one of {} is wanted", names.join(", ")))
-            }
-            (Param::Text(_), None | Some(Default::Int(_))) => {
-                unusable("a whole number is wanted".to_string())
-            }
-            _ => Ok(()),
+        if let Some(Default::OneOf(names)) = self.default {
+            let name = value.to_string();
+            return match names.contains(&name.as_str()) {
+                true => Ok(Param::Text(name)),
+                false => unusable(format!(
+                    "one of {} is wanted{}",
+                    names.join(", "),
+                    hint(&name, names.iter().copied())
+                )),
+            };
+        }
+        match value {
+            Param::Text(_) => unusable("a whole number is wanted".to_string()),
+            Param::Int(0) => unusable("a size of zero leaves nothing to compute".to_string()),
+            Param::Int(_) => Ok(value),
         }
     }
 }
 
-/// The integer at `axis`; 0 where it is absent, which no workload accepts.
-pub(crate) fn int(params: &Params, axis: &str) -> usize {
+/// Element type of a workload's floating-point values.
+const DTYPE: Axis =
+    Axis { name: "dtype", about: "element type", default: Some(Default::OneOf(&["f32", "bf16", "f16"])) };
+
+/// The type at the axis `dtype`.
+fn dtype(params: &Params) -> DType {
+    match text(params, "dtype") {
+        "bf16" => DType::Bf16,
+        "f16" => DType::F16,
+        _ => DType::F32,
+    }
+}
+
+/// A PFLOP of arithmetic: what a bare kernel yields.
+fn pflop(_: &Params, program: &Program) -> Yield {
+    Yield { unit: "PFLOP".to_string(), amount: program.work().flops as f64 / 1e15 }
+}
+
+/// A GB of compulsory traffic: what a kernel yields that memory bandwidth limits.
+fn gigabyte(_: &Params, program: &Program) -> Yield {
+    Yield { unit: "GB".to_string(), amount: program.work().bytes() as f64 / 1e9 }
+}
+
+/// The integer at `axis`; 0 where it is absent, which no op accepts.
+fn int(params: &Params, axis: &str) -> usize {
     match params.get(axis) {
         Some(Param::Int(value)) => usize::try_from(*value).unwrap_or(usize::MAX),
         _ => 0,
     }
 }
 
+/// The product of several axes, unless it is beyond the address space.
+fn product(params: &Params, axes: &[&str]) -> Result<usize, ParamError> {
+    let product = axes.iter().try_fold(1usize, |product, axis| product.checked_mul(int(params, axis)));
+    product.ok_or_else(|| {
+        let why = format!("{} together are larger than the address space", axes.join(" and "));
+        ParamError::unusable(params, axes[0], why)
+    })
+}
+
 /// The name at `axis`; empty where it is absent.
-pub(crate) fn text<'a>(params: &'a Params, axis: &str) -> &'a str {
+fn text<'a>(params: &'a Params, axis: &str) -> &'a str {
     match params.get(axis) {
         Some(Param::Text(value)) => value,
         _ => "",

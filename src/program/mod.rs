@@ -1,10 +1,19 @@
 //! A workload lowered to a straight line of steps over values. No control flow, no shape inference, no
 //! optimisation passes: those would make this a framework.
 
+mod check;
+mod expand;
+mod interpret;
+
+pub use check::ProgramError;
+pub use expand::{ExpandError, Expanded};
+pub use interpret::whole_reference;
+
 use crate::ops::{Op, ShapeError, Work};
 use crate::random::{self, Fill};
 use crate::tensor::{HostArray, ValueSpec};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -100,7 +109,7 @@ pub struct Program {
     pub values: Vec<Value>,
     /// Computations in execution order.
     pub steps: Vec<Step>,
-    /// What the caller wants back.
+    /// What the caller wants back, and `end_to_end` downloads. Carried results stay where they are.
     pub outputs: Vec<ValueId>,
     /// What is updated in place.
     pub carries: Vec<Carry>,
@@ -131,6 +140,12 @@ impl Program {
         let outs: Vec<ValueId> = (first..self.values.len()).collect();
         self.steps.push(Step { op, args: args.to_vec(), outs: outs.clone(), phase, place: Place::Device });
         Ok(outs)
+    }
+
+    /// Names a value and says what it is in the training loop.
+    pub fn mark(&mut self, id: ValueId, name: &str, state: State) {
+        self.values[id].name = name.to_string();
+        self.values[id].state = state;
     }
 
     /// Declares that `produced` becomes `input` for the next execution.
@@ -166,6 +181,18 @@ impl Program {
         bytes
     }
 
+    /// Bytes of all values of `sets` input sets, counting a carried pair once.
+    pub fn total_bytes(&self, sets: usize) -> u64 {
+        let bytes = self.bytes_by_state().into_values().fold(0u64, u64::saturating_add);
+        bytes.saturating_mul(sets as u64)
+    }
+
+    /// SHA-256 of the program's JSON, in hexadecimal: programs with one hash compute the same.
+    pub fn hash(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Elements of input `id`. `set` tells apart the input sets that a cold measurement cycles through.
     pub fn input_data(&self, id: ValueId, seed: u64, set: usize) -> HostArray {
         self.input_range(id, seed, set, 0..self.values[id].spec.elements())
@@ -174,12 +201,27 @@ impl Program {
     /// Elements `range` of [`Self::input_data`].
     pub fn input_range(&self, id: ValueId, seed: u64, set: usize, range: Range<usize>) -> HostArray {
         let Value { spec, input, .. } = &self.values[id];
-        let number = id as u64 + ((set as u64) << 32);
+        let number = (id as u64).wrapping_add((set as u64) << 32);
         random::fill(input.unwrap_or(Fill::UNIT), seed, number, spec.dtype, range)
     }
 
-    /// Whether a later execution sees what `id` holds: the value is an output or carried.
+    /// What an execution leaves for others to see: the outputs, then the carried results.
+    pub fn kept(&self) -> Vec<ValueId> {
+        let carried = self.carries.iter().map(|carry| carry.produced);
+        let mut kept: Vec<ValueId> = vec![];
+        for id in self.outputs.iter().copied().chain(carried) {
+            if !kept.contains(&id) {
+                kept.push(id);
+            }
+        }
+        kept
+    }
+
+    /// Whether `id` is an output or a carried result.
     pub fn is_kept(&self, id: ValueId) -> bool {
         self.outputs.contains(&id) || self.carries.iter().any(|carry| carry.produced == id)
     }
 }
+
+#[cfg(test)]
+mod tests;
