@@ -35,6 +35,43 @@ pub struct Hours(pub f64);
 #[serde(transparent)]
 pub struct Watts(pub f64);
 
+/// A fact or the reason why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading<T> {
+    /// It was read.
+    Value(T),
+    /// It could not be; one sentence.
+    Absent(String),
+}
+
+impl<T> Reading<T> {
+    /// What was read.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent(_) => None,
+        }
+    }
+    /// Nothing, for this reason.
+    pub fn absent(reason: impl Into<String>) -> Self {
+        Self::Absent(reason.into())
+    }
+    /// A reading from an option and the reason for its absence.
+    pub fn or(value: Option<T>, reason: &str) -> Self {
+        value.map_or_else(|| Self::absent(reason), Self::Value)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Reading<T> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Value(value) => value.fmt(f),
+            Self::Absent(reason) => write!(f, "unknown: {reason}"),
+        }
+    }
+}
+
 impl Nanos {
     /// As seconds.
     pub fn seconds(self) -> f64 {

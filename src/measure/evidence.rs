@@ -4,6 +4,7 @@ use crate::backends::Identity;
 use crate::measure::protocol::ProbeKind;
 use crate::plan::SeriesKind;
 use crate::program::State;
+pub use crate::units::Reading;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -59,26 +60,6 @@ impl Default for Conditions {
             foreign: Reading::Absent("not read".to_string()),
             throttled: Reading::Absent("not read".to_string()),
             power_capped: Reading::Absent("not read".to_string()),
-        }
-    }
-}
-
-/// A number or the reason why there is none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reading<T> {
-    /// It was read.
-    Value(T),
-    /// It could not be; one sentence.
-    Absent(String),
-}
-
-impl<T> Reading<T> {
-    /// The number, where there is one.
-    pub fn value(&self) -> Option<&T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Absent(_) => None,
         }
     }
 }

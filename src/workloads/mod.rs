@@ -194,7 +194,7 @@ impl Axis {
     }
 
     /// The value in the axis's own kind: a name may look like a number (`beta = 1`).
-    fn check(&self, value: Param) -> Result<Param, ParamError> {
+    pub fn check(&self, value: Param) -> Result<Param, ParamError> {
         let unusable = |why: String| {
             Err(ParamError::Unusable { axis: self.name.to_string(), value: value.to_string(), why })
         };

@@ -1,0 +1,172 @@
+//! The contenders of a point and the fate of each.
+
+use super::point::bytes;
+use super::{Cell, Contender, Fate, Options};
+use crate::backends::{DeviceKind, FAMILIES, Family, Lane, Packing, family_of};
+use crate::host::Facts;
+use crate::program::{Program, State};
+use crate::suite::{Case, Threads};
+use crate::units::Bytes;
+use std::sync::Arc;
+
+/// Families that take part only when they are named: one measures nothing, the other takes so long
+/// that a suite must ask for it at a size that it can end.
+const BY_NAME_ONLY: [&str; 2] = ["null", "cpu/naive"];
+
+/// A backend, or a family that found no device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Name: `cpu/native`, `wgpu/<adapter>`.
+    pub name: String,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// Why it cannot be used here, in one sentence.
+    pub missing: Option<String>,
+}
+
+/// Everything that could compute, in the order of reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Available {
+    /// Backends.
+    pub backends: Vec<Backend>,
+}
+
+impl Available {
+    /// Asks every family for its devices; no library is loaded and no process started.
+    pub fn look() -> Self {
+        Self { backends: FAMILIES.iter().flat_map(|family| backends_of(*family)).collect() }
+    }
+
+    /// Backends that one of the patterns names.
+    fn matching<'a>(&'a self, patterns: Option<&'a [String]>) -> impl Iterator<Item = &'a Backend> {
+        let named = move |backend: &&Backend| match patterns {
+            None => !BY_NAME_ONLY.contains(&backend.name.as_str()),
+            Some(patterns) => patterns.iter().any(|pattern| matches(pattern, &backend.name)),
+        };
+        self.backends.iter().filter(named)
+    }
+}
+
+fn backends_of(family: &dyn Family) -> Vec<Backend> {
+    let found = family.devices();
+    if found.is_empty() {
+        let missing = format!("{} found no device or library here: `cutgpu doctor` tells more", family.id());
+        let name = family.id().to_string();
+        return vec![Backend { name, kind: DeviceKind::Null, missing: Some(missing) }];
+    }
+    found.into_iter().map(|found| Backend { name: found.backend, kind: found.kind, missing: None }).collect()
+}
+
+/// Whether a pattern names a backend: itself, its family, or its start before a `*`.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern || name.starts_with(&format!("{pattern}/")),
+    }
+}
+
+/// Every contender of a case at one point.
+pub(super) fn cells(case: &Case, program: &Arc<Program>, facts: &Facts, options: &Options) -> Vec<Cell> {
+    let patterns = options.backends.as_deref().or(case.backends.as_deref());
+    let mut cells: Vec<Cell> = Vec::new();
+    for backend in options.available.matching(patterns) {
+        let Some(family) = family_of(&backend.name) else { continue };
+        for lane in lanes(case, backend, family, program, facts, options) {
+            let contender = Contender { backend: backend.name.clone(), lane, twin: false };
+            if cells.iter().all(|cell| cell.contender != contender) {
+                cells.push(cell(contender, backend, family, program, facts, case));
+            }
+        }
+    }
+    if case.twin && options.twins {
+        cells.extend(twin(&cells));
+    }
+    cells
+}
+
+/// A second copy of the first contender that runs, at its largest number of threads.
+fn twin(cells: &[Cell]) -> Option<Cell> {
+    let first = cells.iter().find(|cell| cell.fate == Fate::Run)?;
+    let same = cells.iter().filter(|cell| cell.contender.backend == first.contender.backend);
+    let running = same.filter(|cell| cell.fate == Fate::Run);
+    let mut twin = running.max_by_key(|cell| cell.contender.lane.threads)?.clone();
+    twin.contender.twin = true;
+    Some(twin)
+}
+
+fn lanes(
+    case: &Case,
+    backend: &Backend,
+    family: &dyn Family,
+    program: &Program,
+    facts: &Facts,
+    options: &Options,
+) -> Vec<Lane> {
+    let wanted = options.threads.as_deref().unwrap_or(&case.threads);
+    let count = |threads: &Threads| match threads {
+        Threads::All => facts.usable_cores(),
+        Threads::Count(count) => *count,
+    };
+    // Threads are the host's: a device of its own has one lane.
+    let is_host = matches!(backend.kind, DeviceKind::Cpu | DeviceKind::Null);
+    let threads: Vec<usize> = if is_host { wanted.iter().map(count).collect() } else { vec![1] };
+    let fixed = |id| !program.carries.iter().any(|carry| carry.input == id);
+    let packable = program
+        .inputs()
+        .any(|id| program.values[id].state == State::Parameter && fixed(id));
+    let offered = |packing: &&Packing| {
+        **packing == Packing::Plain || (packable && family.packings().contains(packing))
+    };
+    let packings: Vec<Packing> = case.packing.iter().filter(offered).copied().collect();
+    let lane = |&threads: &usize| packings.iter().map(move |&packing| Lane { threads, packing });
+    threads.iter().flat_map(lane).collect()
+}
+
+fn cell(
+    contender: Contender,
+    backend: &Backend,
+    family: &dyn Family,
+    program: &Arc<Program>,
+    facts: &Facts,
+    case: &Case,
+) -> Cell {
+    let refused = |contender, reason| Cell {
+        contender,
+        program: program.clone(),
+        expanded: Vec::new(),
+        fate: Fate::Skip(reason),
+    };
+    if let Some(reason) = backend.missing.clone().or_else(|| obstacle(&contender.lane, program, facts, case)) {
+        return refused(contender, reason);
+    }
+    let lane = contender.lane.clone();
+    let supports = |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
+    match program.expand_for(supports) {
+        Err(error) => refused(contender, error.to_string()),
+        Ok(same) if same.names.is_empty() => {
+            Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Run }
+        }
+        Ok(other) => {
+            Cell { contender, program: Arc::new(other.program), expanded: other.names, fate: Fate::Run }
+        }
+    }
+}
+
+/// What this machine lacks for a lane, whoever computes.
+fn obstacle(lane: &Lane, program: &Program, facts: &Facts, case: &Case) -> Option<String> {
+    let cores = facts.usable_cores();
+    if lane.threads > cores {
+        return Some(format!("{} threads are wanted, and this process may use {cores}", lane.threads));
+    }
+    let need = memory_needed(program);
+    if let Some(limit) = facts.memory_limit().filter(|limit| need > *limit) {
+        return Some(format!("needs {need} of memory, and this machine has {limit}"));
+    }
+    let limit = case.max_memory.filter(|limit| need > *limit)?;
+    Some(format!("needs {need} of memory, and the case allows {limit}"))
+}
+
+/// The least memory that any backend needs for a program.
+pub(super) fn memory_needed(program: &Program) -> Bytes {
+    Bytes(bytes(program))
+}

@@ -1,0 +1,122 @@
+//! How long a group will take, from its work on paper. An estimate: nothing here is a measurement, and
+//! nothing here is ever reported as one.
+
+use super::{Cell, Fate, Group, SeriesKind};
+use crate::program::Program;
+use crate::suite::{Effort, Load, Scope};
+use std::time::Duration;
+
+/// Seconds and counts of one cell's measurement, as `measure` spends them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Fresh processes.
+    pub starts: f64,
+    /// Warm-up of each.
+    pub warm_up: f64,
+    /// One sample.
+    pub slice: f64,
+    /// The probe beside it.
+    pub probe: f64,
+    /// Fewest rounds of a start.
+    pub rounds: f64,
+    /// Time after which the rounds of a start end.
+    pub budget: f64,
+    /// Window of a sustained load.
+    pub sustained: f64,
+}
+
+impl Pace {
+    /// The pace of an effort.
+    pub fn of(effort: Effort) -> Self {
+        match effort {
+            Effort::Full => Self {
+                starts: 5.0,
+                warm_up: 0.2,
+                slice: 0.03,
+                probe: 0.027,
+                rounds: 6.0,
+                budget: 1.5,
+                sustained: 10.0,
+            },
+            Effort::Quick => Self {
+                starts: 3.0,
+                warm_up: 0.03,
+                slice: 0.012,
+                probe: 0.008,
+                rounds: 6.0,
+                budget: 0.2,
+                sustained: 3.0,
+            },
+        }
+    }
+}
+
+/// How fast the machine is taken to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// f32 operations a second of one thread.
+    pub operations: f64,
+    /// Bytes a second of one thread.
+    pub bytes: f64,
+    /// They were measured on this machine, not assumed.
+    pub measured: bool,
+}
+
+impl Default for Rates {
+    /// One core of a server of about 2020.
+    fn default() -> Self {
+        Self { operations: 5e10, bytes: 1e10, measured: false }
+    }
+}
+
+/// Starting a process, loading a library, opening the device.
+const START: f64 = 0.06;
+/// Seconds for each byte of a program: making its inputs, and touching them for the first time.
+const FILL: f64 = 1.5e-9;
+/// Seconds for each operation of the f64 reference, which is checked at samples where it would take long.
+const REFERENCE: f64 = 1e-9;
+const LONGEST_REFERENCE: f64 = 0.3;
+/// Share of the machine's rate that a contender is expected to reach.
+const SHARE: f64 = 0.5;
+/// Operations a second of plain loops.
+const PLAIN_LOOPS: f64 = 1e9;
+
+/// Expected duration of a group: its contenders run one after another.
+pub(super) fn group(group: &Group, rates: &Rates) -> Duration {
+    let pace = Pace::of(group.effort);
+    let running = group.cells.iter().filter(|cell| cell.fate == Fate::Run);
+    let seconds: f64 = running.map(|cell| of_cell(cell, &group.series, &pace, rates)).sum();
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+fn of_cell(cell: &Cell, series: &[SeriesKind], pace: &Pace, rates: &Rates) -> f64 {
+    let once = execution(cell, rates);
+    let sample = pace.slice.max(once) + pace.probe;
+    let rounds = (pace.rounds * sample).max(pace.budget.min(2.0 * pace.rounds * sample));
+    let window = |kind: &SeriesKind| match kind.load {
+        Load::Burst => pace.starts * (pace.warm_up.max(once) + rounds),
+        Load::Sustained => pace.sustained.max(once),
+    };
+    // On the host's memory the scopes are one.
+    let counted = series.iter().filter(|kind| kind.scope == Scope::Resident);
+    let timed: f64 = counted.map(window).sum();
+    let work = cell.program.work();
+    let reference = (work.flops as f64 * REFERENCE).min(LONGEST_REFERENCE);
+    let start = START + bytes(&cell.program) * FILL + reference + 2.0 * once;
+    pace.starts * start + timed
+}
+
+/// Expected seconds of one execution.
+fn execution(cell: &Cell, rates: &Rates) -> f64 {
+    let work = cell.program.work();
+    let threads = cell.contender.lane.threads as f64;
+    let operations = match cell.contender.backend.as_str() {
+        "cpu/naive" => PLAIN_LOOPS,
+        _ => rates.operations * SHARE * threads,
+    };
+    work.flops as f64 / operations + work.bytes() as f64 / rates.bytes
+}
+
+fn bytes(program: &Program) -> f64 {
+    super::point::bytes(program) as f64
+}

@@ -1,0 +1,87 @@
+//! From a point of a sweep to a program: footprints are solved for the machine at hand.
+
+use crate::host::Facts;
+use crate::program::Program;
+use crate::suite::{CacheLevel, Footprint, Point, grammar};
+use crate::units::Bytes;
+use crate::workloads::{ParamError, Params, Workload};
+use std::sync::Arc;
+
+/// A point whose parameters are all known, with its program.
+#[derive(Clone, Debug)]
+pub(super) struct Solved {
+    /// What a reader calls it; may be empty.
+    pub label: String,
+    /// Every parameter of the workload.
+    pub params: Params,
+    /// What is computed.
+    pub program: Arc<Program>,
+}
+
+/// Why a point gives no program.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Unsolved {
+    /// The machine lacks what the point is relative to: the point is left out.
+    NotHere(String),
+    /// The point is wrong on every machine.
+    Wrong(String),
+}
+
+impl From<ParamError> for Unsolved {
+    fn from(error: ParamError) -> Self {
+        Self::Wrong(error.to_string())
+    }
+}
+
+/// Bytes of all values of a program, a carried pair counted once.
+pub(super) fn bytes(program: &Program) -> u64 {
+    program.bytes_by_state().values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
+}
+
+/// The program at a point.
+pub(super) fn solve(workload: &Workload, point: &Point, facts: &Facts) -> Result<Solved, Unsolved> {
+    let (params, footprint) = match &point.footprint {
+        None => (point.params.clone(), None),
+        Some((_, size)) => (fitted(workload, point, target(*size, facts)?)?, Some(size.to_string())),
+    };
+    let params = workload.complete(&params)?;
+    let program = Arc::new(workload.program(&params)?);
+    let label = point.label.clone().or(footprint).unwrap_or_default();
+    Ok(Solved { label, params, program })
+}
+
+/// Bytes that a footprint means on this machine.
+fn target(size: Footprint, facts: &Facts) -> Result<u64, Unsolved> {
+    let (level, factor) = match size {
+        Footprint::Bytes(bytes) => return Ok(bytes),
+        Footprint::Cache { level, factor } => (level, factor),
+    };
+    let one = |number| facts.cache(number).map(|cache| cache.bytes);
+    let cache = match level {
+        CacheLevel::L1 => one(1),
+        CacheLevel::L2 => one(2),
+        CacheLevel::L3 => one(3),
+        CacheLevel::Last => facts.last_level_bytes(),
+    };
+    let missing = || Unsolved::NotHere(format!("this machine does not tell the size of its {}", level.name()));
+    let Bytes(bytes) = cache.ok_or_else(missing)?;
+    Ok((bytes as f64 * factor) as u64)
+}
+
+/// The largest value of the open parameter at which the program holds at most `target` bytes, in whole
+/// steps of 64 where it has room for them: no workload is about the last odd element.
+fn fitted(workload: &Workload, point: &Point, target: u64) -> Result<Params, Unsolved> {
+    let at = |value| point.with_footprint(value);
+    let fits = |value| Ok::<_, ParamError>(bytes(&workload.program(&at(value))?) <= target);
+    if !fits(1)? {
+        let smallest = Bytes(bytes(&workload.program(&at(1))?));
+        let wanted = Bytes(target);
+        return Err(Unsolved::NotHere(format!("its smallest size is {smallest}, more than {wanted}")));
+    }
+    let (mut low, mut high) = (1, grammar::MAX_EXTENT);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if fits(middle)? { low = middle } else { high = middle }
+    }
+    Ok(at(if low >= 128 { low / 64 * 64 } else { low }))
+}
