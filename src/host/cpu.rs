@@ -133,7 +133,9 @@ fn caches_under(devices: &Path) -> Vec<Cache> {
     for index in 0..8 {
         let folder = devices.join(format!("cpu0/cache/index{index}"));
         let text = |name: &str| read(folder.join(name));
-        let (Some(level), Some(kind), Some(size)) = (text("level"), text("type"), text("size")) else { continue };
+        let (Some(level), Some(kind), Some(size)) = (text("level"), text("type"), text("size")) else {
+            continue;
+        };
         let (Ok(level), Some(bytes)) = (level.parse(), kernel_size(&size)) else { continue };
         if kind == "Instruction" {
             continue;
@@ -226,7 +228,9 @@ mod tests {
 
     #[test]
     fn sizes_and_lists_of_the_kernel() {
-        for (text, bytes) in [("32K", Some(32768)), ("8M", Some(8 << 20)), ("0K", None), ("x", None), ("", None)] {
+        for (text, bytes) in
+            [("32K", Some(32768)), ("8M", Some(8 << 20)), ("0K", None), ("x", None), ("", None)]
+        {
             assert_eq!(kernel_size(text), bytes, "{text}");
         }
         for (list, count) in [("0-1", 2), ("0-3,8,10-11", 7), ("", 0), ("5", 1), ("3-1", 0), ("a-b", 0)] {
@@ -246,7 +250,8 @@ mod tests {
         let kinds = [("0", "1", "Data", "48K", "0-1"), ("1", "1", "Instruction", "32K", "0-1")];
         let last = [("2", "2", "Unified", "2048K", "0-1"), ("3", "3", "Unified", "32M", "0-3")];
         for (index, level, kind, size, list) in kinds.into_iter().chain(last) {
-            for (name, text) in [("level", level), ("type", kind), ("size", size), ("shared_cpu_list", list)] {
+            for (name, text) in [("level", level), ("type", kind), ("size", size), ("shared_cpu_list", list)]
+            {
                 write(&format!("cpu0/cache/index{index}/{name}"), text);
             }
         }

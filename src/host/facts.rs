@@ -158,7 +158,12 @@ impl Facts {
     /// First 16 hex digits of the SHA-256 of all facts but those of the moment.
     pub fn hash(&self) -> String {
         let nothing = || Reading::absent("not part of the identity");
-        let now = Moment { available: nothing(), load: Reading::absent(""), steal: Reading::absent(""), disk: nothing() };
+        let now = Moment {
+            available: nothing(),
+            load: Reading::absent(""),
+            steal: Reading::absent(""),
+            disk: nothing(),
+        };
         let lasting = Facts { now, clock_precision_ns: 0.0, ..self.clone() };
         super::hash(&lasting)
     }

@@ -57,7 +57,8 @@ fn modules_under(entries: &Path) -> Reading<Vec<Module>> {
     if counted.is_empty() {
         return Reading::absent("the firmware lists no memory module");
     }
-    let module = |((bytes, kind, megatransfers), count)| Module { count, bytes: Bytes(bytes), kind, megatransfers };
+    let module =
+        |((bytes, kind, megatransfers), count)| Module { count, bytes: Bytes(bytes), kind, megatransfers };
     Reading::Value(counted.into_iter().map(module).collect())
 }
 
@@ -68,7 +69,9 @@ fn module(raw: &[u8]) -> Option<(u64, String, u32)> {
     let megabytes = match word(0x0c)? {
         0 | 0xffff => return None,
         // The size is in the extended field.
-        0x7fff => u32::from_le_bytes([*raw.get(0x1c)?, *raw.get(0x1d)?, *raw.get(0x1e)?, *raw.get(0x1f)?]) as u64,
+        0x7fff => {
+            u32::from_le_bytes([*raw.get(0x1c)?, *raw.get(0x1d)?, *raw.get(0x1e)?, *raw.get(0x1f)?]) as u64
+        }
         size if size & 0x8000 != 0 => u64::from(size & 0x7fff) / 1024,
         size => u64::from(size),
     };

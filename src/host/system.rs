@@ -61,7 +61,8 @@ fn steal_share(text: &str) -> Option<f64> {
 
 /// Bytes that this user may still write to the file system of a folder.
 pub(super) fn free_space(folder: &Path) -> Result<u64, String> {
-    let stat = rustix::fs::statvfs(folder).map_err(|error| format!("the file system does not tell: {error}"))?;
+    let stat =
+        rustix::fs::statvfs(folder).map_err(|error| format!("the file system does not tell: {error}"))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 

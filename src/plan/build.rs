@@ -36,16 +36,17 @@ fn check(suites: &[Suite], options: &Options) -> Result<(), PlanError> {
         return Err(PlanError::Request(format!("{minutes} minutes are no duration: give more than 0")));
     }
     if let Some((part, parts)) = options.shard.filter(|(part, parts)| *part == 0 || part > parts) {
-        return Err(PlanError::Request(format!("there is no part {part} of {parts}: parts are 1 to {parts}")));
+        return Err(PlanError::Request(format!(
+            "there is no part {part} of {parts}: parts are 1 to {parts}"
+        )));
     }
     let per_point = |case: &Case| {
         let threads = options.threads.as_ref().unwrap_or(&case.threads).len();
         (options.available.backends.len() * threads * case.packing.len()) as u64
     };
     let cells = suites.iter().flat_map(|suite| &suite.cases);
-    let cells = cells.fold(0u64, |sum, case| {
-        sum.saturating_add(case.sweep.count().saturating_mul(per_point(case)))
-    });
+    let cells =
+        cells.fold(0u64, |sum, case| sum.saturating_add(case.sweep.count().saturating_mul(per_point(case))));
     if cells > MAX_CELLS { Err(PlanError::TooManyCells { cells, limit: MAX_CELLS }) } else { Ok(()) }
 }
 

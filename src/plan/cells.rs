@@ -111,12 +111,9 @@ fn lanes(
     let is_host = matches!(backend.kind, DeviceKind::Cpu | DeviceKind::Null);
     let threads: Vec<usize> = if is_host { wanted.iter().map(count).collect() } else { vec![1] };
     let fixed = |id| !program.carries.iter().any(|carry| carry.input == id);
-    let packable = program
-        .inputs()
-        .any(|id| program.values[id].state == State::Parameter && fixed(id));
-    let offered = |packing: &&Packing| {
-        **packing == Packing::Plain || (packable && family.packings().contains(packing))
-    };
+    let packable = program.inputs().any(|id| program.values[id].state == State::Parameter && fixed(id));
+    let offered =
+        |packing: &&Packing| **packing == Packing::Plain || (packable && family.packings().contains(packing));
     let packings: Vec<Packing> = case.packing.iter().filter(offered).copied().collect();
     let lane = |&threads: &usize| packings.iter().map(move |&packing| Lane { threads, packing });
     threads.iter().flat_map(lane).collect()
@@ -136,19 +133,14 @@ fn cell(
         expanded: Vec::new(),
         fate: Fate::Skip(reason),
     };
-    if let Some(reason) = backend.missing.clone().or_else(|| obstacle(&contender.lane, program, facts, case)) {
+    if let Some(reason) = backend.missing.clone().or_else(|| obstacle(&contender.lane, program, facts, case))
+    {
         return refused(contender, reason);
     }
-    let lane = contender.lane.clone();
-    let supports = |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
-    match program.expand_for(supports) {
-        Err(error) => refused(contender, error.to_string()),
-        Ok(same) if same.names.is_empty() => {
-            Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Run }
-        }
-        Ok(other) => {
-            Cell { contender, program: Arc::new(other.program), expanded: other.names, fate: Fate::Run }
-        }
+    let refusal = program.steps.iter().find_map(|step| family.supports(&contender.lane, step, program).err());
+    match refusal {
+        Some(reason) => refused(contender, reason.0),
+        None => Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Run },
     }
 }
 

@@ -63,7 +63,8 @@ fn target(size: Footprint, facts: &Facts) -> Result<u64, Unsolved> {
         CacheLevel::L3 => one(3),
         CacheLevel::Last => facts.last_level_bytes(),
     };
-    let missing = || Unsolved::NotHere(format!("this machine does not tell the size of its {}", level.name()));
+    let missing =
+        || Unsolved::NotHere(format!("this machine does not tell the size of its {}", level.name()));
     let Bytes(bytes) = cache.ok_or_else(missing)?;
     Ok((bytes as f64 * factor) as u64)
 }

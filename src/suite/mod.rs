@@ -9,8 +9,8 @@ mod sweep;
 
 pub use embedded::{embedded, names};
 pub use filter::Filter;
-pub use parse::parse;
 pub(crate) use parse::check_backend;
+pub use parse::parse;
 pub use sweep::{CacheLevel, Footprint, MAX_POINTS, Point, Row, Sweep, Term, point_name};
 
 use crate::backends::Packing;

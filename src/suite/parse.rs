@@ -22,8 +22,24 @@ const EFFORTS: [(&str, Effort); 2] = [("full", Effort::Full), ("quick", Effort::
 
 const SUITE_KEYS: [&str; 6] = ["schema", "name", "about", "budget", "effort", "case"];
 const CASE_KEYS: [&str; 18] = [
-    "name", "workload", "why", "priority", "sweep", "points", "where", "backends", "threads", "packing",
-    "scopes", "sync", "temperature", "load", "twin", "memory", "limit", "max_memory",
+    "name",
+    "workload",
+    "why",
+    "priority",
+    "sweep",
+    "points",
+    "where",
+    "backends",
+    "threads",
+    "packing",
+    "scopes",
+    "sync",
+    "temperature",
+    "load",
+    "twin",
+    "memory",
+    "limit",
+    "max_memory",
 ];
 
 /// Reads a suite. `file` is its name in messages. Every key, workload, parameter and backend must be
@@ -42,7 +58,8 @@ fn suite(table: &Table) -> Result<Suite, SuiteError> {
     table.only(&SUITE_KEYS)?;
     let schema = table.need("schema", "`schema = 1`")?;
     if schema.int()? != SCHEMA {
-        let message = format!("this program reads schema {SCHEMA}: install a newer cutgpu, or write {SCHEMA}");
+        let message =
+            format!("this program reads schema {SCHEMA}: install a newer cutgpu, or write {SCHEMA}");
         return Err(schema.error(message));
     }
     let list = table.need("case", "one [[case]] or more")?;
@@ -136,12 +153,14 @@ fn quantity<T>(item: &Item, read: impl Fn(&str) -> Result<T, String>) -> Result<
 /// Names stand in ids and paths of files, so they hold small letters, digits and `-_.` only.
 fn name(item: &Item) -> Result<String, SuiteError> {
     let text = item.text()?;
-    let fine = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter);
+    let fine =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_.".contains(letter);
     let starts_well = text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit());
     if starts_well && text.len() <= 40 && text.chars().all(fine) {
         return Ok(text.to_string());
     }
-    Err(item.error("a name has 1 to 40 small letters, digits, `-`, `_` or `.`, the first a letter or a digit"))
+    Err(item
+        .error("a name has 1 to 40 small letters, digits, `-`, `_` or `.`, the first a letter or a digit"))
 }
 
 fn workload(item: &Item) -> Result<&'static Workload, SuiteError> {
@@ -297,7 +316,8 @@ fn check(sweep: &Sweep, table: &Table, workload: &Workload) -> Result<(), SuiteE
     let wrong = |message: String| Err(table.source.error(start, message));
     let count = sweep.count();
     if count > MAX_POINTS {
-        let sizes: Vec<_> = sweep.axes.iter().map(|(axis, terms)| format!("{axis} {}", terms.len())).collect();
+        let sizes: Vec<_> =
+            sweep.axes.iter().map(|(axis, terms)| format!("{axis} {}", terms.len())).collect();
         return wrong(format!(
             "the sweep has {count} points ({} x {} rows), and at most {MAX_POINTS} are allowed: use longer \
              steps, such as 64..4096*2",
@@ -312,7 +332,8 @@ fn check(sweep: &Sweep, table: &Table, workload: &Workload) -> Result<(), SuiteE
 }
 
 fn check_row(sweep: &Sweep, row: &Row, workload: &Workload) -> Result<(), String> {
-    let swept = |name: &str| sweep.axes.iter().find(|(axis, _)| axis == name).map(|(_, terms)| terms.as_slice());
+    let swept =
+        |name: &str| sweep.axes.iter().find(|(axis, _)| axis == name).map(|(_, terms)| terms.as_slice());
     let fixed = |name: &str| row.terms.get(name).map(std::slice::from_ref);
     let of = |name: &str| fixed(name).or(swept(name));
     let mut footprints = 0;
