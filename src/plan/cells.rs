@@ -137,10 +137,16 @@ fn cell(
     {
         return refused(contender, reason);
     }
-    let refusal = program.steps.iter().find_map(|step| family.supports(&contender.lane, step, program).err());
-    match refusal {
-        Some(reason) => refused(contender, reason.0),
-        None => Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Run },
+    let lane = contender.lane.clone();
+    let supports = |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
+    match program.expand_for(supports) {
+        Err(error) => refused(contender, error.to_string()),
+        Ok(same) if same.names.is_empty() => {
+            Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Run }
+        }
+        Ok(other) => {
+            Cell { contender, program: Arc::new(other.program), expanded: other.names, fate: Fate::Run }
+        }
     }
 }
 

@@ -73,16 +73,19 @@ fn target(size: Footprint, facts: &Facts) -> Result<u64, Unsolved> {
 /// steps of 64 where it has room for them: no workload is about the last odd element.
 fn fitted(workload: &Workload, point: &Point, target: u64) -> Result<Params, Unsolved> {
     let at = |value| point.with_footprint(value);
-    let fits = |value| Ok::<_, ParamError>(bytes(&workload.program(&at(value))?) <= target);
-    if !fits(1)? {
-        let smallest = Bytes(bytes(&workload.program(&at(1))?));
-        let wanted = Bytes(target);
-        return Err(Unsolved::NotHere(format!("its smallest size is {smallest}, more than {wanted}")));
+    let size = |value| workload.program(&at(value)).map(|program| bytes(&program));
+    // A workload may refuse what is smaller than one of its elements.
+    let smallest = (0..=40).map(|power| 1u64 << power).find(|&value| size(value).is_ok()).unwrap_or(1);
+    let least = size(smallest)?;
+    if least > target {
+        let [least, target] = [least, target].map(Bytes);
+        return Err(Unsolved::NotHere(format!("its smallest size is {least}, more than {target}")));
     }
-    let (mut low, mut high) = (1, grammar::MAX_EXTENT);
+    let (mut low, mut high) = (smallest, grammar::MAX_EXTENT);
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        if fits(middle)? { low = middle } else { high = middle }
+        // Too large for the address space is too large for the target.
+        if size(middle).is_ok_and(|bytes| bytes <= target) { low = middle } else { high = middle }
     }
     Ok(at(if low >= 128 { low / 64 * 64 } else { low }))
 }

@@ -4,8 +4,8 @@ use super::sweep::{CacheLevel, Footprint, MAX_POINTS, Term};
 use crate::workloads::Param;
 use std::time::Duration;
 
-/// Largest extent. Two of them multiply within 64 bits, and no machine holds more elements in a row.
-pub const MAX_EXTENT: u64 = 1 << 31;
+/// Largest extent: no machine holds more elements in a row.
+pub const MAX_EXTENT: u64 = 1 << 40;
 
 /// The values that a string stands for. `is_name` tells whether the parameter takes names.
 pub(super) fn terms(text: &str, is_name: bool) -> Result<Vec<Term>, String> {
@@ -174,7 +174,7 @@ mod tests {
             ("1..8+0", "never ends"),
             ("1..1000000000+1", "1000000000 values"),
             ("1..99999999999999999999*2", "is not"),
-            ("1..9999999999*2", "too large"),
+            ("1..9999999999999*2", "too large"),
             ("-5", "is not"),
             ("nan", "is not"),
             ("inf*L2", "above 0"),

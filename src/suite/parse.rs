@@ -213,7 +213,7 @@ fn sweep(table: &Table, workload: &Workload) -> Result<Sweep, SuiteError> {
     };
     let rows = match table.get("points") {
         Some(item) => rows(&item, workload)?,
-        None => vec![Row::default()],
+        None => vec![Row { label: None, terms: BTreeMap::new() }],
     };
     let filters = optional(table, "where", |item| all(item, |item| filter(item, workload)))?;
     let sweep = Sweep { axes, rows, filters: filters.unwrap_or_default() };
@@ -257,24 +257,11 @@ fn terms(item: &Item, axis: &Axis) -> Result<Vec<Term>, SuiteError> {
             vec![Term::Value(Param::Int(value))]
         }
     };
-    for term in &terms {
-        let Term::Value(value) = term else { continue };
-        axis.check(value).map_err(|error| item.error(named(error, axis, value)))?;
-        // Zero is an extent nowhere; a parameter that may be zero has it as its default.
-        if *value == Param::Int(0) && axis.default != Some(Default::Int(0)) {
-            return Err(item.error(format!("{} must be 1 or more", axis.about)));
-        }
-    }
-    Ok(terms)
-}
-
-fn named(error: crate::workloads::ParamError, axis: &Axis, value: &Param) -> String {
-    match (axis.default, value) {
-        (Some(Default::OneOf(names)), Param::Text(text)) => {
-            format!("{error}{}", nearest::hint(text, names.iter().copied()))
-        }
-        _ => error.to_string(),
-    }
+    let checked = |term| match term {
+        Term::Value(value) => axis.check(value).map(Term::Value).map_err(|error| item.error(error)),
+        open => Ok(open),
+    };
+    terms.into_iter().map(checked).collect()
 }
 
 fn rows(item: &Item, workload: &Workload) -> Result<Vec<Row>, SuiteError> {

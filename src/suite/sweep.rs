@@ -1,7 +1,7 @@
 //! Sweeps: which values each parameter of a workload takes, and the points that they make together.
 
 use super::filter::Filter;
-use crate::workloads::{Axis, Param, Params};
+use crate::workloads::{Axis, Default, Param, Params};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -72,7 +72,7 @@ impl fmt::Display for Footprint {
 }
 
 /// One row of a case's `points`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// What a reader calls it: `bert-base ffn1`.
     pub label: Option<String>,
@@ -183,16 +183,14 @@ impl Point {
 
 /// `m=512,n=512,k=512`: parameters that differ from their defaults, in the workload's order.
 pub fn point_name(axes: &[Axis], params: &Params) -> String {
-    let differs = |axis: &&Axis| match (params.get(axis.name), axis.default) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(Param::Int(value)), Some(crate::workloads::Default::Int(default))) => *value != default,
-        (Some(Param::Text(value)), Some(crate::workloads::Default::OneOf(names))) => {
-            names.first() != Some(&value.as_str())
-        }
-        _ => true,
+    let usual = |axis: &Axis| match axis.default? {
+        Default::Int(value) => Some(Param::Int(value)),
+        Default::OneOf(names) => names.first().map(|name| Param::Text(name.to_string())),
+        Default::Like(other) => params.get(other).cloned(),
     };
-    let shown = axes.iter().filter(differs);
-    let parts: Vec<_> = shown.map(|axis| format!("{}={}", axis.name, params[axis.name])).collect();
-    parts.join(",")
+    let part = |axis: &Axis| {
+        let value = params.get(axis.name)?;
+        (usual(axis).as_ref() != Some(value)).then(|| format!("{}={value}", axis.name))
+    };
+    axes.iter().filter_map(part).collect::<Vec<_>>().join(",")
 }
