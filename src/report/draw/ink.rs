@@ -1,0 +1,162 @@
+//! Sentinel colours: while drawing, a colour names a role and a dash; afterwards it becomes a CSS
+//! variable (in the page) or a literal colour (in a file).
+
+use super::canvas::{FAMILY, UNITS};
+use crate::report::palette::{Role, Theme};
+use crate::report::scene::{DASHES, Dash};
+use plotters::style::RGBColor;
+use std::fmt::Write;
+
+/// Red channel of every sentinel.
+const MARK: u8 = 0xA5;
+
+/// What a stroke is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ink {
+    pub(super) role: Role,
+    pub(super) dash: Dash,
+}
+
+impl Ink {
+    /// Unbroken, in the colour of a role.
+    pub(super) fn of(role: Role) -> Self {
+        Self { role, dash: Dash::Solid }
+    }
+
+    /// Its sentinel.
+    pub(super) fn colour(self) -> RGBColor {
+        let dash = DASHES.iter().position(|dash| *dash == self.dash).unwrap_or(0) as u8;
+        RGBColor(MARK, self.role.index(), dash)
+    }
+
+    fn from_sentinel(colour: &str) -> Option<Self> {
+        let code = u32::from_str_radix(colour.strip_prefix('#')?, 16).ok()?;
+        let [_, mark, role, dash] = code.to_be_bytes();
+        let role = (mark == MARK).then(|| Role::from_index(role))??;
+        Some(Self { role, dash: *DASHES.get(usize::from(dash))? })
+    }
+}
+
+/// Lengths of strokes and gaps in units of the drawing.
+fn pattern(dash: Dash) -> Option<&'static str> {
+    match dash {
+        Dash::Solid => None,
+        Dash::Dashed => Some("70 40"),
+        Dash::Dotted => Some("20 35"),
+        Dash::DashDot => Some("80 35 20 35"),
+    }
+}
+
+/// Where a drawing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Inside the page: colours are CSS variables, the font is the page's.
+    Page,
+    /// A file of its own in literal colours.
+    File(Theme),
+}
+
+impl Target {
+    fn paint(self, role: Role) -> String {
+        match self {
+            Self::Page => format!("var(--{})", role.variable()),
+            Self::File(theme) => role.colour(theme).to_string(),
+        }
+    }
+}
+
+/// Rewrites what plotters wrote: sentinels become colours and dashes, the root gets its size in CSS
+/// pixels, and what is said by default is dropped.
+pub(super) fn finish(drawn: &str, target: Target) -> String {
+    let mut svg = String::with_capacity(drawn.len());
+    let mut is_root = true;
+    for piece in drawn.split('<').skip(1) {
+        let (tag, text) = piece.split_once('>').unwrap_or((piece, ""));
+        svg.push('<');
+        write_tag(&mut svg, tag, is_root, target);
+        svg.push('>');
+        svg.push_str(text.trim_matches('\n'));
+        is_root = false;
+    }
+    svg
+}
+
+fn write_tag(svg: &mut String, tag: &str, is_root: bool, target: Target) {
+    let mut pieces = tag.split('"');
+    let mut head = pieces.next().unwrap_or_default();
+    svg.push_str(head.split(' ').next().unwrap_or_default());
+    while let Some(value) = pieces.next() {
+        let name = head.trim_start_matches(|letter| letter != ' ').trim().trim_end_matches('=');
+        let name = name.rsplit(' ').next().unwrap_or(name);
+        write_attribute(svg, name, value, is_root, target);
+        head = pieces.next().unwrap_or_default();
+    }
+    if tag.ends_with('/') {
+        svg.push('/');
+    }
+}
+
+fn write_attribute(svg: &mut String, name: &str, value: &str, is_root: bool, target: Target) {
+    // Writing to a String cannot fail.
+    let _ = match (name, Ink::from_sentinel(value)) {
+        ("stroke", Some(ink)) => {
+            let dashes =
+                pattern(ink.dash).map_or(String::new(), |lengths| format!(" stroke-dasharray=\"{lengths}\""));
+            write!(svg, " stroke=\"{}\"{dashes}", target.paint(ink.role))
+        }
+        (_, Some(ink)) => write!(svg, " {name}=\"{}\"", target.paint(ink.role)),
+        ("width" | "height", None) if is_root => {
+            let units: f64 = value.parse().unwrap_or_default();
+            write!(svg, " {name}=\"{}\"", units / UNITS)
+        }
+        // Base lines are placed by hand; full opacity, no stroke and the left anchor go without saying.
+        ("dy", _) | ("opacity", _) | ("stroke", _) => Ok(()),
+        ("text-anchor", _) if value == "start" => Ok(()),
+        ("stroke-width", _) if value == "0" => Ok(()),
+        ("font-family", _) if target == Target::Page => Ok(()),
+        ("font-family", _) => write!(svg, " font-family=\"{FAMILY}, system-ui, sans-serif\""),
+        ("font-size", _) => {
+            write!(svg, " font-size=\"{}\"", value.parse::<f64>().unwrap_or_default().round())
+        }
+        ("font-weight", _) => write!(svg, " font-weight=\"600\""),
+        ("points", _) => write!(svg, " points=\"{}\"", value.trim_end()),
+        _ => write!(svg, " {name}=\"{value}\""),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::canvas::{Anchor, Type, paint};
+    use super::*;
+
+    fn drawn() -> String {
+        paint(100.0, 50.0, |canvas| {
+            canvas.line((0.0, 0.0), (10.0, 5.04), Ink { role: Role::Series(2), dash: Dash::Dashed }, 1.5);
+            canvas.rect((1.0, 1.0), (3.0, 2.0), Role::Band);
+            canvas.text("a < b \"&\" 'c'", (5.0, 20.0), Anchor::End, Type::HEAD);
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn sentinels_become_variables_in_the_page() {
+        assert_eq!(
+            finish(&drawn(), Target::Page),
+            "<svg width=\"100\" height=\"50\" viewBox=\"0 0 1000 500\" xmlns=\"http://www.w3.org/2000/svg\">\
+             <line stroke=\"var(--s2)\" stroke-dasharray=\"70 40\" stroke-width=\"15\" x1=\"0\" y1=\"0\" x2=\"100\" y2=\"50\"/>\
+             <rect x=\"10\" y=\"10\" width=\"20\" height=\"10\" fill=\"var(--band)\"/>\
+             <text x=\"50\" y=\"200\" text-anchor=\"end\" font-size=\"125\" fill=\"var(--ink)\" font-weight=\"600\">\
+             a &lt; b &quot;&amp;&quot; &apos;c&apos;</text></svg>"
+        );
+    }
+
+    #[test]
+    fn files_have_literal_colours_and_a_font() {
+        for (theme, colour) in [(Theme::Light, "#007a5a"), (Theme::Dark, "#2bc79a")] {
+            let svg = finish(&drawn(), Target::File(theme));
+            assert!(svg.contains(&format!("stroke=\"{colour}\"")), "{svg}");
+            assert!(svg.contains("font-family=\"Inter, system-ui, sans-serif\""), "{svg}");
+            assert!(!svg.contains("#A5") && !svg.contains("var("), "{svg}");
+        }
+    }
+}
