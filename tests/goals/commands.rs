@@ -1,0 +1,78 @@
+//! Measures of single commands: start-up, exchanges, the page, the build.
+
+use super::Measured;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+
+/// The repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The optimised program, built if it is not.
+pub fn program() -> Result<PathBuf, String> {
+    run(Command::new("cargo").args(["build", "--release", "--quiet"]))?;
+    Ok(root().join("target/release/cutgpu"))
+}
+
+/// Runs a command in the repository to its end; the error holds what it said last.
+pub fn run(command: &mut Command) -> Result<Output, String> {
+    let output = command
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{} cannot be started: {error}", command.get_program().to_string_lossy()))?;
+    if output.status.success() { Ok(output) } else { Err(failure(command, &output)) }
+}
+
+/// One line about a command that failed.
+pub fn failure(command: &Command, output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = said.lines().rev().take(3).collect();
+    format!("{:?} ended with {}: {}", command, output.status, last.join(" / "))
+}
+
+/// Middle of the values.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Median seconds of `times` runs of the program with `words`.
+fn seconds(program: &Path, words: &[&str], times: usize) -> Result<f64, String> {
+    let one = || {
+        let clock = Instant::now();
+        run(Command::new(program).args(words))?;
+        Ok(clock.elapsed().as_secs_f64())
+    };
+    Ok(median((0..times).map(|_| one()).collect::<Result<Vec<f64>, String>>()?))
+}
+
+/// Crates of the default build.
+pub fn build() -> Measured {
+    let tree = run(Command::new("cargo").args(["tree", "-e", "normal,build", "--prefix", "none"]))?;
+    let text = String::from_utf8_lossy(&tree.stdout).replace(" (*)", "");
+    let crates: std::collections::BTreeSet<&str> = text.lines().collect();
+    Ok(BTreeMap::from([("first.crates", crates.len() as f64)]))
+}
+
+/// `list`, `list --probe` and `doctor`, start to end.
+pub fn start() -> Measured {
+    let program = program()?;
+    seconds(&program, &["list"], 3)?;
+    Ok(BTreeMap::from([
+        ("first.list", 1e3 * seconds(&program, &["list"], 21)?),
+        ("first.list_probe", seconds(&program, &["list", "--probe"], 5)?),
+        ("first.doctor", seconds(&program, &["doctor"], 5)?),
+    ]))
+}
+
+/// Value behind `name ` on a line of a command's output.
+pub fn printed(text: &str, name: &str) -> Result<f64, String> {
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix(name))
+        .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| format!("no line of the output begins with `{name}`"))
+}

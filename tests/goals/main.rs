@@ -1,0 +1,127 @@
+//! Measures every goal of `tests/goals.toml` and prints a line each:
+//! `goal NAME VALUE UNIT BOUND ok|short|absent SECONDS REASON`. Exit 1 if one is short.
+//!
+//! A measure is a function that runs real commands and returns a value a goal; nothing here knows a
+//! bound, and a goal that its measure does not return is short.
+
+mod aa;
+mod clone;
+mod commands;
+mod tests;
+mod truth;
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// One row of the table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Goal {
+    name: String,
+    /// For readers of the table.
+    #[serde(rename = "about")]
+    _about: String,
+    unit: String,
+    bound: String,
+    #[serde(default)]
+    needs: Vec<String>,
+    measure: String,
+    /// For readers of the table: what the measure runs.
+    #[serde(rename = "command")]
+    _command: String,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    goal: Vec<Goal>,
+}
+
+/// Values by goal, or why there are none.
+pub type Measured = Result<BTreeMap<&'static str, f64>, String>;
+
+/// Every measure by name, in the order they run: the quick ones first.
+const MEASURES: &[(&str, fn() -> Measured)] = &[
+    ("build", commands::build),
+    ("start", commands::start),
+    ("exchange", commands::exchange),
+    ("page", commands::page),
+    ("planted", tests::planted),
+    ("fuzz", tests::fuzz),
+    ("killed", tests::killed),
+    ("truth", truth::truth),
+    ("clone", clone::clone),
+    ("aa", aa::aa),
+];
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let only = words.first().cloned().unwrap_or_default();
+    let table: Table = toml::from_str(include_str!("../goals.toml")).expect("tests/goals.toml is well formed");
+    let wanted: Vec<Goal> = table.goal.into_iter().filter(|goal| goal.name.starts_with(&only)).collect();
+    assert!(!wanted.is_empty(), "no goal begins with `{only}`");
+    let mut short = 0;
+    for (name, measure) in MEASURES {
+        let rows: Vec<&Goal> = wanted.iter().filter(|goal| goal.measure == *name).collect();
+        if !rows.is_empty() {
+            short += report(&rows, measure);
+        }
+    }
+    for goal in wanted.iter().filter(|goal| MEASURES.iter().all(|(name, _)| *name != goal.measure)) {
+        println!("goal {} - {} {} short 0 no measure is called `{}`", goal.name, goal.unit, compact(&goal.bound), goal.measure);
+        short += 1;
+    }
+    println!("goals: {} measured, {short} short", wanted.len());
+    std::process::exit(i32::from(short > 0));
+}
+
+/// Runs one measure and prints its goals; returns how many are short.
+fn report(rows: &[&Goal], measure: &fn() -> Measured) -> usize {
+    let missing = rows.iter().flat_map(|goal| &goal.needs).find(|need| !is_here(need));
+    if let Some(need) = missing {
+        for goal in rows {
+            println!("goal {} - {} {} absent 0 this machine has no {need}", goal.name, goal.unit, compact(&goal.bound));
+        }
+        return 0;
+    }
+    let clock = Instant::now();
+    let measured = measure();
+    let seconds = clock.elapsed().as_secs();
+    let mut short = 0;
+    for goal in rows {
+        let value = measured.as_ref().map_err(String::clone).and_then(|values| {
+            values.get(goal.name.as_str()).copied().ok_or("its measure gave no value".to_string())
+        });
+        let (shown, met, reason) = match value {
+            Ok(value) => (cutgpu::units::significant(value, 4), holds(&goal.bound, value), String::new()),
+            Err(reason) => ("-".to_string(), false, reason.replace('\n', " ")),
+        };
+        let word = if met { "ok" } else { "short" };
+        println!("goal {} {shown} {} {} {word} {seconds} {reason}", goal.name, goal.unit, compact(&goal.bound));
+        short += usize::from(!met);
+    }
+    short
+}
+
+/// A bound without its space, so that every field of a line is one word.
+fn compact(bound: &str) -> String {
+    bound.replace(' ', "")
+}
+
+fn holds(bound: &str, value: f64) -> bool {
+    let (sign, limit) = bound.split_once(' ').expect("a bound is a sign and a number");
+    let limit: f64 = limit.parse().expect("a bound is a sign and a number");
+    match sign {
+        "<=" => value <= limit,
+        ">=" => value >= limit,
+        other => panic!("a bound begins with <= or >=, not {other}"),
+    }
+}
+
+/// Whether the machine has what a goal needs.
+fn is_here(need: &str) -> bool {
+    match need {
+        "nvidia" => std::path::Path::new("/dev/nvidiactl").exists(),
+        other => panic!("no rule says how to find the need `{other}`"),
+    }
+}
