@@ -56,10 +56,10 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let only = words.first().cloned().unwrap_or_default();
+    let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str()));
     let table: Table = toml::from_str(include_str!("../goals.toml")).expect("tests/goals.toml is well formed");
-    let wanted: Vec<Goal> = table.goal.into_iter().filter(|goal| goal.name.starts_with(&only)).collect();
-    assert!(!wanted.is_empty(), "no goal begins with `{only}`");
+    let wanted: Vec<Goal> = table.goal.into_iter().filter(|goal| is_wanted(&goal.name)).collect();
+    assert!(!wanted.is_empty(), "no goal begins with {}", words.join(" or "));
     let mut short = 0;
     for (name, measure) in MEASURES {
         let rows: Vec<&Goal> = wanted.iter().filter(|goal| goal.measure == *name).collect();
