@@ -111,7 +111,8 @@ fn suites() {
 fn records() {
     let seeds = recorded();
     let accepted = feed("records", &seeds, |text| {
-        record::read_lines(text.as_bytes(), Path::new("run.jsonl")).is_ok_and(|(records, _)| !records.is_empty())
+        record::read_lines(text.as_bytes(), Path::new("run.jsonl"))
+            .is_ok_and(|(records, _)| !records.is_empty())
     });
     assert!(accepted > 0);
 }

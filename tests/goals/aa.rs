@@ -51,14 +51,29 @@ pub fn aa() -> Measured {
     }
 
     let share = |calls: &[String], word: &[&str]| {
-        100.0 * calls.iter().filter(|call| word.contains(&call.as_str())).count() as f64 / calls.len().max(1) as f64
+        100.0 * calls.iter().filter(|call| word.contains(&call.as_str())).count() as f64
+            / calls.len().max(1) as f64
     };
     let alarms = compared.iter().filter(|one| one.exit == 4).count();
     let all: Vec<String> = compared.iter().flat_map(|one| one.calls.iter().cloned()).collect();
     println!("aa equal runs: {} runs, {} comparisons, {alarms} with exit 4", equal.len(), compared.len());
-    println!("aa equal cells: SAME {:.1} %, CANNOT TELL {:.1} %, of {}", share(&all, &["SAME"]), share(&all, &["CANNOT TELL"]), all.len());
-    println!("aa disjoint pairs: {}, called different {:.2} %", disjoint.len(), share(&disjoint, &["FASTER", "SLOWER"]));
-    println!("aa slow cells: {}, SLOWER {:.1} %, m {:.2} %", slowed.len(), share(&slowed, &["SLOWER"]), 100.0 * super::commands::median(margins));
+    println!(
+        "aa equal cells: SAME {:.1} %, CANNOT TELL {:.1} %, of {}",
+        share(&all, &["SAME"]),
+        share(&all, &["CANNOT TELL"]),
+        all.len()
+    );
+    println!(
+        "aa disjoint pairs: {}, called different {:.2} %",
+        disjoint.len(),
+        share(&disjoint, &["FASTER", "SLOWER"])
+    );
+    println!(
+        "aa slow cells: {}, SLOWER {:.1} %, m {:.2} %",
+        slowed.len(),
+        share(&slowed, &["SLOWER"]),
+        100.0 * super::commands::median(margins)
+    );
     if compared.len() < COMPARISONS {
         return Err(format!("only {} comparisons of equal runs", compared.len()));
     }
@@ -76,7 +91,13 @@ fn count(name: &str, default: usize) -> usize {
 }
 
 /// Runs `quick` `times` times; with extra work, only the backend whose kernels can do it.
-fn runs(cutgpu: &Path, folder: &Path, name: &str, times: usize, extra: Option<&str>) -> Result<Vec<PathBuf>, String> {
+fn runs(
+    cutgpu: &Path,
+    folder: &Path,
+    name: &str,
+    times: usize,
+    extra: Option<&str>,
+) -> Result<Vec<PathBuf>, String> {
     let mut folders = Vec::new();
     for number in 0..times {
         let out = folder.join(format!("{name}-{number}"));
@@ -94,7 +115,8 @@ fn runs(cutgpu: &Path, folder: &Path, name: &str, times: usize, extra: Option<&s
 
 fn compare(cutgpu: &Path, a: &Path, b: &Path) -> Result<Compared, String> {
     let mut command = Command::new(cutgpu);
-    let output = command.args(["compare", "--json"]).arg(a).arg(b).output().map_err(|error| error.to_string())?;
+    let output =
+        command.args(["compare", "--json"]).arg(a).arg(b).output().map_err(|error| error.to_string())?;
     let exit = output.status.code().unwrap_or(-1);
     if ![0, 4, 5].contains(&exit) {
         return Err(failure(&command, &output));

@@ -24,7 +24,8 @@ pub fn clone() -> Measured {
     };
     let (building, _) = make("build")?;
     let (bench, output) = make("bench")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let page = to.join("runs/quick/report/index.html");
     if !page.is_file() {
         return Err(format!("no page was written to {}", page.display()));

@@ -19,11 +19,10 @@ pub fn program() -> Result<PathBuf, String> {
 
 /// Runs a command in the repository to its end; the error holds what it said last.
 pub fn run(command: &mut Command) -> Result<Output, String> {
-    let output = command
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("{} cannot be started: {error}", command.get_program().to_string_lossy()))?;
+    let output =
+        command.current_dir(root()).stdin(Stdio::null()).output().map_err(|error| {
+            format!("{} cannot be started: {error}", command.get_program().to_string_lossy())
+        })?;
     if output.status.success() { Ok(output) } else { Err(failure(command, &output)) }
 }
 

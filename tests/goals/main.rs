@@ -57,7 +57,8 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str()));
-    let table: Table = toml::from_str(include_str!("../goals.toml")).expect("tests/goals.toml is well formed");
+    let table: Table =
+        toml::from_str(include_str!("../goals.toml")).expect("tests/goals.toml is well formed");
     let wanted: Vec<Goal> = table.goal.into_iter().filter(|goal| is_wanted(&goal.name)).collect();
     assert!(!wanted.is_empty(), "no goal begins with {}", words.join(" or "));
     let mut short = 0;
@@ -68,7 +69,13 @@ fn main() {
         }
     }
     for goal in wanted.iter().filter(|goal| MEASURES.iter().all(|(name, _)| *name != goal.measure)) {
-        println!("goal {} - {} {} short 0 no measure is called `{}`", goal.name, goal.unit, compact(&goal.bound), goal.measure);
+        println!(
+            "goal {} - {} {} short 0 no measure is called `{}`",
+            goal.name,
+            goal.unit,
+            compact(&goal.bound),
+            goal.measure
+        );
         short += 1;
     }
     println!("goals: {} measured, {short} short", wanted.len());
@@ -80,7 +87,12 @@ fn report(rows: &[&Goal], measure: &fn() -> Measured) -> usize {
     let missing = rows.iter().flat_map(|goal| &goal.needs).find(|need| !is_here(need));
     if let Some(need) = missing {
         for goal in rows {
-            println!("goal {} - {} {} absent 0 this machine has no {need}", goal.name, goal.unit, compact(&goal.bound));
+            println!(
+                "goal {} - {} {} absent 0 this machine has no {need}",
+                goal.name,
+                goal.unit,
+                compact(&goal.bound)
+            );
         }
         return 0;
     }
@@ -97,7 +109,12 @@ fn report(rows: &[&Goal], measure: &fn() -> Measured) -> usize {
             Err(reason) => ("-".to_string(), false, reason.replace('\n', " ")),
         };
         let word = if met { "ok" } else { "short" };
-        println!("goal {} {shown} {} {} {word} {seconds} {reason}", goal.name, goal.unit, compact(&goal.bound));
+        println!(
+            "goal {} {shown} {} {} {word} {seconds} {reason}",
+            goal.name,
+            goal.unit,
+            compact(&goal.bound)
+        );
         short += usize::from(!met);
     }
     short

@@ -12,8 +12,12 @@ const N: &str = "512";
 const PAIRS: usize = 5;
 
 /// Settings that every process of a pair gets, so that only the clock differs.
-const SETTINGS: [(&str, &str); 4] =
-    [("OPENBLAS_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1"), ("OPENBLAS_THREAD_TIMEOUT", "20"), ("MKL_NUM_THREADS", "1")];
+const SETTINGS: [(&str, &str); 4] = [
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("OMP_NUM_THREADS", "1"),
+    ("OPENBLAS_THREAD_TIMEOUT", "20"),
+    ("MKL_NUM_THREADS", "1"),
+];
 
 /// Prints a line per clock and returns the largest difference in per cent.
 pub fn truth() -> Measured {
@@ -22,18 +26,23 @@ pub fn truth() -> Measured {
     let core = core_type();
     let c_program = compiled()?;
     let mut worst: f64 = 0.0;
-    let mut pair = |name: &str, ours: &dyn Fn() -> Result<f64, String>, theirs: &dyn Fn() -> Result<f64, String>| {
-        let (mut us, mut them) = (Vec::new(), Vec::new());
-        for _ in 0..PAIRS {
-            us.push(ours()?);
-            them.push(theirs()?);
-        }
-        let (us, them) = (median(us), median(them));
-        let difference = 100.0 * (us / them - 1.0);
-        println!("truth {name}: cutgpu {:.4} ms, {name} {:.4} ms, difference {difference:+.2} %", us / 1e6, them / 1e6);
-        worst = worst.max(difference.abs());
-        Ok::<(), String>(())
-    };
+    let mut pair =
+        |name: &str, ours: &dyn Fn() -> Result<f64, String>, theirs: &dyn Fn() -> Result<f64, String>| {
+            let (mut us, mut them) = (Vec::new(), Vec::new());
+            for _ in 0..PAIRS {
+                us.push(ours()?);
+                them.push(theirs()?);
+            }
+            let (us, them) = (median(us), median(them));
+            let difference = 100.0 * (us / them - 1.0);
+            println!(
+                "truth {name}: cutgpu {:.4} ms, {name} {:.4} ms, difference {difference:+.2} %",
+                us / 1e6,
+                them / 1e6
+            );
+            worst = worst.max(difference.abs());
+            Ok::<(), String>(())
+        };
     let on_openblas = || cutgpu_ns(&cutgpu, &openblas, core);
     pair("C", &on_openblas, &|| number(Command::new(&c_program).arg(&openblas).arg(N), core))?;
     pair("criterion", &on_openblas, &|| criterion_ns(&openblas, core))?;
@@ -51,8 +60,14 @@ fn openblas() -> Result<PathBuf, String> {
 
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let entries: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
-    let is_it = |path: &&PathBuf| path.is_file() && path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name));
-    entries.iter().find(is_it).cloned().or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name)))
+    let is_it = |path: &&PathBuf| {
+        path.is_file() && path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name))
+    };
+    entries
+        .iter()
+        .find(is_it)
+        .cloned()
+        .or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name)))
 }
 
 /// The core type that every process forces, so that none picks slower kernels than another.
@@ -95,11 +110,24 @@ fn cutgpu_ns(program: &Path, library: &Path, core: Option<&str>) -> Result<f64, 
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
     set(&mut command, core);
-    command.args(["run", "gemm", &format!("m={N},n={N},k={N}"), "--backend", "cpu/blas", "--threads", "1", "--json"]);
+    command.args([
+        "run",
+        "gemm",
+        &format!("m={N},n={N},k={N}"),
+        "--backend",
+        "cpu/blas",
+        "--threads",
+        "1",
+        "--json",
+    ]);
     command.arg("--blas").arg(library).arg("--out").arg(folder.path().join("run"));
     let said = text(&mut command)?;
-    let record: Value = serde_json::from_str(said.lines().next().unwrap_or_default()).map_err(|error| error.to_string())?;
-    let series = record["series"].as_array().and_then(|all| all.first()).ok_or(format!("no series: {}", record["outcome"]))?;
+    let record: Value =
+        serde_json::from_str(said.lines().next().unwrap_or_default()).map_err(|error| error.to_string())?;
+    let series = record["series"]
+        .as_array()
+        .and_then(|all| all.first())
+        .ok_or(format!("no series: {}", record["outcome"]))?;
     let ns: Vec<f64> = series["ns"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     Ok(median(ns))
 }
@@ -109,7 +137,17 @@ fn criterion_ns(library: &Path, core: Option<&str>) -> Result<f64, String> {
     let mut command = Command::new("cargo");
     set(&mut command, core);
     command.env("CUTGPU_TRUTH_LIBRARY", library).env("CUTGPU_TRUTH_N", N);
-    run(command.args(["bench", "--quiet", "--bench", "truth", "--", "--warm-up-time", "0.5", "--measurement-time", "2"]))?;
+    run(command.args([
+        "bench",
+        "--quiet",
+        "--bench",
+        "truth",
+        "--",
+        "--warm-up-time",
+        "0.5",
+        "--measurement-time",
+        "2",
+    ]))?;
     let path = root().join("target/criterion/truth/new/estimates.json");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let estimates: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;

@@ -34,15 +34,33 @@ fn gemm(criterion: &mut Criterion) {
         unsafe { library.get::<Sgemm>(name.as_bytes()) }.ok()
     });
     let sgemm = *found.expect("the library has cblas_sgemm");
-    let values = |seed| cutgpu::random::fill(cutgpu::random::Fill::UNIT, seed, 0, cutgpu::tensor::DType::F32, 0..n * n);
-    let [cutgpu::tensor::HostArray::F32(a), cutgpu::tensor::HostArray::F32(b)] = [values(1), values(2)] else {
+    let values = |seed| {
+        cutgpu::random::fill(cutgpu::random::Fill::UNIT, seed, 0, cutgpu::tensor::DType::F32, 0..n * n)
+    };
+    let [cutgpu::tensor::HostArray::F32(a), cutgpu::tensor::HostArray::F32(b)] = [values(1), values(2)]
+    else {
         unreachable!("f32 was asked for")
     };
     let (mut c, size) = (vec![0f32; n * n], n as c_int);
     criterion.bench_function("truth", |bencher| {
         // SAFETY: three arrays of n x n elements, row-major, as the arguments say.
         bencher.iter(|| unsafe {
-            sgemm(101, 111, 111, size, size, size, 1.0, a.as_ptr(), size, b.as_ptr(), size, 0.0, c.as_mut_ptr(), size);
+            sgemm(
+                101,
+                111,
+                111,
+                size,
+                size,
+                size,
+                1.0,
+                a.as_ptr(),
+                size,
+                b.as_ptr(),
+                size,
+                0.0,
+                c.as_mut_ptr(),
+                size,
+            );
         });
     });
 }
