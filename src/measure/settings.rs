@@ -27,8 +27,6 @@ pub struct Settings {
     pub sustained: Nanos,
     /// Time that all work of one cell may take, stopped time left out.
     pub time_limit: Duration,
-    /// Resident bytes that one worker may reach; none for three quarters of what is free.
-    pub memory_limit: Option<u64>,
     /// Measure each cell's memory peak in a process of its own.
     pub memory_peak: bool,
     /// Windows are short, and records say so.
@@ -57,7 +55,6 @@ impl Settings {
             stop: Stop { min_rounds: 6, max_rounds: 40, half_width: 0.01, budget: Nanos(1500.0 * MS) },
             sustained: Nanos(10_000.0 * MS),
             time_limit: Duration::from_secs(180),
-            memory_limit: None,
             memory_peak: true,
             quick: false,
             seed,

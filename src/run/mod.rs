@@ -6,7 +6,7 @@ mod request;
 mod resume;
 mod row;
 
-pub use execute::{Context, Ended, Note, Summary, Watcher, execute};
+pub use execute::{Context, Summary, Watcher, execute};
 pub use folder::{Folder, name_for};
 pub use request::{Request, Shard};
 pub use resume::{Finished, sort_out};

@@ -1,0 +1,128 @@
+//! Measures the groups of a plan one after another and keeps each cell's record at once.
+
+use super::RunError;
+use super::folder::Folder;
+use super::resume::Finished;
+use super::row::{self, Occasion};
+use crate::measure::evidence::{Conditions, Outcome};
+use crate::measure::group::{self, Bench};
+use crate::measure::settings::Settings;
+use crate::measure::staff::Staff;
+use crate::plan::{Group, Plan};
+use crate::record::Record;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+/// Share of free memory that one worker may fill.
+const OF_FREE: f64 = 0.75;
+
+/// What every group of a run shares.
+pub struct Context<'a> {
+    /// This program, which serves as a worker too.
+    pub program: PathBuf,
+    /// Variables for every worker.
+    pub environment: Vec<(String, String)>,
+    /// Hash of this build.
+    pub build: String,
+    /// Hash of the machine's facts.
+    pub host: String,
+    /// What a judge of the numbers must know.
+    pub conditions: Conditions,
+    /// Bytes of the last-level cache; none where unknown.
+    pub last_level_cache: Option<u64>,
+    /// Bytes of memory that are free now; none where unknown.
+    pub free_memory: &'a dyn Fn() -> Option<u64>,
+    /// Seed of inputs and order.
+    pub seed: u64,
+    /// How often everything is measured.
+    pub repeat: u32,
+    /// Set when the user wants to stop.
+    pub interrupted: &'a AtomicBool,
+    /// Told how the run goes.
+    pub watcher: &'a dyn Watcher,
+}
+
+/// Whoever shows how a run goes.
+pub trait Watcher {
+    /// A group begins; `number` counts from 0 over all repetitions.
+    fn begins(&self, number: usize, group: &Group);
+    /// Where the group stands, in a few words.
+    fn stands(&self, what: &str);
+    /// A group ended with these records, or was finished before and had none.
+    fn ended(&self, group: &Group, records: &[Record]);
+}
+
+/// How a run went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// New records, in order.
+    pub records: Vec<Record>,
+    /// The user stopped it.
+    pub interrupted: bool,
+}
+
+impl Summary {
+    /// Cells that failed or gave a wrong answer.
+    pub fn failures(&self) -> usize {
+        let failed = |record: &&Record| matches!(record.outcome, Outcome::Failed { .. } | Outcome::Wrong { .. });
+        self.records.iter().filter(failed).count()
+    }
+}
+
+/// Measures what is not finished yet. A cell's failure is its record; an error is the folder's.
+pub fn execute(
+    plan: &Plan,
+    folder: &mut Folder,
+    finished: &Finished,
+    context: &Context,
+) -> Result<Summary, RunError> {
+    let scratch = folder.scratch()?;
+    let mut summary = Summary::default();
+    for repeat in 0..context.repeat {
+        for (number, group) in plan.groups.iter().enumerate() {
+            context.watcher.begins(repeat as usize * plan.groups.len() + number, group);
+            let mut records = Vec::new();
+            if !finished.holds(group, repeat) {
+                let Some(measured) = measure(group, repeat, scratch.path(), context) else {
+                    summary.interrupted = true;
+                    return Ok(summary);
+                };
+                records = measured;
+            }
+            for record in &records {
+                folder.append(record)?;
+            }
+            context.watcher.ended(group, &records);
+            summary.records.extend(records);
+        }
+    }
+    summary.interrupted = context.interrupted.load(Ordering::Relaxed);
+    Ok(summary)
+}
+
+/// One record a cell; none if the user stopped it.
+fn measure(group: &Group, repeat: u32, scratch: &std::path::Path, context: &Context) -> Option<Vec<Record>> {
+    let free_memory = (context.free_memory)();
+    let quick = group.effort == crate::suite::Effort::Quick;
+    // Each repetition has another order of contenders, and the same inputs.
+    let settings = Settings::of(quick, context.seed);
+    let staff = Staff {
+        program: context.program.clone(),
+        scratch: scratch.to_path_buf(),
+        environment: context.environment.clone(),
+        memory_limit: free_memory.map(|free| (free as f64 * OF_FREE) as u64),
+    };
+    let bench = Bench {
+        settings,
+        hire: &staff,
+        last_level_cache: context.last_level_cache,
+        free_memory,
+        interrupted: context.interrupted,
+        progress: &|what| context.watcher.stands(what),
+    };
+    let occasion = Occasion { started: SystemTime::now(), repeat, quick };
+    let evidence = group::measure(group, &bench).ok()?;
+    let cells = group.cells.iter().zip(evidence);
+    Some(cells.map(|(cell, evidence)| row::record(group, cell, evidence, &occasion, context)).collect())
+}
