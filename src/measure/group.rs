@@ -118,3 +118,190 @@ fn session(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::crash::CrashKind;
+    use super::super::scripted::{BATCH, Company, Part};
+    use super::super::stop::Stop;
+    use super::*;
+    use crate::backends::null::Behaviour;
+    use crate::plan::SeriesKind;
+    use crate::suite::{Scope, Sync};
+    use crate::units::Nanos;
+
+    fn settings() -> Settings {
+        let stop = Stop { min_rounds: 6, max_rounds: 8, half_width: 0.01, budget: Nanos(1e12) };
+        Settings { stop, ..Settings::of(true, 7) }
+    }
+
+    fn steady(ns: f64) -> Part {
+        Part { behaviour: Behaviour { ns, ..Behaviour::default() }, ..Part::default() }
+    }
+
+    #[test]
+    fn contenders_take_turns_in_shuffled_rounds_and_each_starts_afresh() {
+        let company =
+            Company::of(&[("null/a", steady(1e4)), ("null/b", steady(2e4)), ("null/c", steady(4e4))]);
+        let evidence = company.measure(settings(), &[BATCH]);
+        for (evidence, ns) in evidence.iter().zip([1e4, 2e4, 4e4]) {
+            let series = &evidence.series[0];
+            assert_eq!(evidence.outcome, Outcome::Measured);
+            assert_eq!((series.ns.len(), series.iters.len(), series.stop.as_str()), (18, 3, "settled"));
+            assert!(series.ns.iter().all(|each| (each - ns).abs() < 1.0), "{:?}", series.ns);
+            assert_eq!(series.start, [[0; 6], [1; 6], [2; 6]].concat());
+            assert_eq!(series.round, (0..18).collect::<Vec<_>>());
+            assert!(evidence.interleaved);
+        }
+        assert_eq!(company.said("hire").len(), 9);
+        // Each round asks every contender once before it asks one again.
+        let turns = company.said("pause");
+        let rounds: Vec<Vec<&str>> =
+            turns.chunks(3).map(|round| round.iter().map(String::as_str).collect()).collect();
+        assert!(
+            rounds.iter().all(|round| round.iter().collect::<std::collections::BTreeSet<_>>().len() == 3)
+        );
+        let orders: std::collections::BTreeSet<_> = rounds.iter().collect();
+        assert!(orders.len() > 3, "{orders:?}");
+    }
+
+    #[test]
+    fn trouble_in_any_phase_costs_one_cell() {
+        let phases = ["hire", "load", "verify", "calibrate", "sample", "pause", "resume", "read"];
+        for phase in phases {
+            for number in [0, 1] {
+                let broken = Part { crash: Some((phase, number, CrashKind::Segfault)), ..steady(1e4) };
+                let company =
+                    Company::of(&[("null/a", steady(1e4)), ("null/b", broken), ("null/c", steady(2e4))]);
+                let evidence = company.measure(settings(), &[BATCH]);
+                let failed =
+                    Outcome::Failed { kind: "segfault".to_string(), message: "as scripted".to_string() };
+                let outcomes: Vec<_> = evidence.iter().map(|evidence| evidence.outcome.clone()).collect();
+                assert_eq!(outcomes, [Outcome::Measured, failed, Outcome::Measured], "{phase} {number}");
+                assert!(evidence[1].series.is_empty());
+                assert_eq!(evidence[2].series[0].ns.len(), 18, "{phase} {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sample_that_waited_is_taken_again_and_the_quietest_is_kept() {
+        // Samples 0 to 3 are warm-up; then each turn has one to wake up and one that counts.
+        let company = Company::of(&[("null/a", Part { waits: vec![1_000_000; 40], ..steady(1e4) })]);
+        let evidence = company.measure(settings(), &[BATCH]);
+        let series = &evidence[0].series[0];
+        assert!(series.discarded > 0 && series.noisy > 0);
+        assert!(series.noisy < series.ns.len() as u32);
+        assert_eq!(series.run_delay_ns.iter().filter(|waited| **waited > 0).count(), series.noisy as usize);
+    }
+
+    #[test]
+    fn what_does_not_fit_together_takes_turns() {
+        let company = Company::of(&[("null/a", steady(1e4)), ("null/b", steady(2e4))]);
+        let group = super::super::scripted::group(["null/a", "null/b"].into_iter(), &[BATCH]);
+        let none = AtomicBool::new(false);
+        let bench = Bench {
+            settings: settings(),
+            hire: &company,
+            last_level_cache: None,
+            free_memory: Some(1000),
+            interrupted: &none,
+            progress: &|_| {},
+        };
+        let evidence = measure(&group, &bench).unwrap();
+        assert!(evidence.iter().all(|evidence| !evidence.interleaved && evidence.series[0].ns.len() == 18));
+        let hires = company.log.borrow();
+        let of_b = hires.iter().position(|entry| entry == "null/b hire").unwrap();
+        assert!(hires[..of_b].iter().filter(|entry| entry.ends_with("pause")).count() > 6);
+    }
+
+    #[test]
+    fn end_to_end_on_a_hosts_memory_is_resident_and_recorded_once() {
+        let kinds = [
+            BATCH,
+            SeriesKind { scope: Scope::EndToEnd, ..BATCH },
+            SeriesKind { scope: Scope::Device, ..BATCH },
+        ];
+        let away = Part {
+            behaviour: Behaviour {
+                upload_ns: 5e3,
+                download_ns: 5e3,
+                device_share: Some(0.5),
+                ..steady(1e4).behaviour
+            },
+            ..Part::default()
+        };
+        let company = Company::of(&[("null/a", steady(1e4)), ("null/b", away)]);
+        let evidence = company.measure(settings(), &kinds);
+        assert_eq!((evidence[0].host_memory, evidence[0].series.len()), (Some(true), 1));
+        assert_eq!((evidence[1].host_memory, evidence[1].series.len()), (Some(false), 3));
+        assert!((evidence[1].series[1].ns[0] - 2e4).abs() < 1.0);
+        assert!((evidence[1].series[2].ns[0] - 5e3).abs() < 1.0);
+    }
+
+    #[test]
+    fn every_kind_of_series_is_there() {
+        let kinds = [
+            BATCH,
+            SeriesKind { sync: Sync::Each, ..BATCH },
+            SeriesKind { temperature: Temperature::Cold, ..BATCH },
+            SeriesKind { load: Load::Sustained, ..BATCH },
+        ];
+        let company = Company::of(&[("null/a", steady(1e5))]);
+        let evidence = company.measure(Settings { sustained: Nanos(1e9), ..settings() }, &kinds);
+        let series = &evidence[0].series;
+        assert_eq!(series.iter().map(|series| series.kind).collect::<Vec<_>>(), kinds);
+        assert_eq!(series[1].latency_ns, Some([1e5; 3]));
+        let window: f64 = series[3].ns.iter().sum::<f64>() * series[3].iters[0] as f64;
+        assert!(window >= 1e9 && series[3].start.iter().all(|start| *start == 0));
+        // Cold needs copies that exceed twice the cache of 64 KiB: 768 bytes each.
+        assert_eq!(
+            phases(&super::super::scripted::group(["null/a"].into_iter(), &kinds), &bench_of(&company))[1]
+                .sets,
+            171
+        );
+    }
+
+    #[test]
+    fn a_slow_contender_ends_alone_when_its_time_is_up() {
+        let mut settings = settings();
+        settings.stop.budget = Nanos(1e9);
+        let noisy =
+            Part { behaviour: Behaviour { ns: 1e4, noise: 0.5, ..Behaviour::default() }, ..Part::default() };
+        let company = Company::of(&[("null/fast", noisy), ("null/slow", steady(1.5e9))]);
+        let evidence = company.measure(settings, &[BATCH]);
+        let counts: Vec<_> = evidence.iter().map(|evidence| evidence.series[0].ns.len()).collect();
+        // Two budgets are used up after two samples of 1.5 s each.
+        assert_eq!(counts[1], 6);
+        assert!(counts[0] >= 18);
+        assert_eq!(evidence[1].series[0].stop, "budget");
+    }
+
+    #[test]
+    fn an_interrupt_leaves_nothing() {
+        let company = Company::of(&[("null/a", steady(1e4))]);
+        assert_eq!(company.try_measure(settings(), &[BATCH], &AtomicBool::new(true)), Err(Interrupted));
+        assert!(company.log.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_memory_of_a_fresh_process_is_asked_for_last() {
+        let company = Company::of(&[("null/a", steady(1e4))]);
+        let evidence = company.measure(Settings { memory_peak: true, ..settings() }, &[BATCH]);
+        let Reading::Value(peak) = &evidence[0].memory else { panic!("{:?}", evidence[0].memory) };
+        assert!(peak.baseline > 0 && !peak.held.is_empty());
+        assert_eq!(company.said("hire").len(), 4);
+    }
+
+    fn bench_of(company: &Company) -> Bench<'_> {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Bench {
+            settings: settings(),
+            hire: company,
+            last_level_cache: Some(1 << 16),
+            free_memory: None,
+            interrupted: &NEVER,
+            progress: &|_| {},
+        }
+    }
+}

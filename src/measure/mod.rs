@@ -13,6 +13,8 @@ mod proof;
 pub mod protocol;
 mod rounds;
 pub mod schedule;
+#[cfg(test)]
+mod scripted;
 pub mod serve;
 pub mod settings;
 pub mod staff;

@@ -4,7 +4,7 @@ use super::crash::{Crash, CrashKind};
 use super::peer::{Hire, Peer};
 use super::protocol::{Ask, ProbeKind, Reply};
 use crate::ops::Op;
-use crate::program::Program;
+use crate::program::{Program, Step};
 use crate::tensor::DType;
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -41,20 +41,14 @@ fn kind(program: &Program) -> ProbeKind {
     if work.flops as f64 > COMPUTE_BOUND * work.bytes() as f64 {
         return arithmetic(program);
     }
-    // One step decides: a program of several streams has the mix of none of the probes.
+    // One step decides: a program of several has the mix of streams of none of the probes.
     match program.steps.as_slice() {
-        [step] => match step.op.operation().name() {
-            "copy" => ProbeKind::Copy,
-            "triad" => ProbeKind::Triad,
-            "adamw" => ProbeKind::Adam,
-            _ => read_or_copy(work.bytes_read, work.bytes_written),
-        },
-        _ => read_or_copy(work.bytes_read, work.bytes_written),
+        [Step { op: Op::Copy(_), .. }] => ProbeKind::Copy,
+        [Step { op: Op::Triad(_), .. }] => ProbeKind::Triad,
+        [Step { op: Op::Adamw(_), .. }] => ProbeKind::Adam,
+        _ if work.bytes_read > 4 * work.bytes_written => ProbeKind::Read,
+        _ => ProbeKind::Copy,
     }
-}
-
-fn read_or_copy(read: u64, written: u64) -> ProbeKind {
-    if read > 4 * written { ProbeKind::Read } else { ProbeKind::Copy }
 }
 
 /// The unit that does most of the arithmetic.
@@ -62,9 +56,10 @@ fn arithmetic(program: &Program) -> ProbeKind {
     let heaviest =
         program.steps.iter().max_by_key(|step| step.op.operation().work(&program.specs(&step.args)).flops);
     let Some(step) = heaviest else { return ProbeKind::Fma };
-    match (step.args.first().map(|&value| program.values[value].spec.dtype), &step.op) {
-        (Some(DType::I8 | DType::U8), _) => ProbeKind::Vnni,
-        (Some(DType::Bf16), Op::Gemm(_)) => ProbeKind::Bf16,
+    let inputs = step.args.first().map(|&value| program.values[value].spec.dtype);
+    match (&step.op, inputs) {
+        (Op::GemmI8(_), _) => ProbeKind::Vnni,
+        (Op::Gemm(_), Some(DType::Bf16)) => ProbeKind::Bf16,
         _ => ProbeKind::Fma,
     }
 }

@@ -52,7 +52,8 @@ impl FromStr for Shard {
 
     /// Reads `2/3`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        let numbers =
+            text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
         match numbers {
             Some((part, of)) if (1..=of).contains(&part) => Ok(Self { part, of }),
             _ => Err(format!("`{text}` is no part of a run: write 1/3, 2/3 or 3/3 for the parts of three")),

@@ -4,7 +4,7 @@ mod session;
 mod timing;
 
 use super::protocol::{Ask, Reply};
-use session::Session;
+pub(super) use session::Session;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;

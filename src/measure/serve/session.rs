@@ -49,7 +49,7 @@ struct Opened {
 }
 
 /// Everything a worker holds; the program is dropped before its device.
-pub(super) struct Session {
+pub(crate) struct Session {
     held: Option<Held>,
     opened: Option<Opened>,
     peak_is_known: bool,
@@ -62,8 +62,14 @@ impl Default for Session {
 }
 
 impl Session {
+    /// A session that has said hello to `device`.
+    #[cfg(test)]
+    pub(crate) fn of(device: Box<dyn Device>) -> Self {
+        Self { opened: Some(Opened { device, backend: "null".to_string() }), ..Self::default() }
+    }
+
     /// Does what `ask` wants.
-    pub(super) fn answer(&mut self, ask: Ask) -> Reply {
+    pub(crate) fn answer(&mut self, ask: Ask) -> Reply {
         let answer = match ask {
             Ask::Hello { protocol, backend, lane } => self.hello(protocol, backend, &lane),
             Ask::Load { program, seed, sets, keep_all } => {
