@@ -127,12 +127,12 @@ mod tests {
     use super::*;
     use crate::backends::null::Behaviour;
     use crate::plan::SeriesKind;
-    use crate::suite::{Scope, Sync};
+    use crate::suite::{Effort, Scope, Sync};
     use crate::units::Nanos;
 
     fn settings() -> Settings {
         let stop = Stop { min_rounds: 6, max_rounds: 8, half_width: 0.01, budget: Nanos(1e12) };
-        Settings { stop, ..Settings::of(true, 7) }
+        Settings { stop, ..Settings::of(Effort::Quick, 7) }
     }
 
     fn steady(ns: f64) -> Part {

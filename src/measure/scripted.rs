@@ -116,6 +116,11 @@ pub(super) fn group<'a>(backends: impl Iterator<Item = &'a str>, kinds: &[Series
         program,
         series: kinds.to_vec(),
         priority: 0,
+        label: String::new(),
+        effort: crate::suite::Effort::Quick,
+        memory: false,
+        limit: None,
+        max_memory: None,
         estimate: Duration::ZERO,
     }
 }

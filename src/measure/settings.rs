@@ -1,6 +1,8 @@
 //! How much effort goes into a cell.
 
 use super::stop::Stop;
+use crate::plan::Group;
+use crate::suite::Effort;
 use crate::units::Nanos;
 use std::time::Duration;
 
@@ -38,9 +40,22 @@ pub struct Settings {
 const MS: f64 = 1e6;
 
 impl Settings {
-    /// Short windows for a first answer within minutes, or windows that settle.
-    pub fn of(quick: bool, seed: u64) -> Self {
-        if quick { Self::quick(seed) } else { Self::full(seed) }
+    /// What a group's case asks for.
+    pub fn of_group(group: &Group, seed: u64) -> Self {
+        let usual = Self::of(group.effort, seed);
+        Self {
+            time_limit: group.limit.unwrap_or(usual.time_limit),
+            memory_peak: usual.memory_peak || group.memory,
+            ..usual
+        }
+    }
+
+    /// The settings of an effort.
+    pub fn of(effort: Effort, seed: u64) -> Self {
+        match effort {
+            Effort::Quick => Self::quick(seed),
+            Effort::Full => Self::full(seed),
+        }
     }
 
     fn full(seed: u64) -> Self {

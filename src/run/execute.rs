@@ -105,14 +105,16 @@ pub fn execute(
 /// One record a cell; none if the user stopped it.
 fn measure(group: &Group, repeat: u32, scratch: &std::path::Path, context: &Context) -> Option<Vec<Record>> {
     let free_memory = (context.free_memory)();
-    let quick = true;
-    // Each repetition has another order of contenders, and the same inputs.
-    let settings = Settings::of(quick, context.seed);
+    let settings = Settings::of_group(group, context.seed);
+    let quick = settings.quick;
     let staff = Staff {
         program: context.program.clone(),
         scratch: scratch.to_path_buf(),
         environment: context.environment.clone(),
-        memory_limit: free_memory.map(|free| (free as f64 * OF_FREE) as u64),
+        memory_limit: group
+            .max_memory
+            .map(|limit| limit.0)
+            .or_else(|| free_memory.map(|free| (free as f64 * OF_FREE) as u64)),
     };
     let bench = Bench {
         settings,

@@ -28,6 +28,8 @@ pub(super) fn sample(
 ) -> Result<Sampled, Fault> {
     loaded.reset()?;
     loaded.wait()?;
+    // What the device's clock saw of samples on the host's clock belongs to nobody.
+    loaded.device_time();
     let covered = Covered { scope, sets, iters };
     let before = Waits::read();
     let (ns, each_ns) = match sync {
