@@ -211,6 +211,11 @@ impl Arena {
         ViewMut(self.view(place))
     }
 
+    /// First byte of value `place`.
+    pub(super) fn address(&self, place: usize) -> *mut u8 {
+        self.view(place).start.as_ptr()
+    }
+
     /// Elements of value `place`.
     pub fn read(&self, place: usize, range: Range<usize>) -> HostArray {
         let view = self.view(place);

@@ -2,8 +2,11 @@
 
 pub mod buffer;
 pub mod float;
+pub mod isa;
 pub mod loaded;
 pub mod naive;
+pub mod pool;
+pub mod probe;
 
 use crate::backends::{DeviceKind, Found};
 

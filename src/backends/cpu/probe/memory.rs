@@ -1,0 +1,267 @@
+//! Walks over streams of f32: what the caches and the memory can move.
+
+use crate::backends::Fault;
+use crate::backends::cpu::buffer::Arena;
+use crate::backends::cpu::isa::{Isa, Loops, multiply_add};
+use crate::tensor::{DType, ValueSpec};
+use std::arch::x86_64::*;
+use std::cell::UnsafeCell;
+use std::hint::black_box;
+
+/// Which streams are read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mix {
+    /// Sum of a.
+    Read,
+    /// a = b.
+    Copy,
+    /// a = b with stores that go past the caches.
+    CopyPast,
+    /// a = b + s c.
+    Triad,
+    /// a = b + s c with stores that go past the caches.
+    TriadPast,
+    /// Four streams read, three of them written.
+    Adam,
+}
+
+impl Mix {
+    pub(super) fn streams(self) -> usize {
+        match self {
+            Self::Read => 1,
+            Self::Copy | Self::CopyPast => 2,
+            Self::Triad | Self::TriadPast => 3,
+            Self::Adam => 4,
+        }
+    }
+
+    /// How many times a stream's bytes count. What a store reads first is not counted.
+    pub(super) fn counted(self) -> usize {
+        match self {
+            Self::Adam => 7,
+            other => other.streams(),
+        }
+    }
+
+    /// Elements of each stream for `footprint` bytes over all, in whole blocks, at least one.
+    pub(super) fn elements(self, footprint: u64) -> usize {
+        (footprint as usize / 4 / self.streams()).next_multiple_of(BLOCK).max(BLOCK)
+    }
+}
+
+/// Elements that every loop takes at once.
+const BLOCK: usize = 256;
+/// Most streams of a mix.
+const MOST: usize = 4;
+
+/// Buffers of every thread.
+pub(super) struct Streams {
+    arena: UnsafeCell<Arena>,
+    count: usize,
+    len: usize,
+}
+
+// SAFETY: the arena is reached through `of` alone, where each thread takes its own streams.
+unsafe impl Sync for Streams {}
+
+impl Streams {
+    pub(super) fn new(count: usize, len: usize, threads: usize) -> Result<Self, Fault> {
+        let spec = ValueSpec::new(&[len], DType::F32);
+        let arena = Arena::new(std::iter::repeat_n(&spec, count * threads))?;
+        Ok(Self { arena: UnsafeCell::new(arena), count, len })
+    }
+
+    pub(super) fn fit(&self, mix: Mix, len: usize) -> bool {
+        self.count == mix.streams() && self.len == len
+    }
+
+    /// The streams of `thread`; those beyond the count are empty.
+    ///
+    /// # Safety
+    /// Only thread `thread` calls this with its number, and it drops the result before the next call.
+    unsafe fn of(&self, thread: usize) -> [&mut [f32]; MOST] {
+        std::array::from_fn(|stream| {
+            if stream >= self.count {
+                return &mut [][..];
+            }
+            // SAFETY: views only read the arena's list of places.
+            let arena = unsafe { &*self.arena.get() };
+            let start = arena.address(thread * self.count + stream).cast::<f32>();
+            // SAFETY: the stream has `len` aligned, zeroed elements, which are this thread's alone by
+            // this function's contract.
+            unsafe { std::slice::from_raw_parts_mut(start, self.len) }
+        })
+    }
+
+    /// Writes every element, from the thread that will use it.
+    pub(super) fn touch(&self, thread: usize) {
+        // SAFETY: the pool gives each thread its own number.
+        let streams = unsafe { self.of(thread) };
+        streams.into_iter().enumerate().for_each(|(number, stream)| stream.fill(1.0 / (number + 1) as f32));
+    }
+
+    /// Walks all streams of `thread` `turns` times.
+    pub(super) fn walk(&self, mix: Mix, isa: Isa, thread: usize, turns: u64) {
+        for _ in 0..turns {
+            // SAFETY: the pool gives each thread its own number.
+            let streams = unsafe { self.of(thread) };
+            walk(mix, isa, streams);
+        }
+    }
+}
+
+fn walk(mix: Mix, isa: Isa, [a, b, c, d]: [&mut [f32]; MOST]) {
+    match (mix, isa) {
+        // SAFETY: the processor has AVX-512.
+        (Mix::Read, Isa::Avx512) => drop(black_box(unsafe { sum_512(a) })),
+        (Mix::Read, _) => drop(black_box(isa.run(Sum(a)))),
+        (Mix::Copy, _) => a.copy_from_slice(b),
+        (Mix::Triad, _) => isa.run(Triad(a, b, c)),
+        (Mix::CopyPast, Isa::Avx512) => {
+            // SAFETY: the processor has AVX-512.
+            unsafe { store_past_512(a, b, b, 0.0) }
+        }
+        // SAFETY: the processor has AVX-512.
+        (Mix::TriadPast, Isa::Avx512) => unsafe { store_past_512(a, b, c, SCALE) },
+        (Mix::CopyPast, _) => store_past_128(a, b, b, 0.0),
+        (Mix::TriadPast, _) => store_past_128(a, b, c, SCALE),
+        (Mix::Adam, _) => isa.run(Adam(a, b, c, d)),
+    }
+    black_box(a);
+}
+
+/// Factor of c.
+const SCALE: f32 = 0.5;
+
+/// Independent sums, so that loads and not the latency of additions are the limit.
+struct Sum<'a>(&'a [f32]);
+
+impl Loops for Sum<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<const ISA: u8>(self) -> f32 {
+        const SUMS: usize = 64;
+        let mut sums = [0f32; SUMS];
+        for block in self.0.as_chunks::<SUMS>().0 {
+            for (sum, x) in sums.iter_mut().zip(block) {
+                *sum += x;
+            }
+        }
+        sums.iter().sum()
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+fn sum_512(x: &[f32]) -> f32 {
+    let mut sums = [_mm512_setzero_ps(); BLOCK / 16];
+    for block in x.as_chunks::<BLOCK>().0 {
+        for (sum, x) in sums.iter_mut().zip(block.as_chunks::<16>().0) {
+            // SAFETY: x points to 16 floats.
+            *sum = _mm512_add_ps(*sum, unsafe { _mm512_loadu_ps(x.as_ptr()) });
+        }
+    }
+    sums.into_iter().fold(0.0, |total, sum| total + _mm512_reduce_add_ps(sum))
+}
+
+struct Triad<'a>(&'a mut [f32], &'a [f32], &'a [f32]);
+
+impl Loops for Triad<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const ISA: u8>(self) {
+        for ((a, b), c) in self.0.iter_mut().zip(self.1).zip(self.2) {
+            *a = multiply_add::<ISA>(SCALE, *c, *b);
+        }
+    }
+}
+
+/// Four streams read, three of them written. The values stay near their start for any number of turns.
+struct Adam<'a>(&'a mut [f32], &'a mut [f32], &'a mut [f32], &'a [f32]);
+
+impl Loops for Adam<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const ISA: u8>(self) {
+        for (((p, m), v), g) in self.0.iter_mut().zip(self.1).zip(self.2).zip(self.3) {
+            *p = multiply_add::<ISA>(SCALE, *p, *g);
+            *m = multiply_add::<ISA>(SCALE, *m, *g);
+            *v = multiply_add::<ISA>(SCALE, *v, *g);
+        }
+    }
+}
+
+/// a = b + scale c in whole cache lines that no cache keeps; streams start at a multiple of 64 bytes.
+#[target_feature(enable = "avx512f")]
+fn store_past_512(a: &mut [f32], b: &[f32], c: &[f32], scale: f32) {
+    let factor = _mm512_set1_ps(scale);
+    let (b, c) = (b.as_chunks::<16>().0, c.as_chunks::<16>().0);
+    for ((a, b), c) in a.as_chunks_mut::<16>().0.iter_mut().zip(b).zip(c) {
+        // SAFETY: all three point to 16 floats, and a is a multiple of 64 bytes.
+        unsafe {
+            let mut x = _mm512_loadu_ps(b.as_ptr());
+            if scale != 0.0 {
+                x = _mm512_fmadd_ps(_mm512_loadu_ps(c.as_ptr()), factor, x);
+            }
+            _mm512_stream_ps(a.as_mut_ptr(), x);
+        }
+    }
+    _mm_sfence();
+}
+
+/// The same with what every x86-64 has.
+fn store_past_128(a: &mut [f32], b: &[f32], c: &[f32], scale: f32) {
+    let (b, c) = (b.as_chunks::<4>().0, c.as_chunks::<4>().0);
+    for ((a, b), c) in a.as_chunks_mut::<4>().0.iter_mut().zip(b).zip(c) {
+        // SAFETY: all three point to 4 floats, a is a multiple of 16 bytes, and every x86-64 has SSE.
+        unsafe {
+            let mut x = _mm_loadu_ps(b.as_ptr());
+            if scale != 0.0 {
+                x = _mm_add_ps(_mm_mul_ps(_mm_loadu_ps(c.as_ptr()), _mm_set1_ps(scale)), x);
+            }
+            _mm_stream_ps(a.as_mut_ptr(), x);
+        }
+    }
+    // SAFETY: every x86-64 has SSE.
+    unsafe { _mm_sfence() };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mix_moves_what_it_says() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
+            for (mix, want) in [
+                (Mix::Read, 1.0),
+                (Mix::Copy, 0.5),
+                (Mix::CopyPast, 0.5),
+                (Mix::Triad, 0.5 + 0.5 / 3.0),
+                (Mix::TriadPast, 0.5 + 0.5 / 3.0),
+                (Mix::Adam, 0.5 + 0.25),
+            ] {
+                let streams = Streams::new(mix.streams(), 2 * BLOCK, 2).unwrap();
+                (0..2).for_each(|thread| streams.touch(thread));
+                streams.walk(mix, isa, 1, 1);
+                // SAFETY: one thread, one result at a time.
+                let a = unsafe { streams.of(1) }[0].to_vec();
+                assert!(a.iter().all(|x| (x - want).abs() < 1e-6), "{mix:?} {}", a[0]);
+                // SAFETY: as above.
+                assert!(unsafe { streams.of(0) }[0].iter().all(|x| *x == 1.0));
+            }
+        }
+    }
+
+    #[test]
+    fn the_sum_reads_every_element() {
+        let x: Vec<f32> = (0..4 * BLOCK).map(|i| i as f32).collect();
+        let want = (x.len() * (x.len() - 1) / 2) as f32;
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
+            assert_eq!(isa.run(Sum(&x)), want);
+        }
+        if Isa::Avx512.is_here() {
+            // SAFETY: the processor has AVX-512.
+            assert_eq!(unsafe { sum_512(&x) }, want);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Measured ceilings of the processor and its memory: what a kernel's rate is a share of.
+
+mod arithmetic;
+mod memory;
+
+use super::isa::Isa;
+use super::pool::Pool;
+use crate::backends::Unsupported;
+use crate::measure::protocol::ProbeKind;
+use memory::{Mix, Streams};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Shortest call: starting the threads must not show.
+const SHORTEST_NS: f64 = 1e6;
+/// Most bytes that a thread walks: several times what it sees of any cache; more would only take memory.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// Threads and buffers that probes run on, kept from call to call.
+pub struct Probes {
+    pool: Pool,
+    isa: Isa,
+    streams: Option<Streams>,
+    /// Nanoseconds of one turn, as last measured.
+    turn_ns: BTreeMap<Turn, f64>,
+}
+
+/// The smallest stretch of a probe's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Arithmetic(arithmetic::Unit),
+    Walk(Mix, usize),
+}
+
+impl Probes {
+    /// Probes on `threads` threads, each kept on a core of its own.
+    pub fn new(threads: usize) -> Result<Self, Unsupported> {
+        Self::with_isa(threads, Isa::best())
+    }
+
+    /// Probes that use no more than `isa`.
+    fn with_isa(threads: usize, isa: Isa) -> Result<Self, Unsupported> {
+        let pool = Pool::new(threads)
+            .map_err(|error| Unsupported(format!("cannot start {threads} threads for probes: {error}")))?;
+        Ok(Self { pool, isa, streams: None, turn_ns: BTreeMap::new() })
+    }
+
+    /// Operations or bytes a second of `kind`, all threads together, measured for about `ms`
+    /// milliseconds, at least 1. `footprint` is in bytes a thread over all streams of the probe;
+    /// arithmetic ignores it.
+    pub fn rate(&mut self, kind: ProbeKind, footprint: u64, ms: f64) -> Result<f64, Unsupported> {
+        let ns = if ms.is_finite() { ms * 1e6 } else { 0.0 };
+        match kind {
+            ProbeKind::Fma => self.arithmetic(arithmetic::Unit::Fma, ns),
+            ProbeKind::Vnni => self.arithmetic(arithmetic::Unit::Vnni, ns),
+            ProbeKind::Bf16 => self.arithmetic(arithmetic::Unit::Bf16, ns),
+            ProbeKind::Read => self.walk(&[Mix::Read], footprint, ns),
+            // Stores that skip the cache win where the target lies in memory, and lose in a cache.
+            ProbeKind::Copy => self.walk(&[Mix::Copy, Mix::CopyPast], footprint, ns),
+            ProbeKind::Triad => self.walk(&[Mix::Triad, Mix::TriadPast], footprint, ns),
+            ProbeKind::Adam => self.walk(&[Mix::Adam], footprint, ns),
+        }
+    }
+
+    fn arithmetic(&mut self, unit: arithmetic::Unit, ns: f64) -> Result<f64, Unsupported> {
+        let (isa, turn) = (self.isa, Turn::Arithmetic(unit));
+        let each = unit.operations(isa)?;
+        let (turns, ns) = self.repeat(turn, ns, |pool, _, turns| {
+            pool.run(&|_| unit.execute(isa, turns));
+        });
+        Ok(turns as f64 * each * self.pool.threads() as f64 / (ns * 1e-9))
+    }
+
+    /// The best of several ways to move the same bytes.
+    fn walk(&mut self, mixes: &[Mix], footprint: u64, ns: f64) -> Result<f64, Unsupported> {
+        let isa = self.isa;
+        let mut best = 0.0f64;
+        for &mix in mixes {
+            let len = mix.elements(footprint.min(MOST_BYTES));
+            self.prepare(mix, len)?;
+            let (turns, ns) =
+                self.repeat(Turn::Walk(mix, len), ns / mixes.len() as f64, |pool, streams, turns| {
+                    if let Some(streams) = streams {
+                        pool.run(&|me| streams.walk(mix, isa, me.id, turns));
+                    }
+                });
+            let bytes = (mix.counted() * 4 * len) as f64 * turns as f64 * self.pool.threads() as f64;
+            best = best.max(bytes / (ns * 1e-9));
+        }
+        Ok(best)
+    }
+
+    /// Buffers for `mix`, those of the last call where they fit.
+    fn prepare(&mut self, mix: Mix, len: usize) -> Result<(), Unsupported> {
+        if self.streams.as_ref().is_none_or(|streams| !streams.fit(mix, len)) {
+            // The old ones first, or both would be held at once.
+            self.streams = None;
+            self.turn_ns.retain(|turn, _| matches!(turn, Turn::Arithmetic(_)));
+            let streams = Streams::new(mix.streams(), len, self.pool.threads());
+            let streams = streams.map_err(|fault| Unsupported(fault.to_string()))?;
+            self.pool.run(&|me| streams.touch(me.id));
+            self.streams = Some(streams);
+        }
+        Ok(())
+    }
+
+    /// Runs as many turns as last about `ns`, and returns how many those were and how long they took.
+    fn repeat(&mut self, turn: Turn, ns: f64, work: impl Fn(&Pool, Option<&Streams>, u64)) -> (u64, f64) {
+        let (pool, streams) = (&self.pool, self.streams.as_ref());
+        let timed = |turns: u64| {
+            let start = Instant::now();
+            work(pool, streams, turns);
+            start.elapsed().as_nanos().max(1) as f64
+        };
+        let wanted = ns.max(SHORTEST_NS);
+        let mut each = self.turn_ns.get(&turn).copied();
+        let mut turns = 1;
+        while each.is_none() {
+            let ns = timed(turns);
+            // A tenth of the shortest call is enough to tell how many turns a call needs.
+            if ns >= 0.1 * SHORTEST_NS { each = Some(ns / turns as f64) } else { turns *= 4 }
+        }
+        let turns = (wanted / each.unwrap_or(wanted)).ceil().max(1.0) as u64;
+        let ns = timed(turns);
+        self.turn_ns.insert(turn, ns / turns as f64);
+        (turns, ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [ProbeKind; 7] = [
+        ProbeKind::Fma,
+        ProbeKind::Vnni,
+        ProbeKind::Bf16,
+        ProbeKind::Read,
+        ProbeKind::Copy,
+        ProbeKind::Triad,
+        ProbeKind::Adam,
+    ];
+
+    #[test]
+    fn every_probe_gives_a_rate_or_says_what_is_missing() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
+            for threads in [1, 2] {
+                let mut probes = Probes::with_isa(threads, isa).unwrap();
+                for kind in KINDS {
+                    match probes.rate(kind, 1 << 16, 1.0) {
+                        Ok(rate) => assert!(rate > 1e6 && rate.is_finite(), "{kind:?} {rate}"),
+                        Err(why) => assert!(matches!(kind, ProbeKind::Vnni | ProbeKind::Bf16), "{why}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_footprint_is_walked() {
+        let mut probes = Probes::new(1).unwrap();
+        for footprint in [0, 1, 4097, 1 << 20, 100] {
+            assert!(probes.rate(ProbeKind::Triad, footprint, f64::NAN).unwrap() > 0.0);
+        }
+    }
+}
