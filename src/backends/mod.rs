@@ -132,6 +132,26 @@ pub struct External {
     pub command: Vec<String>,
 }
 
+/// A measured ceiling of the processor or its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeKind {
+    /// f32 multiply-adds in registers; operations a second.
+    Fma,
+    /// u8 x i8 dot products in registers; operations a second.
+    Vnni,
+    /// bf16 dot products in registers; operations a second.
+    Bf16,
+    /// One stream read; bytes a second.
+    Read,
+    /// a = b, the better of normal and non-temporal stores; bytes a second, both streams counted.
+    Copy,
+    /// a = b + s c, the better of normal and non-temporal stores; bytes a second, three streams counted.
+    Triad,
+    /// Four streams read, three of them written: AdamW's traffic; bytes a second, seven counted.
+    Adam,
+}
+
 /// A way of computing, on whatever devices it finds.
 pub trait Family: Sync {
     /// Stable name: `cpu/native`, `wgpu`, `cuda/cublas`.

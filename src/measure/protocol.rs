@@ -1,6 +1,7 @@
 //! The worker protocol: one JSON object a line, one reply a request. `docs/worker-protocol.md` is its
 //! description for other languages.
 
+pub use crate::backends::ProbeKind;
 use crate::backends::{Fault, Identity, Lane};
 use crate::program::{Program, State, ValueId};
 use crate::suite::{Scope, Sync};
@@ -88,26 +89,6 @@ pub enum Ask {
     Free,
     /// End.
     Quit,
-}
-
-/// A measured ceiling of the processor or its memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProbeKind {
-    /// f32 multiply-adds in registers; operations a second.
-    Fma,
-    /// u8 x i8 dot products in registers; operations a second.
-    Vnni,
-    /// bf16 dot products in registers; operations a second.
-    Bf16,
-    /// One stream read; bytes a second.
-    Read,
-    /// a = b, the better of normal and non-temporal stores; bytes a second, both streams counted.
-    Copy,
-    /// a = b + s c, the better of normal and non-temporal stores; bytes a second, three streams counted.
-    Triad,
-    /// Four streams read, three of them written: AdamW's traffic; bytes a second, seven counted.
-    Adam,
 }
 
 /// What a worker answers.

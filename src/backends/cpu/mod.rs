@@ -7,6 +7,7 @@ pub mod loaded;
 pub mod naive;
 pub mod pool;
 pub mod probe;
+pub mod vector;
 
 use crate::backends::{DeviceKind, Found};
 

@@ -51,12 +51,17 @@ pub struct Member<'a> {
     shared: &'a Shared,
 }
 
+/// Part `id` of `len` things, cut into `count` nearly equal runs of whole multiples of `grain`.
+pub fn share(len: usize, grain: usize, id: usize, count: usize) -> Range<usize> {
+    let grains = len.div_ceil(grain);
+    let at = |id: usize| (grains * id / count * grain).min(len);
+    at(id)..at(id + 1)
+}
+
 impl Member<'_> {
-    /// This thread's part of `len` things, cut into nearly equal runs of whole multiples of `grain`.
+    /// This thread's [`share`] of `len` things.
     pub fn share(&self, len: usize, grain: usize) -> Range<usize> {
-        let grains = len.div_ceil(grain);
-        let at = |id: usize| (grains * id / self.count * grain).min(len);
-        at(self.id)..at(self.id + 1)
+        share(len, grain, self.id, self.count)
     }
 
     /// Waits until every thread of the team is here.
@@ -252,12 +257,11 @@ mod tests {
 
     #[test]
     fn shares_cover_everything_once() {
-        let pool = Pool::new(1).unwrap();
         for (len, count, grain) in [(0, 3, 16), (1, 3, 16), (100, 3, 16), (48, 3, 16), (7, 7, 1), (5, 8, 1)] {
-            let share = |id| Member { id, count, shared: &pool.shared }.share(len, grain);
-            let all: Vec<usize> = (0..count).flat_map(share).collect();
+            let part = |id| share(len, grain, id, count);
+            let all: Vec<usize> = (0..count).flat_map(part).collect();
             assert_eq!(all, (0..len).collect::<Vec<_>>());
-            assert!((0..count).all(|id| share(id).start % grain == 0 || share(id).is_empty()));
+            assert!((0..count).all(|id| part(id).start % grain == 0 || part(id).is_empty()));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Arithmetic at its peak: independent chains of operations in registers, no memory.
 
 use crate::backends::Unsupported;
-use crate::backends::cpu::isa::Isa;
+use crate::backends::cpu::isa::{Isa, Level};
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
@@ -26,12 +26,12 @@ const STEPS: u64 = 64;
 impl Unit {
     /// Operations of one turn, a multiply-add counting as two; or what the processor lacks.
     pub(super) fn operations(self, isa: Isa) -> Result<f64, Unsupported> {
-        let wide = isa == Isa::Avx512;
+        let wide = isa.level() == Level::Avx512;
         let lacks = |what: &str| Err(Unsupported(format!("this processor has no {what}")));
-        let lanes = match (self, isa) {
-            (Self::Fma, Isa::Avx512) => CHAINS * 16,
-            (Self::Fma, Isa::Avx2) => NARROW_CHAINS * 8,
-            (Self::Fma, Isa::Portable) => NARROW_CHAINS * 4,
+        let lanes = match (self, isa.level()) {
+            (Self::Fma, Level::Avx512) => CHAINS * 16,
+            (Self::Fma, Level::Avx2) => NARROW_CHAINS * 8,
+            (Self::Fma, Level::Portable) => NARROW_CHAINS * 4,
             (Self::Vnni, _) if wide && is_x86_feature_detected!("avx512vnni") => CHAINS * 64,
             (Self::Bf16, _) if wide && is_x86_feature_detected!("avx512bf16") => CHAINS * 32,
             (Self::Vnni, _) => return lacks("AVX-512 VNNI"),
@@ -46,12 +46,12 @@ impl Unit {
             return;
         }
         let steps = turns * STEPS;
-        match (self, isa) {
+        match (self, isa.level()) {
             // SAFETY: the processor has AVX-512.
-            (Self::Fma, Isa::Avx512) => unsafe { fma_512(steps) },
+            (Self::Fma, Level::Avx512) => unsafe { fma_512(steps) },
             // SAFETY: the processor has AVX2 and FMA.
-            (Self::Fma, Isa::Avx2) => unsafe { fma_256(steps) },
-            (Self::Fma, Isa::Portable) => multiply_and_add(steps),
+            (Self::Fma, Level::Avx2) => unsafe { fma_256(steps) },
+            (Self::Fma, Level::Portable) => multiply_and_add(steps),
             // SAFETY: `operations` found VNNI.
             (Self::Vnni, _) => unsafe { vnni(steps) },
             // SAFETY: `operations` found BF16.

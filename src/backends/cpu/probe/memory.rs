@@ -1,11 +1,10 @@
 //! Walks over streams of f32: what the caches and the memory can move.
 
 use crate::backends::Fault;
-use crate::backends::cpu::buffer::Arena;
-use crate::backends::cpu::isa::{Isa, Loops, multiply_add};
-use crate::tensor::{DType, ValueSpec};
+use crate::backends::cpu::buffer::TeamScratch;
+use crate::backends::cpu::isa::{Isa, Level, Loops};
+use crate::backends::cpu::vector::Vector;
 use std::arch::x86_64::*;
-use std::cell::UnsafeCell;
 use std::hint::black_box;
 
 /// Which streams are read and written.
@@ -56,47 +55,25 @@ const MOST: usize = 4;
 
 /// Buffers of every thread.
 pub(super) struct Streams {
-    arena: UnsafeCell<Arena>,
+    scratch: TeamScratch,
     count: usize,
     len: usize,
 }
 
-// SAFETY: the arena is reached through `of` alone, where each thread takes its own streams.
-unsafe impl Sync for Streams {}
-
 impl Streams {
     pub(super) fn new(count: usize, len: usize, threads: usize) -> Result<Self, Fault> {
-        let spec = ValueSpec::new(&[len], DType::F32);
-        let arena = Arena::new(std::iter::repeat_n(&spec, count * threads))?;
-        Ok(Self { arena: UnsafeCell::new(arena), count, len })
+        let lens: [usize; MOST] = std::array::from_fn(|stream| if stream < count { len } else { 0 });
+        Ok(Self { scratch: TeamScratch::new(threads, &lens)?, count, len })
     }
 
     pub(super) fn fit(&self, mix: Mix, len: usize) -> bool {
         self.count == mix.streams() && self.len == len
     }
 
-    /// The streams of `thread`; those beyond the count are empty.
-    ///
-    /// # Safety
-    /// Only thread `thread` calls this with its number, and it drops the result before the next call.
-    unsafe fn of(&self, thread: usize) -> [&mut [f32]; MOST] {
-        std::array::from_fn(|stream| {
-            if stream >= self.count {
-                return &mut [][..];
-            }
-            // SAFETY: views only read the arena's list of places.
-            let arena = unsafe { &*self.arena.get() };
-            let start = arena.address(thread * self.count + stream).cast::<f32>();
-            // SAFETY: the stream has `len` aligned, zeroed elements, which are this thread's alone by
-            // this function's contract.
-            unsafe { std::slice::from_raw_parts_mut(start, self.len) }
-        })
-    }
-
     /// Writes every element, from the thread that will use it.
     pub(super) fn touch(&self, thread: usize) {
         // SAFETY: the pool gives each thread its own number.
-        let streams = unsafe { self.of(thread) };
+        let streams: [_; MOST] = unsafe { self.scratch.of(thread) };
         streams.into_iter().enumerate().for_each(|(number, stream)| stream.fill(1.0 / (number + 1) as f32));
     }
 
@@ -104,25 +81,24 @@ impl Streams {
     pub(super) fn walk(&self, mix: Mix, isa: Isa, thread: usize, turns: u64) {
         for _ in 0..turns {
             // SAFETY: the pool gives each thread its own number.
-            let streams = unsafe { self.of(thread) };
-            walk(mix, isa, streams);
+            walk(mix, isa, unsafe { self.scratch.of(thread) });
         }
     }
 }
 
 fn walk(mix: Mix, isa: Isa, [a, b, c, d]: [&mut [f32]; MOST]) {
-    match (mix, isa) {
+    match (mix, isa.level()) {
         // SAFETY: the processor has AVX-512.
-        (Mix::Read, Isa::Avx512) => drop(black_box(unsafe { sum_512(a) })),
+        (Mix::Read, Level::Avx512) => drop(black_box(unsafe { sum_512(a) })),
         (Mix::Read, _) => drop(black_box(isa.run(Sum(a)))),
         (Mix::Copy, _) => a.copy_from_slice(b),
         (Mix::Triad, _) => isa.run(Triad(a, b, c)),
-        (Mix::CopyPast, Isa::Avx512) => {
+        (Mix::CopyPast, Level::Avx512) => {
             // SAFETY: the processor has AVX-512.
             unsafe { store_past_512(a, b, b, 0.0) }
         }
         // SAFETY: the processor has AVX-512.
-        (Mix::TriadPast, Isa::Avx512) => unsafe { store_past_512(a, b, c, SCALE) },
+        (Mix::TriadPast, Level::Avx512) => unsafe { store_past_512(a, b, c, SCALE) },
         (Mix::CopyPast, _) => store_past_128(a, b, b, 0.0),
         (Mix::TriadPast, _) => store_past_128(a, b, c, SCALE),
         (Mix::Adam, _) => isa.run(Adam(a, b, c, d)),
@@ -139,7 +115,7 @@ struct Sum<'a>(&'a [f32]);
 impl Loops for Sum<'_> {
     type Output = f32;
     #[inline(always)]
-    fn run<const ISA: u8>(self) -> f32 {
+    fn run<V: Vector>(self) -> f32 {
         const SUMS: usize = 64;
         let mut sums = [0f32; SUMS];
         for block in self.0.as_chunks::<SUMS>().0 {
@@ -168,9 +144,9 @@ struct Triad<'a>(&'a mut [f32], &'a [f32], &'a [f32]);
 impl Loops for Triad<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const ISA: u8>(self) {
+    fn run<V: Vector>(self) {
         for ((a, b), c) in self.0.iter_mut().zip(self.1).zip(self.2) {
-            *a = multiply_add::<ISA>(SCALE, *c, *b);
+            *a = V::scalar_multiply_add(SCALE, *c, *b);
         }
     }
 }
@@ -181,11 +157,11 @@ struct Adam<'a>(&'a mut [f32], &'a mut [f32], &'a mut [f32], &'a [f32]);
 impl Loops for Adam<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<const ISA: u8>(self) {
+    fn run<V: Vector>(self) {
         for (((p, m), v), g) in self.0.iter_mut().zip(self.1).zip(self.2).zip(self.3) {
-            *p = multiply_add::<ISA>(SCALE, *p, *g);
-            *m = multiply_add::<ISA>(SCALE, *m, *g);
-            *v = multiply_add::<ISA>(SCALE, *v, *g);
+            *p = V::scalar_multiply_add(SCALE, *p, *g);
+            *m = V::scalar_multiply_add(SCALE, *m, *g);
+            *v = V::scalar_multiply_add(SCALE, *v, *g);
         }
     }
 }
@@ -231,7 +207,7 @@ mod tests {
 
     #[test]
     fn each_mix_moves_what_it_says() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
+        for isa in Isa::here() {
             for (mix, want) in [
                 (Mix::Read, 1.0),
                 (Mix::Copy, 0.5),
@@ -244,10 +220,11 @@ mod tests {
                 (0..2).for_each(|thread| streams.touch(thread));
                 streams.walk(mix, isa, 1, 1);
                 // SAFETY: one thread, one result at a time.
-                let a = unsafe { streams.of(1) }[0].to_vec();
-                assert!(a.iter().all(|x| (x - want).abs() < 1e-6), "{mix:?} {}", a[0]);
+                let [walked, ..]: [_; MOST] = unsafe { streams.scratch.of(1) };
+                assert!(walked.iter().all(|x| (*x - want).abs() < 1e-6), "{mix:?} {}", walked[0]);
                 // SAFETY: as above.
-                assert!(unsafe { streams.of(0) }[0].iter().all(|x| *x == 1.0));
+                let [other, ..]: [_; MOST] = unsafe { streams.scratch.of(0) };
+                assert!(other.iter().all(|x| *x == 1.0));
             }
         }
     }
@@ -256,10 +233,10 @@ mod tests {
     fn the_sum_reads_every_element() {
         let x: Vec<f32> = (0..4 * BLOCK).map(|i| i as f32).collect();
         let want = (x.len() * (x.len() - 1) / 2) as f32;
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
+        for isa in Isa::here() {
             assert_eq!(isa.run(Sum(&x)), want);
         }
-        if Isa::Avx512.is_here() {
+        if Isa::best().level() == Level::Avx512 {
             // SAFETY: the processor has AVX-512.
             assert_eq!(unsafe { sum_512(&x) }, want);
         }

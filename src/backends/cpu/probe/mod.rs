@@ -5,8 +5,7 @@ mod memory;
 
 use super::isa::Isa;
 use super::pool::Pool;
-use crate::backends::Unsupported;
-use crate::measure::protocol::ProbeKind;
+use crate::backends::{ProbeKind, Unsupported};
 use memory::{Mix, Streams};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -143,7 +142,7 @@ mod tests {
 
     #[test]
     fn every_probe_gives_a_rate_or_says_what_is_missing() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_here()) {
+        for isa in Isa::here() {
             for threads in [1, 2] {
                 let mut probes = Probes::with_isa(threads, isa).unwrap();
                 for kind in KINDS {
