@@ -1,6 +1,7 @@
 //! Backends on the host's processor. [`loaded`] says how to add a library.
 
 pub mod buffer;
+pub mod dylib;
 pub mod float;
 pub mod isa;
 pub mod loaded;
