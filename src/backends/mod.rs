@@ -23,7 +23,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Every family in this build, in the order reports show them. The only list that names them.
-pub const FAMILIES: &[&dyn Family] = &[&null::Null, &cpu::naive::Naive];
+pub const FAMILIES: &[&dyn Family] = &[
+    &null::Null,
+    &cpu::naive::Naive,
+    &cpu::blas::OPENBLAS,
+    &cpu::blas::BLIS,
+    &cpu::blas::MKL,
+    &cpu::blas::USER,
+];
 
 /// Why a cell is empty, in one sentence for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -1,6 +1,9 @@
 //! Backends on the host's processor. [`loaded`] says how to add a library.
 
+pub mod blas;
 pub mod buffer;
+#[cfg(test)]
+pub(crate) mod conformance;
 pub mod dylib;
 pub mod float;
 pub mod isa;

@@ -1,0 +1,191 @@
+//! Libraries with the C interface of BLAS, found and opened at run time: OpenBLAS, BLIS, MKL, and any
+//! that the user names. They serve matrix products and nothing else.
+
+mod functions;
+mod identity;
+mod product;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use super::dylib::{Examined, Location, SharedLibrary, Wanted};
+use super::loaded::{CpuDevice, Kernel, Library};
+use crate::backends::*;
+use functions::Functions;
+use product::Product;
+
+/// A family of CBLAS libraries.
+#[derive(Debug)]
+pub struct Cblas {
+    id: &'static str,
+    name: &'static str,
+    /// Its files, best first.
+    libraries: fn() -> Vec<Location>,
+    /// Fetched libraries that it needs and the machine may lack.
+    companions: &'static [&'static str],
+    environment: fn(threads: usize) -> Vec<(&'static str, String)>,
+    /// What to do where there is none.
+    advice: &'static str,
+}
+
+/// OpenBLAS.
+pub static OPENBLAS: Cblas = Cblas {
+    id: "cpu/openblas",
+    name: "OpenBLAS",
+    libraries: || OPENBLAS_FILES.find().into_iter().collect(),
+    companions: &[],
+    environment: settings::openblas,
+    advice: "`make libs` fetches OpenBLAS, or name its file in CUTGPU_OPENBLAS",
+};
+
+/// BLIS.
+pub static BLIS: Cblas = Cblas {
+    id: "cpu/blis",
+    name: "BLIS",
+    libraries: || BLIS_FILES.find().into_iter().collect(),
+    companions: &[],
+    environment: settings::blis,
+    advice: "`make peers` fetches BLIS, or name its file in CUTGPU_BLIS",
+};
+
+/// Intel's Math Kernel Library.
+pub static MKL: Cblas = Cblas {
+    id: "cpu/mkl",
+    name: "MKL",
+    libraries: || MKL_FILES.find().into_iter().collect(),
+    companions: &[settings::INTEL_OPENMP],
+    environment: settings::mkl,
+    advice: "`make peers` fetches MKL, or name its libmkl_rt.so in CUTGPU_MKL",
+};
+
+/// Whatever the user names: `--blas PATH`, or CUTGPU_BLAS with paths between colons.
+pub static USER: Cblas = Cblas {
+    id: "cpu/blas",
+    name: "BLAS",
+    libraries: named_by_user,
+    companions: &[],
+    environment: settings::any,
+    advice: "name a library's file with --blas PATH",
+};
+
+const OPENBLAS_FILES: Wanted = Wanted {
+    variable: "CUTGPU_OPENBLAS",
+    fetched: &["pip/scipy-openblas32/libscipy_openblas.so"],
+    sonames: &["libopenblas.so.0", "libopenblas.so", "libopenblasp.so.0", "libopenblas64_.so.0"],
+};
+
+const BLIS_FILES: Wanted = Wanted {
+    variable: "CUTGPU_BLIS",
+    fetched: &["deb/libblis4-pthread/libblis.so.4"],
+    sonames: &["libblis-mt.so.4", "libblis.so.5", "libblis.so.4", "libblis.so.3", "libblis.so"],
+};
+
+const MKL_FILES: Wanted = Wanted {
+    variable: "CUTGPU_MKL",
+    fetched: &["pip/mkl/libmkl_rt.so.3"],
+    sonames: &["libmkl_rt.so.3", "libmkl_rt.so.2", "libmkl_rt.so.1", "libmkl_rt.so"],
+};
+
+fn named_by_user() -> Vec<Location> {
+    let listed = std::env::var_os("CUTGPU_BLAS").unwrap_or_default();
+    let named = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty());
+    named.map(Location::given).collect()
+}
+
+impl Cblas {
+    /// Each file with the name of its backend: the family's own for a single file, else with the name of
+    /// the file behind it, counted where two files share one.
+    fn backends(&self) -> Vec<(String, Location)> {
+        let files = (self.libraries)();
+        if files.len() == 1 {
+            return files.into_iter().map(|file| (self.id.to_string(), file)).collect();
+        }
+        let mut named: Vec<(String, Location)> = Vec::new();
+        for file in files {
+            let name = format!("{}/{}", self.id, file.name());
+            let same = named.iter().filter(|(_, other)| other.name() == file.name()).count();
+            named.push((if same == 0 { name } else { format!("{name}~{}", same + 1) }, file));
+        }
+        named
+    }
+
+    fn location(&self, backend: &str) -> Result<Location, Unsupported> {
+        let found = self.backends().into_iter().find(|(name, _)| name == backend);
+        found.map(|(_, file)| file).ok_or_else(|| self.absent(backend))
+    }
+
+    fn absent(&self, backend: &str) -> Unsupported {
+        Unsupported(format!("there is no {backend} on this machine: {}", self.advice))
+    }
+}
+
+impl Family for Cblas {
+    fn id(&self) -> &'static str {
+        self.id
+    }
+
+    fn devices(&self) -> Vec<Found> {
+        let found = self.backends().into_iter();
+        let about = |file: &Location| format!("{}, {}", self.name, file.origin);
+        found.map(|(backend, file)| Found { about: about(&file), backend, kind: DeviceKind::Cpu }).collect()
+    }
+
+    fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported> {
+        plain(self.id, lane)?;
+        let product = Product::new(self.id, step, program)?;
+        if product.is_single_precision() {
+            return Ok(());
+        }
+        let mut lacking = self.absent(self.id);
+        for (_, file) in self.backends() {
+            match Examined::new(file).and_then(|file| product.find(&file)) {
+                Ok(_) => return Ok(()),
+                Err(reason) => lacking = reason,
+            }
+        }
+        Err(lacking)
+    }
+
+    fn open(&self, backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {
+        plain(self.id, lane)?;
+        let file = Examined::new(self.location(backend)?)?;
+        let library = SharedLibrary::load(&file, "cblas_sgemm", self.companions)?;
+        settings::set_threads(&library, lane.threads);
+        let identity = identity::of(&library, self.name, lane.threads);
+        let functions = Functions::of(&library)?;
+        Ok(Box::new(CpuDevice(Opened { id: self.id, file, identity, functions })))
+    }
+
+    fn environment(&self, lane: &Lane) -> Vec<(String, String)> {
+        settings::applied((self.environment)(lane.threads))
+    }
+}
+
+fn plain(id: &str, lane: &Lane) -> Result<(), Unsupported> {
+    match lane.packing {
+        Packing::Plain => Ok(()),
+        Packing::Packed => {
+            Err(Unsupported(format!("{id} is called through CBLAS, which packs nothing ahead")))
+        }
+    }
+}
+
+/// An open library.
+struct Opened {
+    id: &'static str,
+    file: Examined,
+    identity: Identity,
+    functions: Functions,
+}
+
+impl Library for Opened {
+    fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    fn prepare(&self, step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
+        let product = Product::new(self.id, step, program)?;
+        product.find(&self.file)?;
+        self.functions.kernel(&product)
+    }
+}
