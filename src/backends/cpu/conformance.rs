@@ -77,7 +77,7 @@ fn shapes() -> impl Iterator<Item = (usize, (usize, usize, usize), (bool, bool))
 
 /// Products that meet every edge: odd extents, one row, one column, transposes, batches, C.
 pub(crate) fn products(dtype: DType, output: DType) -> Vec<(Op, Vec<ValueSpec>)> {
-    let product = |(number, (m, n, k), trans): (usize, _, _)| {
+    let product = |(number, (m, n, k), trans): (usize, _, (bool, bool))| {
         // Periods without a common divisor with the four transposes meet all combinations.
         let (batch, shared_b) = [(1, true), (3, false), (3, true)][number % 3];
         let (alpha, beta) = [(1.0, 0.0), (1.0, 0.0), (-0.5, 2.0), (2.0, 0.0), (1.0, 1.0)][number % 5];

@@ -85,12 +85,12 @@ const GEMMS: [&str; 5] =
     ["cblas_sgemm", "cblas_sbgemm", "cblas_gemm_bf16bf16f32", "cblas_shgemm", "cblas_gemm_f16f16f32"];
 
 impl Functions {
-    pub(super) fn of(library: &SharedLibrary) -> Result<Self, Unsupported> {
-        Ok(if identity::is_wide(library) {
+    pub(super) fn of(library: &SharedLibrary) -> Self {
+        if identity::is_wide(library) {
             Self::Wide(Table::of(library))
         } else {
             Self::Narrow(Table::of(library))
-        })
+        }
     }
 
     pub(super) fn kernel(&self, product: &Product) -> Result<Box<dyn Kernel>, Unsupported> {

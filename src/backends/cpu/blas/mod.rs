@@ -114,6 +114,14 @@ impl Cblas {
         found.map(|(_, file)| file).ok_or_else(|| self.absent(backend))
     }
 
+    fn opened(&self, file: Location, threads: usize) -> Result<Opened, Unsupported> {
+        let file = Examined::new(file)?;
+        let library = SharedLibrary::load(&file, "cblas_sgemm", self.companions)?;
+        settings::set_threads(&library, threads);
+        let identity = identity::of(&library, self.name, threads);
+        Ok(Opened { id: self.id, file, identity, functions: Functions::of(&library) })
+    }
+
     fn absent(&self, backend: &str) -> Unsupported {
         Unsupported(format!("there is no {backend} on this machine: {}", self.advice))
     }
@@ -148,12 +156,7 @@ impl Family for Cblas {
 
     fn open(&self, backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {
         plain(self.id, lane)?;
-        let file = Examined::new(self.location(backend)?)?;
-        let library = SharedLibrary::load(&file, "cblas_sgemm", self.companions)?;
-        settings::set_threads(&library, lane.threads);
-        let identity = identity::of(&library, self.name, lane.threads);
-        let functions = Functions::of(&library)?;
-        Ok(Box::new(CpuDevice(Opened { id: self.id, file, identity, functions })))
+        Ok(Box::new(CpuDevice(self.opened(self.location(backend)?, lane.threads)?)))
     }
 
     fn environment(&self, lane: &Lane) -> Vec<(String, String)> {

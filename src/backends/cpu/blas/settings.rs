@@ -1,6 +1,6 @@
 //! The best known settings of each library, which it reads from its environment when it starts.
 
-use crate::backends::cpu::dylib::{SharedLibrary, Wanted, fetched};
+use crate::backends::cpu::dylib::{SharedLibrary, Wanted};
 use std::env;
 use std::ffi::c_int;
 
@@ -154,14 +154,12 @@ mod tests {
 
     #[test]
     fn every_library_is_told_its_threads() {
-        let tables: [(fn(usize) -> Settings, &str); 4] = [
-            (openblas, "OPENBLAS_NUM_THREADS"),
-            (blis, "BLIS_NUM_THREADS"),
-            (mkl, "MKL_NUM_THREADS"),
-            (any, "BLIS_NUM_THREADS"),
-        ];
-        for (table, name) in tables {
-            let settings = table(3);
+        for (settings, name) in [
+            (openblas(3), "OPENBLAS_NUM_THREADS"),
+            (blis(3), "BLIS_NUM_THREADS"),
+            (mkl(3), "MKL_NUM_THREADS"),
+            (any(3), "BLIS_NUM_THREADS"),
+        ] {
             assert!(settings.contains(&(name, "3".to_string())), "{name}");
             assert!(settings.contains(&("OMP_NUM_THREADS", "3".to_string())));
             let mut names: Vec<_> = settings.iter().map(|(name, _)| name).collect();
