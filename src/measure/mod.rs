@@ -22,4 +22,5 @@ pub mod stop;
 mod tally;
 mod trial;
 mod turn;
+pub mod verify;
 pub mod worker;

@@ -1,0 +1,138 @@
+//! What a whole execution left, compared with what another one of the same load or program left.
+
+use super::tally::Tally;
+use super::{Failure, Values, Wrong, stretches, ulps};
+use crate::ops::Expected;
+use crate::program::{Program, ValueId};
+use crate::random;
+use std::ops::Range;
+
+/// Elements of a value that are compared at most; a larger value is sampled by units of its step.
+const ELEMENTS: usize = 1 << 22;
+
+/// Elements of the kept values after a reset and one execution.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    set: usize,
+    parts: Vec<(ValueId, Vec<Part>)>,
+}
+
+/// Elements of one unit.
+#[derive(Clone, Debug)]
+struct Part {
+    range: Range<usize>,
+    data: Vec<f64>,
+}
+
+impl Answer {
+    /// What `values` hold in `set`: of a value over 4 million elements, a sample that holds both ends.
+    pub fn of<V: Values>(program: &Program, set: usize, values: &mut V) -> Result<Self, V::Error> {
+        let mut parts = vec![];
+        for id in program.kept() {
+            parts.push((id, read(values, id, set, &sample(program, id))?));
+        }
+        Ok(Self { set, parts })
+    }
+
+    /// Whether `values`, after a reset and one execution of the same program, hold the same in the same
+    /// set: to 64 units of the last place of the largest element of each unit in f32, to 4 in 16-bit
+    /// types, exactly in integers.
+    pub fn check<V: Values>(&self, program: &Program, values: &mut V) -> Result<(), Failure<V::Error>> {
+        for (id, parts) in &self.parts {
+            let ranges: Vec<_> = parts.iter().map(|part| part.range.clone()).collect();
+            let again = read(values, *id, self.set, &ranges).map_err(Failure::Unreadable)?;
+            let dtype = program.values[*id].spec.dtype;
+            let mut tally = Tally::default();
+            for (before, now) in parts.iter().zip(again) {
+                let largest = before.data.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+                // A unit of the last place is two roundoffs.
+                let allow = ulps(dtype) * 2.0 * dtype.roundoff() * largest + dtype.tiny();
+                let wanted: Vec<Expected> =
+                    before.data.iter().map(|&value| Expected { value, allow, scale: largest }).collect();
+                tally.compare(before.range.start, &now.data, &wanted);
+            }
+            tally.judge(&program.values[*id])?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the kept values of `set` hold finite numbers, whatever has been executed: a sample of values
+/// over 4 million elements.
+pub fn check_finite<V: Values>(
+    program: &Program,
+    set: usize,
+    values: &mut V,
+) -> Result<(), Failure<V::Error>> {
+    for id in program.kept() {
+        let value = &program.values[id];
+        if !value.spec.dtype.is_float() {
+            continue;
+        }
+        let (mut first, mut wrong, mut compared) = (None, 0, 0);
+        for part in read(values, id, set, &sample(program, id)).map_err(Failure::Unreadable)? {
+            compared += part.data.len() as u64;
+            for (index, &got) in part.range.zip(&part.data).filter(|(_, got)| !got.is_finite()) {
+                wrong += 1;
+                first.get_or_insert((index, got));
+            }
+        }
+        if let Some((index, got)) = first {
+            return Err(Wrong {
+                value: value.name.clone(),
+                index,
+                got,
+                wanted: 0.0,
+                allowed: f64::MAX,
+                wrong,
+                compared,
+                remark: " in the state that timing left",
+                fell_back_precision: false,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// Units of the step that makes `id`.
+fn sample(program: &Program, id: ValueId) -> Vec<Range<usize>> {
+    let elements = program.values[id].spec.elements();
+    let maker =
+        program.steps.iter().find_map(|step| Some((step, step.outs.iter().position(|&out| out == id)?)));
+    let Some((step, output)) = maker else { return vec![0..elements.min(ELEMENTS)] };
+    let (op, specs) = (step.op.operation(), program.specs(&step.args));
+    let units = op.units(&specs);
+    let chosen: Vec<usize> = if elements <= ELEMENTS {
+        (0..units).collect()
+    } else {
+        let wanted = ELEMENTS / (elements / units).max(1);
+        stretches(units, wanted.clamp(16, 1024), |stretch| random::bits(0, id as u64, stretch))
+    };
+    chosen.into_iter().map(|unit| op.writes(&specs, unit)[output].clone()).collect()
+}
+
+/// Reads ranges in order, those that follow one another at once.
+fn read<V: Values>(
+    values: &mut V,
+    id: ValueId,
+    set: usize,
+    ranges: &[Range<usize>],
+) -> Result<Vec<Part>, V::Error> {
+    let mut parts = vec![];
+    let mut rest = ranges;
+    while let Some(first) = rest.first() {
+        let joined = 1 + rest.windows(2).take_while(|pair| pair[0].end == pair[1].start).count();
+        let (now, later) = rest.split_at(joined);
+        let all = first.start..now[joined - 1].end;
+        let data = values.read(id, set, all.clone())?;
+        let cut = |range: &Range<usize>| {
+            let end = (range.end - all.start).min(data.len());
+            let start = (range.start - all.start).min(end);
+            Part { range: range.clone(), data: data.to_f64(start..end) }
+        };
+        parts.extend(now.iter().map(cut));
+        rest = later;
+    }
+    Ok(parts)
+}
