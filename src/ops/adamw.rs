@@ -122,7 +122,7 @@ impl Operation for Adamw {
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let range = run(args[0].spec.elements(), unit);
         let [p, g, m, v] = [0, 1, 2, 3].map(|arg| args[arg].at(range.clone()));
-        let mut outputs = vec![Vec::with_capacity(p.len()); 3];
+        let mut outputs = vec![vec![]; 3];
         for index in 0..p.len() {
             let element = self.element(p[index], g[index], m[index], v[index], args[0].spec.dtype);
             outputs.iter_mut().zip(element).for_each(|(output, expected)| output.push(expected));

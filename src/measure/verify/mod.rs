@@ -114,8 +114,8 @@ pub fn is_direct(program: &Program) -> bool {
     })
 }
 
-/// Units of a step that are checked, and what their outputs should be.
-type Wanted = Arc<Vec<Vec<Vec<Expected>>>>;
+/// What the outputs of a unit should be.
+type Wanted = Vec<Vec<Expected>>;
 
 /// Checks answers to programs with inputs of one seed. What it has computed once it knows, so that the
 /// contenders of a group share one reference.
@@ -123,7 +123,7 @@ type Wanted = Arc<Vec<Vec<Vec<Expected>>>>;
 pub struct Verifier {
     seed: u64,
     limit: u64,
-    known: HashMap<String, Wanted>,
+    known: HashMap<String, Arc<Vec<Wanted>>>,
     known_elements: usize,
 }
 
@@ -260,11 +260,7 @@ struct Checked<'a> {
 
 impl Checked<'_> {
     /// Tallies of groups of units, with their references where those are to be remembered.
-    fn compare(
-        &self,
-        units: &[Pieces],
-        known: Option<&[Vec<Vec<Expected>>]>,
-    ) -> Vec<(Vec<Tally>, Vec<Vec<Vec<Expected>>>)> {
+    fn compare(&self, units: &[Pieces], known: Option<&[Wanted]>) -> Vec<(Vec<Tally>, Vec<Wanted>)> {
         // A tally is large beside a short row.
         const GROUP: usize = 1 << 14;
         let length: usize =
@@ -288,7 +284,7 @@ impl Checked<'_> {
         })
     }
 
-    fn reference(&self, unit: &Pieces) -> Vec<Vec<Expected>> {
+    fn reference(&self, unit: &Pieces) -> Wanted {
         let args: Vec<Arg> = self
             .specs
             .iter()

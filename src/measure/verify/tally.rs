@@ -43,8 +43,9 @@ impl Tally {
         for (index, (&got, wanted)) in got.iter().zip(wanted).enumerate() {
             let error = (got - wanted.value).abs();
             self.zeros += u64::from(got == 0.0);
-            // False for NaN, on either side.
-            if !(error <= wanted.allow) {
+            // NaN, on either side, is not within.
+            let within = error <= wanted.allow;
+            if !within {
                 self.wrong += 1;
                 self.first.get_or_insert((first + index, got, *wanted));
             }
