@@ -1,12 +1,290 @@
-//! `cutgpu list`: Shows what would run.
+//! `cutgpu list`: shows what would run.
 
-use super::exit;
+use super::look::{self, Seen};
+use super::select::{Selected, Selection};
+use super::table::table;
+use super::{exit, look::Hello};
+use crate::host::{self, plain};
+use crate::plan::{self, Available, Cell, Fate, Group, Plan, Rates};
+use crate::suite;
+use crate::workloads::{Axis, Default, WORKLOADS};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
 
 /// Arguments of `cutgpu list`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(
+    after_help = "Examples:\n  cutgpu list\n  cutgpu list matmul --backend cpu/native,cpu/openblas\n  \
+                        cutgpu list gemm m=64..1024*2,n==m,k==m --minutes 2"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// Open every backend in a process of its own first, and remember what they said.
+    #[arg(long)]
+    probe: bool,
+    /// Show workloads with their parameters instead.
+    #[arg(long, conflicts_with = "probe")]
+    workloads: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
 
 /// Shows what would run.
-pub(super) fn main(_: &Args) -> anyhow::Result<u8> {
+pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
+    let text = if args.workloads { workloads(args.json) } else { plans(args)? };
+    std::io::stdout().write_all(text.as_bytes())?;
     Ok(exit::OK)
+}
+
+fn plans(args: &Args) -> anyhow::Result<String> {
+    let names: Vec<_> = suite::names().collect();
+    let selected = args.selection.suites(&names)?;
+    let facts = host::facts();
+    let mut available = Available::look();
+    let kept = Seen::kept();
+    let mut seen = kept.clone().unwrap_or_default();
+    if args.probe {
+        seen.hellos = look::hellos(&look::staff()?, &available, &facts);
+        seen.keep();
+    }
+    seen.correct(&mut available);
+    let rates = seen.rates();
+    let suites: Vec<_> = selected.iter().map(|selected| selected.suite.clone()).collect();
+    let plan = plan::build(&suites, &facts, &args.selection.options(available.clone(), rates))?;
+    let probed = args.probe || kept.is_some_and(|seen| !seen.hellos.is_empty());
+    if args.json {
+        return Ok(format!("{:#}\n", as_json(&selected, &plan, &available, &seen, rates)));
+    }
+    // Everything there is gets its cases; what was asked for by name gets its points too.
+    let points = !args.selection.what.is_empty();
+    let mut text = as_tree(&selected, &plan, points);
+    text += &backends(&available, &seen.hellos, args.probe);
+    text += &footer(&plan, rates, probed);
+    Ok(text)
+}
+
+fn as_tree(selected: &[Selected], plan: &Plan, points: bool) -> String {
+    let mut text = String::new();
+    for Selected { suite, .. } in selected {
+        let groups: Vec<_> = plan.groups.iter().filter(|group| group.suite == suite.name).collect();
+        let total = groups.iter().map(|group| group.estimate).sum();
+        let _ = writeln!(text, "{}: {} About {}.", suite.name, plain(&suite.about), roughly(total));
+        for case in &suite.cases {
+            let groups: Vec<_> = groups.iter().filter(|group| group.case == case.name).copied().collect();
+            text += &case_tree(&case.name, &case.workload, &case.why, &groups, points);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn case_tree(name: &str, workload: &str, why: &str, groups: &[&Group], points: bool) -> String {
+    let mut text = String::new();
+    let total = groups.iter().map(|group| group.estimate).sum();
+    let count = groups.len();
+    let _ =
+        writeln!(text, "  {name}  {workload}, {count} {}, about {}", plural(count, "point"), roughly(total));
+    let _ = writeln!(text, "    why: {}", plain(why));
+    if points {
+        for group in groups {
+            let (_, point) = group.id.rsplit_once('/').unwrap_or_default();
+            let label =
+                if group.label.is_empty() { String::new() } else { format!("  ({})", plain(&group.label)) };
+            let running = running(&group.cells);
+            let _ = writeln!(text, "    {point}{label}  ~{}\n      {running}", roughly(group.estimate));
+        }
+    }
+    for (reason, names, count) in skipped(groups) {
+        let where_ = format!("{count} {}", plural(count, "cell"));
+        let _ = writeln!(text, "    skip {} ({where_}): {}", names.join(", "), plain(&reason));
+    }
+    text
+}
+
+/// Contenders that run: `cpu/native t1 t2 t2+packed · cpu/gemm t2`.
+fn running(cells: &[Cell]) -> String {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for cell in cells.iter().filter(|cell| cell.fate == Fate::Run) {
+        let twin = if cell.contender.twin { " (twin)" } else { "" };
+        let expanded = if cell.expanded.is_empty() {
+            String::new()
+        } else {
+            format!(" (expands {})", cell.expanded.join(", "))
+        };
+        let lane = format!(" {}{twin}{expanded}", cell.contender.lane);
+        match lines.iter_mut().find(|(backend, _)| *backend == cell.contender.backend) {
+            Some((_, lanes)) => lanes.push_str(&lane),
+            None => lines.push((cell.contender.backend.clone(), lane)),
+        }
+    }
+    if lines.is_empty() {
+        return "nothing runs".to_string();
+    }
+    let parts: Vec<_> = lines.iter().map(|(backend, lanes)| format!("{}{lanes}", plain(backend))).collect();
+    parts.join(" · ")
+}
+
+/// Each reason once, with the backends that give it and how many cells it empties.
+fn skipped(groups: &[&Group]) -> Vec<(String, Vec<String>, usize)> {
+    let mut reasons: Vec<(String, Vec<String>, usize)> = Vec::new();
+    for cell in groups.iter().flat_map(|group| &group.cells) {
+        let Fate::Skip(reason) = &cell.fate else { continue };
+        let name = plain(&cell.contender.backend);
+        match reasons.iter_mut().find(|(known, ..)| known == reason) {
+            Some((_, names, count)) => {
+                *count += 1;
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            None => reasons.push((reason.clone(), vec![name], 1)),
+        }
+    }
+    reasons
+}
+
+fn backends(available: &Available, hellos: &[Hello], probed: bool) -> String {
+    if !probed {
+        return String::new();
+    }
+    let mut table = table(&["backend", "what", "version", "opened in"]);
+    for backend in &available.backends {
+        let hello = hellos.iter().find(|hello| hello.backend == backend.name);
+        let identity = hello.and_then(|hello| hello.identity.as_ref());
+        let what = match (&backend.missing, identity) {
+            (Some(reason), _) => format!("not here: {reason}"),
+            (None, Some(identity)) => identity.name.clone(),
+            (None, None) => String::new(),
+        };
+        let version = identity.map(|identity| identity.version.clone()).unwrap_or_default();
+        let took = hello.map(|hello| format!("{:.0} ms", hello.ms)).unwrap_or_default();
+        table.add_row([plain(&backend.name), plain(&what), plain(&version), took]);
+    }
+    format!("{table}\n\n")
+}
+
+fn footer(plan: &Plan, rates: Rates, probed: bool) -> String {
+    let (runs, skips) = plan.counts();
+    let mut text = String::new();
+    for (id, reason) in &plan.dropped {
+        let _ = writeln!(text, "left out {}: {}", plain(id), plain(reason));
+    }
+    let _ = write!(text, "{} groups, {runs} cells would run, {skips} skipped", plan.groups.len());
+    if !plan.dropped.is_empty() {
+        let _ = write!(text, ", {} groups left out", plan.dropped.len());
+    }
+    let source = if rates.measured { "rates measured on this machine" } else { "assumed rates" };
+    let _ = writeln!(text, ", about {} (an estimate from {source}).", roughly(plan.estimate()));
+    if !probed {
+        text += "Backends are not probed: `cutgpu list --probe` or `cutgpu doctor` opens each of them.\n";
+    }
+    text
+}
+
+fn as_json(selected: &[Selected], plan: &Plan, available: &Available, seen: &Seen, rates: Rates) -> Value {
+    let suites = selected.iter().map(|Selected { suite, .. }| {
+        let cases = suite.cases.iter().map(|case| {
+            json!({ "name": case.name, "workload": case.workload, "why": case.why, "priority": case.priority })
+        });
+        let budget = suite.budget.map(|budget| budget.as_secs_f64());
+        json!({ "name": suite.name, "about": suite.about, "budget_s": budget, "cases": cases.collect::<Vec<_>>() })
+    });
+    let backends = available.backends.iter().map(|backend| {
+        let hello = seen.hellos.iter().find(|hello| hello.backend == backend.name);
+        let identity = hello.and_then(|hello| hello.identity.as_ref());
+        json!({ "name": backend.name, "kind": backend.kind, "missing": backend.missing, "identity": identity })
+    });
+    let dropped = plan.dropped.iter().map(|(id, reason)| json!({ "id": id, "reason": reason }));
+    let (runs, skips) = plan.counts();
+    json!({
+        "suites": suites.collect::<Vec<_>>(),
+        "groups": plan.groups.iter().map(group_json).collect::<Vec<_>>(),
+        "dropped": dropped.collect::<Vec<_>>(),
+        "backends": backends.collect::<Vec<_>>(),
+        "cells": { "run": runs, "skip": skips },
+        "estimate_s": plan.estimate().as_secs_f64(),
+        "rates": { "operations": rates.operations, "bytes": rates.bytes, "measured": rates.measured },
+    })
+}
+
+fn group_json(group: &Group) -> Value {
+    let cells = group.cells.iter().map(|cell| {
+        let reason = match &cell.fate {
+            Fate::Run => None,
+            Fate::Skip(reason) => Some(reason),
+        };
+        json!({
+            "contender": cell.contender.to_string(),
+            "backend": cell.contender.backend,
+            "lane": cell.contender.lane,
+            "twin": cell.contender.twin,
+            "run": reason.is_none(),
+            "reason": reason,
+            "expanded": cell.expanded,
+        })
+    });
+    json!({
+        "id": group.id,
+        "suite": group.suite,
+        "case": group.case,
+        "label": group.label,
+        "workload": group.workload,
+        "point": group.point,
+        "priority": group.priority,
+        "effort": group.effort,
+        "series": group.series,
+        "work": group.program.work(),
+        "estimate_s": group.estimate.as_secs_f64(),
+        "cells": cells.collect::<Vec<_>>(),
+    })
+}
+
+fn workloads(as_json: bool) -> String {
+    if as_json {
+        let axis = |axis: &Axis| json!({ "name": axis.name, "about": axis.about, "default": default(axis) });
+        let workloads = WORKLOADS.iter().map(|workload| {
+            let axes: Vec<_> = workload.axes.iter().map(axis).collect();
+            json!({ "name": workload.name, "about": workload.about, "axes": axes })
+        });
+        return format!("{:#}\n", Value::Array(workloads.collect()));
+    }
+    let mut text = String::new();
+    for workload in WORKLOADS {
+        let _ = writeln!(text, "{}: {}", workload.name, workload.about);
+        for axis in workload.axes {
+            let default =
+                default(axis).map_or_else(|| "must be given".to_string(), |value| format!("default {value}"));
+            let _ = writeln!(text, "  {:<12} {} ({default})", axis.name, axis.about);
+        }
+    }
+    text
+}
+
+/// What an axis is where nothing is given: `f32, or bf16, f16`.
+fn default(axis: &Axis) -> Option<String> {
+    Some(match axis.default? {
+        Default::Int(value) => value.to_string(),
+        Default::Like(other) => format!("that of {other}"),
+        Default::OneOf([only]) => only.to_string(),
+        Default::OneOf([first, rest @ ..]) => format!("{first}, or {}", rest.join(", ")),
+        Default::OneOf([]) => return None,
+    })
+}
+
+fn plural(count: usize, word: &str) -> String {
+    if count == 1 { word.to_string() } else { format!("{word}s") }
+}
+
+/// A duration as a person says it.
+fn roughly(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 10.0 => format!("{seconds:.1} s"),
+        seconds if seconds < 120.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
 }

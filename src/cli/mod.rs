@@ -4,9 +4,11 @@ mod compare;
 mod completions;
 mod doctor;
 mod list;
+mod look;
 mod prices;
 mod report;
 mod run;
+mod select;
 mod table;
 mod verify;
 mod worker;
@@ -80,8 +82,8 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cutgpu: {error:#}");
-            ExitCode::from(exit::FAILED)
+            eprintln!("cutgpu: {}", crate::host::plain(&format!("{error:#}")));
+            ExitCode::from(if select::is_usage(&error) { exit::USAGE } else { exit::FAILED })
         }
     }
 }

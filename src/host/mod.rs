@@ -1,6 +1,7 @@
 //! Facts about the machine, the build and the clocks. What needs Linux sits here.
 
 mod build;
+pub mod cache;
 pub mod clock;
 mod cpu;
 mod facts;

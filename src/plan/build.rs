@@ -23,6 +23,7 @@ pub fn build(suites: &[Suite], facts: &Facts, options: &Options) -> Result<Plan,
         }
     }
     refuse_if_nothing_fits(&plan, facts)?;
+    fit::only(&mut plan, &options.only)?;
     fit::shard(&mut plan, options.shard);
     fit::trim(&mut plan, suites, options.minutes);
     Ok(plan)

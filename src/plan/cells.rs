@@ -13,6 +13,10 @@ use std::sync::Arc;
 /// that a suite must ask for it at a size that it can end.
 const BY_NAME_ONLY: [&str; 2] = ["null", "cpu/naive"];
 
+/// The family of libraries whose files the user names: naming one asks for it in every case, and where
+/// none is named nobody wants to read that it is missing.
+const NAMED_BY_USER: &str = "cpu/blas";
+
 /// A backend, or a family that found no device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
@@ -38,21 +42,46 @@ impl Available {
     }
 
     /// Backends that one of the patterns names.
-    fn matching<'a>(&'a self, patterns: Option<&'a [String]>) -> impl Iterator<Item = &'a Backend> {
-        let named = move |backend: &&Backend| match patterns {
+    fn named<'a>(&'a self, patterns: &'a [String]) -> Vec<&'a Backend> {
+        let named = |backend: &&Backend| patterns.iter().any(|pattern| matches(pattern, &backend.name));
+        self.backends.iter().filter(named).collect()
+    }
+
+    /// Backends of a case that names none.
+    fn usual(&self) -> Vec<&Backend> {
+        let usual = |backend: &&Backend| match backend.missing {
+            Some(_) => backend.name != NAMED_BY_USER,
             None => !BY_NAME_ONLY.contains(&backend.name.as_str()),
-            Some(patterns) => patterns.iter().any(|pattern| matches(pattern, &backend.name)),
         };
-        self.backends.iter().filter(named)
+        self.backends.iter().filter(usual).collect()
+    }
+
+    /// Backends of a case: those of the command line, or the case's own and what the user named by file.
+    fn of_case<'a>(&'a self, case: &'a Case, options: &'a Options) -> Vec<&'a Backend> {
+        if let Some(patterns) = &options.backends {
+            return self.named(patterns);
+        }
+        let mut backends =
+            case.backends.as_ref().map_or_else(|| self.usual(), |patterns| self.named(patterns));
+        let by_file = |backend: &&Backend| backend.missing.is_none() && matches(NAMED_BY_USER, &backend.name);
+        for backend in self.backends.iter().filter(by_file) {
+            if !backends.contains(&backend) {
+                backends.push(backend);
+            }
+        }
+        backends
     }
 }
 
 fn backends_of(family: &dyn Family) -> Vec<Backend> {
     let found = family.devices();
     if found.is_empty() {
-        let missing = format!("{} found no device or library here: `cutgpu doctor` tells more", family.id());
+        // Nothing was found, so nothing is loaded: opening only tells what was looked for.
+        let lane = Lane { threads: 1, packing: Packing::Plain };
+        let reason = family.open(family.id(), &lane).err().map(|reason| reason.0);
+        let missing = reason.unwrap_or_else(|| format!("{} found no device here", family.id()));
         let name = family.id().to_string();
-        return vec![Backend { name, kind: DeviceKind::Null, missing: Some(missing) }];
+        return vec![Backend { name, kind: DeviceKind::Cpu, missing: Some(missing) }];
     }
     found.into_iter().map(|found| Backend { name: found.backend, kind: found.kind, missing: None }).collect()
 }
@@ -67,9 +96,8 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// Every contender of a case at one point.
 pub(super) fn cells(case: &Case, program: &Arc<Program>, facts: &Facts, options: &Options) -> Vec<Cell> {
-    let patterns = options.backends.as_deref().or(case.backends.as_deref());
     let mut cells: Vec<Cell> = Vec::new();
-    for backend in options.available.matching(patterns) {
+    for backend in options.available.of_case(case, options) {
         let Some(family) = family_of(&backend.name) else { continue };
         for lane in lanes(case, backend, family, program, facts, options) {
             let contender = Contender { backend: backend.name.clone(), lane, twin: false };

@@ -1,8 +1,23 @@
 //! Makes a plan smaller: a part of its groups, or as many as a time allows.
 
-use super::{Group, Plan};
+use super::{Group, Plan, PlanError};
 use crate::suite::Suite;
 use std::time::Duration;
+
+/// Keeps groups whose id contains one of `parts`; all of them where there are none.
+pub(super) fn only(plan: &mut Plan, parts: &[String]) -> Result<(), PlanError> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let ids = plan.groups.iter().map(|group| group.id.as_str());
+    let example = ids.clone().next().unwrap_or_default().to_string();
+    if let Some(part) = parts.iter().find(|part| !ids.clone().any(|id| id.contains(part.as_str()))) {
+        let message = format!("no group has `{part}` in its name; they look like `{example}`");
+        return Err(PlanError::Request(message));
+    }
+    plan.groups.retain(|group| parts.iter().any(|part| group.id.contains(part.as_str())));
+    Ok(())
+}
 
 /// Keeps part `part` of `parts`. Groups are dealt out in turn, so that every part gets its share of each
 /// case, and all parts together are the plan, whatever each machine drops for want of time.

@@ -7,7 +7,7 @@ mod estimate;
 mod fit;
 mod point;
 
-pub use adhoc::ad_hoc;
+pub use adhoc::{COMMAND_LINE, ad_hoc, ad_hoc_text};
 pub use build::build;
 pub use cells::{Available, Backend};
 pub use estimate::{Pace, Rates};
@@ -141,6 +141,8 @@ pub struct Options {
     pub backends: Option<Vec<String>>,
     /// Thread counts instead of those that the cases name.
     pub threads: Option<Vec<Threads>>,
+    /// Only groups whose id contains one of these; all where empty.
+    pub only: Vec<String>,
     /// Effort instead of that of the suites.
     pub effort: Option<Effort>,
     /// Longest duration in minutes, instead of the suites' own budgets.
@@ -160,6 +162,7 @@ impl Default for Options {
         Self {
             backends: None,
             threads: None,
+            only: Vec::new(),
             effort: None,
             minutes: None,
             shard: None,

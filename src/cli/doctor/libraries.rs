@@ -1,0 +1,94 @@
+//! Checks of the backends: which are here, which version, and whether they chose the right kernels.
+
+use super::super::look::Hello;
+use super::Check;
+use crate::backends::Identity;
+use crate::host::Facts;
+use crate::plan::{Available, Backend};
+
+/// Names of kernels that OpenBLAS and its kin call the best for a processor without AVX-512. One of them
+/// on a processor with AVX-512 runs at about half of what it could.
+const WITHOUT_AVX512: [&str; 8] =
+    ["haswell", "zen", "sandybridge", "nehalem", "prescott", "core2", "excavator", "generic"];
+
+/// One check for each backend that a user could miss.
+pub(super) fn checks(available: &Available, hellos: &[Hello], facts: &Facts) -> Vec<Check> {
+    let shown =
+        available.backends.iter().filter(|backend| backend.name != "null" && backend.name != "cpu/blas");
+    shown
+        .map(|backend| {
+            let hello = hellos.iter().find(|hello| hello.backend == backend.name);
+            check(backend, hello, facts)
+        })
+        .collect()
+}
+
+fn check(backend: &Backend, hello: Option<&Hello>, facts: &Facts) -> Check {
+    let name = &backend.name;
+    if let Some(reason) = &backend.missing {
+        let (found, advice) = reason.split_once(": ").unwrap_or((reason, ""));
+        return Check::warn(name, found, "it is skipped wherever a suite names it", advice);
+    }
+    match hello {
+        Some(Hello { identity: Some(identity), ms, .. }) => opened(name, identity, *ms, facts),
+        Some(Hello { error, .. }) => {
+            let reason = error.clone().unwrap_or_default();
+            Check::warn(name, format!("does not open: {reason}"), "it is skipped", "")
+        }
+        None => Check::ok(name, "was not asked"),
+    }
+}
+
+fn opened(name: &str, identity: &Identity, ms: f64, facts: &Facts) -> Check {
+    let mut parts = vec![identity.name.clone(), identity.version.clone(), identity.origin.clone()];
+    parts.retain(|part| !part.is_empty());
+    let core = identity.notes.get("core");
+    parts.extend(core.map(|core| format!("{core} kernels")));
+    parts.push(format!("{} threads", identity.threads));
+    parts.push(format!("opened in {ms:.0} ms"));
+    let found = parts.join(", ");
+    if core.is_some_and(|core| facts.has("avx512f") && is_without_avx512(core)) {
+        let cost = "it leaves half of this processor's vector width unused";
+        let fix = "set OPENBLAS_CORETYPE=SkylakeX (BLIS: BLIS_ARCH_TYPE=skx) and run the doctor again";
+        return Check::warn(name, found, cost, fix);
+    }
+    Check::ok(name, found)
+}
+
+fn is_without_avx512(core: &str) -> bool {
+    let core = core.to_lowercase();
+    WITHOUT_AVX512.iter().any(|name| core == *name) || matches!(core.as_str(), "zen2" | "zen3")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use crate::backends::DeviceKind;
+    use crate::host;
+
+    #[test]
+    fn kernels_for_a_lesser_processor_are_found_out() {
+        let mut facts = host::facts();
+        let backend = Backend { name: "cpu/openblas".to_string(), kind: DeviceKind::Cpu, missing: None };
+        for (core, flags, status) in [
+            ("Haswell", vec!["avx512f"], Status::Warn),
+            ("SkylakeX", vec!["avx512f"], Status::Ok),
+            ("Haswell", vec!["avx2"], Status::Ok),
+        ] {
+            facts.cpu.flags = flags.into_iter().map(str::to_string).collect();
+            let notes = [("core".to_string(), core.to_string())].into();
+            let identity = Some(Identity { notes, ..Identity::default() });
+            let hello = Hello { backend: backend.name.clone(), identity, error: None, ms: 3.0 };
+            assert_eq!(check(&backend, Some(&hello), &facts).status, status, "{core}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_says_how_to_get_it() {
+        let missing = Some("there is no cpu/mkl on this machine: `make peers` fetches MKL".to_string());
+        let backend = Backend { name: "cpu/mkl".to_string(), kind: DeviceKind::Cpu, missing };
+        let check = check(&backend, None, &host::facts());
+        assert_eq!((check.status, check.fix.as_str()), (Status::Warn, "`make peers` fetches MKL"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Looks at what there is to compute on: cheaply and from what was kept, or by opening every backend in a
+//! process of its own.
+
+use crate::backends::{Identity, Lane, Packing};
+use crate::host::{Facts, cache};
+use crate::measure::peaks::Peaks;
+use crate::measure::peer::Hire;
+use crate::measure::protocol::ProbeKind;
+use crate::measure::staff::Staff;
+use crate::plan::{Available, Contender, Rates};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// How long a backend may take to open: a driver may hang, and a person is waiting.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What a backend said when it was opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Hello {
+    /// Its name.
+    pub backend: String,
+    /// Who it is; none where it did not open.
+    pub identity: Option<Identity>,
+    /// Why it did not open.
+    pub error: Option<String>,
+    /// Milliseconds until it had said so.
+    pub ms: f64,
+}
+
+/// What was learned by opening and measuring, kept between commands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// Every backend that was found.
+    pub hellos: Vec<Hello>,
+    /// Measured ceilings; empty where none were measured.
+    pub peaks: Peaks,
+}
+
+const CACHE: &str = "seen";
+
+impl Seen {
+    /// What an earlier command learned since the machine started.
+    pub(super) fn kept() -> Option<Self> {
+        cache::load(CACHE)
+    }
+
+    /// Keeps it for later commands.
+    pub(super) fn keep(&self) {
+        cache::store(CACHE, self);
+    }
+
+    /// Backends that are here, less those that were found not to open.
+    pub(super) fn correct(&self, available: &mut Available) {
+        for backend in &mut available.backends {
+            let hello = self.hellos.iter().find(|hello| hello.backend == backend.name);
+            let refused = hello.and_then(|hello| hello.error.clone());
+            if backend.missing.is_none() {
+                backend.missing = refused;
+            }
+        }
+    }
+
+    /// Rates for estimates: measured where they were.
+    pub(super) fn rates(&self) -> Rates {
+        let at = |probe, place| self.peaks.rate(probe, 1, place);
+        match (at(ProbeKind::Fma, "registers"), at(ProbeKind::Read, "memory")) {
+            (Some(operations), Some(bytes)) => Rates { operations, bytes, measured: true },
+            _ => Rates::default(),
+        }
+    }
+}
+
+/// Workers of this program.
+pub(super) fn staff() -> std::io::Result<Staff> {
+    Ok(Staff {
+        program: std::env::current_exe()?,
+        scratch: std::env::temp_dir(),
+        environment: Vec::new(),
+        memory_limit: None,
+    })
+}
+
+/// Opens every backend that was found, all at once, each in a process of its own.
+pub(super) fn hellos(hire: &(dyn Hire + Sync), available: &Available, facts: &Facts) -> Vec<Hello> {
+    let found = available.backends.iter().filter(|backend| backend.missing.is_none());
+    let all = facts.usable_cores();
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = found
+            .map(|backend| (backend.name.clone(), scope.spawn(move || hello(hire, &backend.name, all))))
+            .collect();
+        let lost = |backend| Hello {
+            backend,
+            identity: None,
+            error: Some("the question to it was lost".to_string()),
+            ms: 0.0,
+        };
+        asked.into_iter().map(|(name, thread)| thread.join().unwrap_or_else(|_| lost(name))).collect()
+    })
+}
+
+fn hello(hire: &dyn Hire, backend: &str, threads: usize) -> Hello {
+    let start = Instant::now();
+    let ask = |threads| {
+        let lane = Lane { threads, packing: Packing::Plain };
+        let contender = Contender { backend: backend.to_string(), lane, twin: false };
+        hire.hire(&contender, LIMIT).map(|peer| peer.identity().clone())
+    };
+    // A backend of one thread refuses more.
+    let answer = ask(threads).or_else(|crash| if threads > 1 { ask(1) } else { Err(crash) });
+    let ms = start.elapsed().as_secs_f64() * 1e3;
+    let (identity, error) = match answer {
+        Ok(identity) => (Some(identity), None),
+        Err(crash) => (None, Some(crash.to_string())),
+    };
+    Hello { backend: backend.to_string(), identity, error, ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::DeviceKind;
+    use crate::measure::peaks::Peak;
+    use crate::plan::Backend;
+    use crate::units::Reading;
+
+    #[test]
+    fn a_backend_that_did_not_open_is_missing_from_plans() {
+        let backend = |name: &str, missing: Option<&str>| Backend {
+            name: name.to_string(),
+            kind: DeviceKind::Cpu,
+            missing: missing.map(str::to_string),
+        };
+        let hello = |name: &str, error: Option<&str>| Hello {
+            backend: name.to_string(),
+            identity: None,
+            error: error.map(str::to_string),
+            ms: 1.0,
+        };
+        let seen = Seen { hellos: vec![hello("a", None), hello("b", Some("crashed"))], ..Seen::default() };
+        let mut available = Available {
+            backends: vec![backend("a", None), backend("b", None), backend("c", Some("not here"))],
+        };
+        seen.correct(&mut available);
+        let missing: Vec<_> = available.backends.iter().map(|backend| backend.missing.as_deref()).collect();
+        assert_eq!(missing, [None, Some("crashed"), Some("not here")]);
+    }
+
+    #[test]
+    fn rates_are_measured_only_where_both_were() {
+        let peak = |probe, place: &str, rate| Peak {
+            probe,
+            threads: 1,
+            place: place.to_string(),
+            footprint: 0,
+            rate: Reading::Value(rate),
+        };
+        let mut seen = Seen::default();
+        seen.peaks.rows.push(peak(ProbeKind::Fma, "registers", 7e10));
+        assert_eq!(seen.rates(), Rates::default());
+        seen.peaks.rows.push(peak(ProbeKind::Read, "memory", 3e10));
+        assert_eq!(seen.rates(), Rates { operations: 7e10, bytes: 3e10, measured: true });
+    }
+}
