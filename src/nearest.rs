@@ -10,7 +10,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let allowed = |candidate: &str| (candidate.chars().count().max(name.chars().count()) / 3).max(2);
     let measured = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
     let (edits, best) = measured.min_by_key(|(edits, _)| *edits)?;
-    (edits <= allowed(best) && edits < best.chars().count().max(2)).then_some(best)
+    (edits <= allowed(best) && edits < best.chars().count()).then_some(best)
 }
 
 /// `; did you mean ..?` for the candidate closest to `name`, or nothing.

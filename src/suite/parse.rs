@@ -167,7 +167,7 @@ fn workload(item: &Item) -> Result<&'static Workload, SuiteError> {
     let text = item.text()?;
     WORKLOADS.iter().find(|workload| workload.name == text).ok_or_else(|| {
         let hint = nearest::hint(text, WORKLOADS.iter().map(|workload| workload.name));
-        item.error(format!("no workload is called `{text}`{hint}; `cutgpu list --workloads` shows them all"))
+        item.error(format!("no workload is called `{text}`{hint} (`cutgpu list --workloads` shows them all)"))
     })
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn check_backend(text: &str) -> Result<(), String> {
     }
     let hint = nearest::hint(text, FAMILIES.iter().map(|family| family.id()));
     let names: Vec<_> = FAMILIES.iter().map(|family| family.id()).collect();
-    Err(format!("no backend is called `{text}`{hint}; this build has {}", names.join(", ")))
+    Err(format!("no backend is called `{text}`{hint} (this build has {})", names.join(", ")))
 }
 
 fn threads(item: &Item) -> Result<Threads, SuiteError> {
@@ -239,7 +239,7 @@ fn axis(item: &Item, workload: &Workload) -> Result<&'static Axis, SuiteError> {
     workload.axes.iter().find(|axis| axis.name == item.key).ok_or_else(|| {
         let names: Vec<_> = workload.axes.iter().map(|axis| axis.name).collect();
         let hint = nearest::hint(item.key, names.iter().copied());
-        item.error(format!("`{}` has no such parameter{hint}; it has {}", workload.name, names.join(", ")))
+        item.error(format!("`{}` has no such parameter{hint} (it has {})", workload.name, names.join(", ")))
     })
 }
 

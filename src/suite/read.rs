@@ -163,7 +163,7 @@ impl<'s> Item<'s> {
         named.iter().find(|(name, _)| *name == text).map(|&(_, value)| value).ok_or_else(|| {
             let names: Vec<_> = named.iter().map(|(name, _)| *name).collect();
             let hint = nearest::hint(text, names.iter().copied());
-            self.error(format!("`{text}` is unknown{hint}; it may be {}", names.join(", ")))
+            self.error(format!("`{text}` is unknown{hint} (it may be {})", names.join(", ")))
         })
     }
 }

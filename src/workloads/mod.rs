@@ -83,7 +83,7 @@ pub enum ParamError {
         about: &'static str,
     },
     /// A parameter that the workload does not have.
-    #[error("workload {workload} has no parameter `{axis}`{hint}; it has {known}")]
+    #[error("workload {workload} has no parameter `{axis}`{hint} (it has {known})")]
     Unknown {
         /// The workload.
         workload: &'static str,
