@@ -7,7 +7,8 @@ use super::probe::Prober;
 use super::rounds::{self, Position};
 use super::schedule;
 use super::settings::Settings;
-use super::trial::{Phase, Trial};
+use super::trial::{Phase, Tools, Trial};
+use super::verify::Verifier;
 use crate::plan::{Fate, Group};
 use crate::suite::{Load, Temperature};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,13 +48,17 @@ pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupte
     let widest = phases.iter().map(|phase| phase.sets).max().unwrap_or(1) as u64;
     let sizes = trials.iter().map(|trial| memory::bytes(&trial.cell.program).saturating_mul(widest));
     let together = memory::fit_together(sizes, bench.free_memory);
-    let mut prober = Prober::new(bench.hire);
+    let mut tools = Tools {
+        hire: bench.hire,
+        prober: Prober::new(bench.hire),
+        verifier: Verifier::new(bench.settings.seed, bench.settings.reference),
+    };
     let mut position = Position::default();
     for start in 0..bench.settings.starts {
         position.start = start;
         let batch = if together { trials.len().max(1) } else { 1 };
         for trials in trials.chunks_mut(batch) {
-            session(&mut trials.iter_mut().collect::<Vec<_>>(), &phases, &mut position, &mut prober, bench)?;
+            session(&mut trials.iter_mut().collect::<Vec<_>>(), &phases, &mut position, &mut tools, bench)?;
         }
     }
     let mut evidence = trials.into_iter().map(|trial| trial.finish(together));
@@ -94,7 +99,7 @@ fn session(
     trials: &mut [&mut Trial],
     phases: &[Phase],
     position: &mut Position,
-    prober: &mut Prober,
+    tools: &mut Tools,
     bench: &Bench,
 ) -> Result<(), Interrupted> {
     let order = schedule::order(trials.len(), bench.settings.seed.wrapping_add(1), u64::from(position.start));
@@ -102,14 +107,14 @@ fn session(
         for &number in &order {
             bench.check()?;
             (bench.progress)(&format!("start {}: {}", position.start + 1, trials[number].cell.contender));
-            trials[number].attempt(|trial| trial.prepare(phase, position.start, bench.hire, prober));
+            trials[number].attempt(|trial| trial.prepare(phase, position.start, tools));
         }
         (bench.progress)(&format!("start {}: rounds", position.start + 1));
         let kinds = rounds::kinds(trials, phase.temperature, Load::Burst);
-        rounds::run(trials, &kinds, position, prober, bench)?;
+        rounds::run(trials, &kinds, position, &mut tools.prober, bench)?;
         for trial in trials.iter_mut() {
             bench.check()?;
-            trial.attempt(|trial| trial.sustain(phase, position, prober, bench));
+            trial.attempt(|trial| trial.sustain(phase, position, &mut tools.prober, bench));
             trial.attempt(|trial| trial.conclude(phase));
         }
     }

@@ -1,6 +1,7 @@
 //! How much effort goes into a cell.
 
 use super::stop::Stop;
+use super::verify;
 use crate::plan::Group;
 use crate::suite::Effort;
 use crate::units::Nanos;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub sustained: Nanos,
     /// Time that all work of one cell may take, stopped time left out.
     pub time_limit: Duration,
+    /// Reference operations that checking a program may cost before it is checked at a sample.
+    pub reference: u64,
     /// Measure each cell's memory peak in a process of its own.
     pub memory_peak: bool,
     /// Windows are short, and records say so.
@@ -70,6 +73,7 @@ impl Settings {
             stop: Stop { min_rounds: 6, max_rounds: 40, half_width: 0.01, budget: Nanos(1500.0 * MS) },
             sustained: Nanos(10_000.0 * MS),
             time_limit: Duration::from_secs(180),
+            reference: verify::COMPLETE,
             memory_peak: true,
             quick: false,
             seed,
@@ -88,6 +92,7 @@ impl Settings {
             stop: Stop { max_rounds: 9, half_width: 0.015, budget: Nanos(200.0 * MS), ..full.stop },
             sustained: Nanos(3_000.0 * MS),
             time_limit: Duration::from_secs(30),
+            reference: verify::COMPLETE / 8,
             memory_peak: false,
             quick: true,
             ..full

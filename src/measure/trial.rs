@@ -4,6 +4,7 @@ use super::crash::{Crash, CrashKind};
 use super::evidence::{Evidence, LoadCost, Outcome};
 use super::peer::{Hire, Peer};
 use super::probe::{Probe, Prober};
+use super::verify::Verifier;
 use super::proof::Proof;
 use super::protocol::{Ask, Reply};
 use super::settings::Settings;
@@ -11,8 +12,11 @@ use super::tally::Tally;
 use crate::backends::{DeviceKind, family_of};
 use crate::host::clock;
 use crate::plan::{Cell, SeriesKind};
+use crate::program::ValueId;
 use crate::suite::{Load, Scope, Temperature};
+use crate::tensor::HostArray;
 use crate::units::Nanos;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Times the smallest step of the clock that a sample lasts at least.
@@ -56,6 +60,16 @@ pub(super) struct Phase {
     pub(super) sets: usize,
 }
 
+/// What all trials of a group share.
+pub(super) struct Tools<'a> {
+    /// Whoever starts workers.
+    pub(super) hire: &'a dyn Hire,
+    /// The worker that serves probes.
+    pub(super) prober: Prober<'a>,
+    /// The reference answers.
+    pub(super) verifier: Verifier,
+}
+
 /// One cell while it is measured.
 pub(super) struct Trial<'a> {
     pub(super) cell: &'a Cell,
@@ -66,6 +80,8 @@ pub(super) struct Trial<'a> {
     pub(super) tallies: Vec<Tally>,
     pub(super) probe: Option<Probe>,
     pub(super) proof: Proof,
+    /// Input sets whose answers have been seen.
+    pub(super) proven_sets: usize,
 }
 
 impl<'a> Trial<'a> {
@@ -79,6 +95,7 @@ impl<'a> Trial<'a> {
             tallies: kinds.iter().copied().map(Tally::new).collect(),
             probe: None,
             proof: Proof::default(),
+            proven_sets: 1,
         }
     }
 
@@ -140,19 +157,18 @@ impl<'a> Trial<'a> {
         &mut self,
         phase: Phase,
         start: u32,
-        hire: &dyn Hire,
-        prober: &mut Prober,
+        tools: &mut Tools,
     ) -> Result<(), Trouble> {
         if self.peer.is_none() {
-            self.hire(hire)?;
+            self.hire(tools.hire)?;
         }
-        self.prove_steps()?;
+        self.prove_steps(&mut tools.verifier)?;
         self.load(phase.sets, false)?;
-        let first = self.prove_answer(start)?;
+        let first = self.prove_answer(phase.sets, &mut tools.verifier)?;
         let probe = Probe::of(&self.cell.program, self.cell.contender.lane.threads, phase.sets);
         let wanted =
             self.settings.probe.0 > 0.0 && kind_of(&self.cell.contender.backend) == Some(DeviceKind::Cpu);
-        self.probe = if wanted { prober.available(probe) } else { None };
+        self.probe = if wanted { tools.prober.available(probe) } else { None };
         self.warm_up(phase.temperature, start, Nanos(first.0 / phase.sets as f64))?;
         self.pause()
     }
@@ -262,6 +278,19 @@ impl<'a> Trial<'a> {
         let reply = self.peer()?.ask(ask, left);
         self.spend(begin);
         Ok(reply?)
+    }
+
+    /// Elements of a value of the loaded program.
+    pub(super) fn read(
+        &mut self,
+        value: ValueId,
+        set: usize,
+        range: Range<usize>,
+    ) -> Result<HostArray, Trouble> {
+        let begin = Instant::now();
+        let array = self.peer()?.read(value, set, range);
+        self.spend(begin);
+        Ok(array?)
     }
 
     fn spend(&mut self, begin: Instant) {

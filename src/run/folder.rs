@@ -1,6 +1,7 @@
 //! A run's folder: its lock, its facts, its records.
 
 use super::RunError;
+use super::host::Host;
 use super::request::Request;
 use crate::date::Date;
 use crate::record::{Opened, Record, Writer};
@@ -66,9 +67,15 @@ impl Folder {
         &self.path
     }
 
-    /// The machine's facts beside the records.
-    pub fn write_host(&self, facts: &impl Serialize) -> Result<(), RunError> {
-        write_json(&self.path, "host.json", facts)
+    /// Keeps the machine's facts beside the records. Builds that measured here before stay listed.
+    pub fn write_host(&self, mut host: Host) -> Result<(), RunError> {
+        let before = fs::read(self.path.join("host.json")).ok();
+        if let Some(before) = before.and_then(|text| serde_json::from_slice::<Host>(&text).ok()) {
+            for (hash, build) in before.builds {
+                host.builds.entry(hash).or_insert(build);
+            }
+        }
+        write_json(&self.path, "host.json", &host)
     }
 
     /// Keeps what was asked for, when resuming has changed it.
@@ -170,10 +177,12 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::SuiteText;
     use std::time::Duration;
 
     fn request(suite: &str) -> Request {
-        Request { suite: suite.to_string(), ..Request::default() }
+        let suite = SuiteText { name: suite.to_string(), ..SuiteText::default() };
+        Request { suites: vec![suite], ..Request::default() }
     }
 
     #[test]

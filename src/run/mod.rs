@@ -2,13 +2,15 @@
 
 mod execute;
 mod folder;
+mod host;
 mod request;
 mod resume;
 mod row;
 
 pub use execute::{Context, Summary, Watcher, execute};
 pub use folder::{Folder, name_for};
-pub use request::{Request, Shard};
+pub use host::Host;
+pub use request::{Choices, Request, SuiteText};
 pub use resume::{Finished, sort_out};
 
 use crate::record::RecordError;

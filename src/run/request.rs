@@ -1,92 +1,90 @@
 //! What a user asked for: kept in the run's folder, so that a resumed run continues exactly that.
 
+use crate::suite::{Load, Scope, Suite, Sync, Temperature};
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
 
 /// A run as it was asked for. No paths and no names of people: folders are published.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// Name of the suite, or `adhoc`.
-    pub suite: String,
-    /// Text of the suite.
-    pub source: String,
-    /// Only these backends; all of the suite's where empty.
-    pub backends: Vec<String>,
-    /// Only groups whose id contains one of these; all where empty.
-    pub only: Vec<String>,
-    /// Short windows.
-    pub quick: bool,
+    /// Suites with the text that they were read from.
+    pub suites: Vec<SuiteText>,
+    /// What was asked for beside that, in the words of the command line.
+    pub choices: Choices,
     /// Seed of inputs and order.
     pub seed: u64,
     /// How often everything is measured.
     pub repeat: u32,
-    /// Which part of the groups.
-    pub shard: Option<Shard>,
+    /// Which part of the groups, from 1, and of how many.
+    pub shard: Option<(usize, usize)>,
     /// The longest time that the whole run may take, in minutes.
     pub minutes: Option<f64>,
     /// File names of libraries that the user pointed at.
     pub libraries: Vec<String>,
     /// Hash of the build that began it.
     pub build: String,
+    /// Groups that were to be measured, in order.
+    pub groups: Vec<String>,
+    /// Groups that were left out: id and reason.
+    pub dropped: Vec<(String, String)>,
 }
 
-/// One of several equal parts of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shard {
-    /// Which part, from 1.
-    pub part: usize,
-    /// How many parts there are.
-    pub of: usize,
+/// A suite as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuiteText {
+    /// Its name.
+    pub name: String,
+    /// Name of its file, without folders.
+    pub file: String,
+    /// Its text.
+    pub text: String,
 }
 
-impl Shard {
-    /// Whether the group with this number in the whole plan belongs to the part.
-    pub fn holds(self, number: usize) -> bool {
-        number % self.of == self.part - 1
+/// What replaces or extends the cases of the suites.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Choices {
+    /// Only these backends; those of the cases where empty.
+    pub backends: Vec<String>,
+    /// Thread counts, `all` among them; those of the cases where empty.
+    pub threads: Vec<String>,
+    /// Scopes; those of the cases where empty.
+    pub scopes: Vec<Scope>,
+    /// Syncs; those of the cases where empty.
+    pub syncs: Vec<Sync>,
+    /// Cold caches too.
+    pub cold: bool,
+    /// A long window too.
+    pub sustained: bool,
+    /// One contender of each group twice.
+    pub twin: bool,
+    /// Short windows.
+    pub quick: bool,
+}
+
+impl Request {
+    /// Names of the suites.
+    pub fn names(&self) -> Vec<&str> {
+        self.suites.iter().map(|suite| suite.name.as_str()).collect()
     }
 }
 
-impl FromStr for Shard {
-    type Err = String;
-
-    /// Reads `2/3`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let numbers =
-            text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
-        match numbers {
-            Some((part, of)) if (1..=of).contains(&part) => Ok(Self { part, of }),
-            _ => Err(format!("`{text}` is no part of a run: write 1/3, 2/3 or 3/3 for the parts of three")),
-        }
-    }
-}
-
-impl fmt::Display for Shard {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}/{}", self.part, self.of)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_together_are_the_whole_and_share_nothing() {
-        for of in 1..5 {
-            for number in 0..20 {
-                let holders = (1..=of).filter(|&part| Shard { part, of }.holds(number)).count();
-                assert_eq!(holders, 1, "group {number} of {of} parts");
+impl Choices {
+    /// Changes the cases of a suite to what was asked for.
+    pub fn apply(&self, suite: &mut Suite) {
+        for case in &mut suite.cases {
+            if !self.scopes.is_empty() {
+                case.scopes = self.scopes.clone();
             }
-        }
-    }
-
-    #[test]
-    fn what_is_no_part_is_refused() {
-        assert_eq!("2/3".parse(), Ok(Shard { part: 2, of: 3 }));
-        assert_eq!("2/3".parse::<Shard>().unwrap().to_string(), "2/3");
-        for text in ["", "0/3", "4/3", "1/0", "1", "a/b", "1/2/3", "-1/2"] {
-            assert!(text.parse::<Shard>().is_err(), "{text}");
+            if !self.syncs.is_empty() {
+                case.syncs = self.syncs.clone();
+            }
+            if self.cold && !case.temperatures.contains(&Temperature::Cold) {
+                case.temperatures.push(Temperature::Cold);
+            }
+            if self.sustained && !case.loads.contains(&Load::Sustained) {
+                case.loads.push(Load::Sustained);
+            }
+            case.twin |= self.twin;
         }
     }
 }

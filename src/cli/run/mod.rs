@@ -1,0 +1,310 @@
+//! `cutgpu run`: measures.
+
+mod progress;
+mod results;
+
+use super::exit;
+use super::look::Seen;
+use super::select::Selection;
+use crate::host;
+use crate::measure::evidence::Conditions;
+use crate::plan::{self, Available, Options, Plan};
+use crate::run::{self, Choices, Context, Folder, Host, Request, RunError, SuiteText, Summary};
+use crate::suite::{self, Effort, Scope, Suite, Sync};
+use anyhow::Context as _;
+use progress::Progress;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
+
+/// Variable with the paths of libraries, colons between them.
+const LIBRARIES: &str = "CUTGPU_BLAS";
+
+/// Arguments of `cutgpu run`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cutgpu run quick\n  cutgpu run gemm m=512,n=512,k=512 --backend cpu/native,cpu/openblas\n  \
+                  cutgpu run suites/mine.toml --minutes 10 --out runs/mine\n  cutgpu run --resume runs/mine"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// What the clock covers, instead of what the suite says.
+    #[arg(long, value_delimiter = ',', value_parser = scope)]
+    scope: Vec<Scope>,
+    /// Wait after each execution or once at the end, instead of what the suite says.
+    #[arg(long, value_delimiter = ',', value_parser = sync)]
+    sync: Vec<Sync>,
+    /// Measure with cold caches too.
+    #[arg(long)]
+    cold: bool,
+    /// Measure one long window of each contender too: 10 s, with --quick 3 s.
+    #[arg(long)]
+    sustained: bool,
+    /// Measure one contender of each group twice, for the floor below which differences mean nothing.
+    #[arg(long)]
+    twin: bool,
+    /// A BLAS library to measure as `cpu/blas/<file>`; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    blas: Vec<PathBuf>,
+    /// Folder of the run; a new one under runs/ by default.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with an interrupted run, exactly as it was asked for.
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Resume a run that another build of cutgpu began.
+    #[arg(long, requires = "resume")]
+    mix: bool,
+    /// Measure everything so many times; with --resume, add repetitions until there are so many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeat: Option<u32>,
+    /// Seed of the inputs and of the order of contenders.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Print the records as JSON lines instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    match text {
+        "device" => Ok(Scope::Device),
+        "resident" => Ok(Scope::Resident),
+        "end_to_end" => Ok(Scope::EndToEnd),
+        _ => Err("give device, resident or end_to_end".to_string()),
+    }
+}
+
+fn sync(text: &str) -> Result<Sync, String> {
+    match text {
+        "each" => Ok(Sync::Each),
+        "batch" => Ok(Sync::Batch),
+        _ => Err("give each or batch".to_string()),
+    }
+}
+
+/// Measures.
+pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
+    let facts = host::facts();
+    let build = host::build();
+    if !args.blas.is_empty() {
+        with_libraries(&args.blas)?;
+    }
+    let (mut folder, request, plan) = match &args.resume {
+        Some(path) => resume(args, path, &facts, &build.hash())?,
+        None => begin(args, &facts, &build.hash())?,
+    };
+    let hash = facts.hash();
+    let peaks = Seen::kept().map(|seen| seen.peaks).unwrap_or_default();
+    folder.write_host(Host {
+        hash: hash.clone(),
+        facts: facts.clone(),
+        peaks,
+        builds: BTreeMap::from([(build.hash(), build.clone())]),
+    })?;
+    let (finished, said) = run::sort_out(&mut folder, &plan)?;
+    said.iter().for_each(|said| note(said));
+    let folder_path = &folder.path().to_path_buf();
+    let progress = Progress::new(&plan, request.repeat);
+    let interrupted = watch_signals()?;
+    let context = Context {
+        program: std::env::current_exe().context("cannot find this program's own file")?,
+        environment: Vec::new(),
+        build: build.hash(),
+        host: hash,
+        conditions: Conditions {
+            debug_build: !build.is_optimised(),
+            cores: facts.cpu.allowed,
+            quota: facts.container.cores.value().copied(),
+            ..Conditions::default()
+        },
+        last_level_cache: facts.last_level_bytes().map(|bytes| bytes.0),
+        free_memory: &|| host::moment(folder_path).available.value().map(|bytes| bytes.0),
+        seed: request.seed,
+        repeat: request.repeat,
+        interrupted: &interrupted,
+        watcher: &progress,
+    };
+    let summary = run::execute(&plan, &mut folder, &finished, &context);
+    progress.finish();
+    conclude(args, &folder, &plan, summary?)
+}
+
+/// Starts this command again with the libraries in the environment, where their family looks for them in
+/// this process and in every worker; goes on where they already are.
+fn with_libraries(paths: &[PathBuf]) -> anyhow::Result<()> {
+    use std::os::unix::process::CommandExt;
+    let paths: Vec<PathBuf> = paths.iter().map(std::path::absolute).collect::<Result<_, _>>()?;
+    let listed = std::env::join_paths(&paths).context("a library's path must not contain a colon")?;
+    if std::env::var_os(LIBRARIES).is_some_and(|known| known == listed) {
+        return Ok(());
+    }
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let arguments = std::env::args_os().skip(1);
+    let error = std::process::Command::new(program).args(arguments).env(LIBRARIES, listed).exec();
+    Err(anyhow::Error::new(error).context("cannot start this program again with --blas"))
+}
+
+/// A new run in a new folder.
+fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<(Folder, Request, Plan)> {
+    let selected = args.selection.suites(&["quick"])?;
+    let choices = Choices {
+        backends: args.selection.backend.clone(),
+        threads: args.selection.threads.iter().map(ToString::to_string).collect(),
+        scopes: args.scope.clone(),
+        syncs: args.sync.clone(),
+        cold: args.cold,
+        sustained: args.sustained,
+        twin: args.twin,
+        quick: args.selection.quick,
+    };
+    let suites: Vec<Suite> = selected
+        .iter()
+        .map(|selected| {
+            let mut suite = selected.suite.clone();
+            choices.apply(&mut suite);
+            suite
+        })
+        .collect();
+    let plan = plan::build(&suites, facts, &args.selection.options(available(), rates()))?;
+    say_dropped(&plan);
+    let request = Request {
+        suites: selected
+            .iter()
+            .map(|selected| SuiteText {
+                name: selected.suite.name.clone(),
+                file: file_name(&selected.suite.file),
+                text: selected.text.clone(),
+            })
+            .collect(),
+        choices,
+        seed: args.seed.unwrap_or(1),
+        repeat: args.repeat.unwrap_or(1),
+        shard: args.selection.shard,
+        minutes: args.selection.minutes,
+        libraries: args.blas.iter().map(|path| file_name(&path.to_string_lossy())).collect(),
+        build: build.to_string(),
+        groups: plan.groups.iter().map(|group| group.id.clone()).collect(),
+        dropped: plan.dropped.clone(),
+    };
+    let path = args.out.clone().unwrap_or_else(|| run::name_for(&request.names().join("-"), SystemTime::now()));
+    let folder = Folder::create(&path, &request)?;
+    Ok((folder, request, plan))
+}
+
+/// An interrupted run and what is planned in it.
+fn resume(
+    args: &Args,
+    path: &Path,
+    facts: &host::Facts,
+    build: &str,
+) -> anyhow::Result<(Folder, Request, Plan)> {
+    let (folder, mut request, said) = Folder::open(path)?;
+    said.iter().for_each(|said| note(said));
+    if !args.selection.what.is_empty() {
+        let wanted = args.selection.suites(&[])?;
+        let wanted: Vec<&str> = wanted.iter().map(|selected| selected.suite.name.as_str()).collect();
+        if wanted != request.names() {
+            let (found, wanted) = (request.names().join(", "), wanted.join(", "));
+            return Err(RunError::OtherSuite { path: path.to_path_buf(), found, wanted }.into());
+        }
+    }
+    if request.build != build && !args.mix {
+        let (found, this) = (request.build.clone(), build.to_string());
+        return Err(RunError::OtherBuild { path: path.to_path_buf(), found, this }.into());
+    }
+    let given: Vec<String> = args.blas.iter().map(|path| file_name(&path.to_string_lossy())).collect();
+    if let Some(missing) = request.libraries.iter().find(|name| !given.contains(name)) {
+        anyhow::bail!("this run measures the library {missing}; say where it is by --blas PATH again");
+    }
+    if let Some(repeat) = args.repeat.filter(|repeat| *repeat > request.repeat) {
+        request.repeat = repeat;
+        folder.write_request(&request)?;
+    }
+    let plan = planned_before(&request, facts)?;
+    Ok((folder, request, plan))
+}
+
+/// The groups of an earlier plan: what it left out stays out, whatever would fit now.
+fn planned_before(request: &Request, facts: &host::Facts) -> anyhow::Result<Plan> {
+    let choices = &request.choices;
+    let mut suites = Vec::new();
+    for SuiteText { file, text, .. } in &request.suites {
+        let mut suite = suite::parse(text, file)?;
+        choices.apply(&mut suite);
+        suite.budget = None;
+        suites.push(suite);
+    }
+    let threads = choices.threads.iter().map(|text| super::select::threads(text));
+    let threads = threads.collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+    let options = Options {
+        backends: Some(choices.backends.clone()).filter(|names| !names.is_empty()),
+        threads: Some(threads).filter(|counts| !counts.is_empty()),
+        effort: choices.quick.then_some(Effort::Quick),
+        available: available(),
+        ..Options::default()
+    };
+    let mut plan = plan::build(&suites, facts, &options)?;
+    plan.groups.retain(|group| request.groups.contains(&group.id));
+    plan.dropped.clear();
+    Ok(plan)
+}
+
+/// Every backend but those that are known not to open.
+fn available() -> Available {
+    let mut available = Available::look();
+    Seen::kept().unwrap_or_default().correct(&mut available);
+    available
+}
+
+fn rates() -> plan::Rates {
+    Seen::kept().unwrap_or_default().rates()
+}
+
+/// The flag that the first Ctrl-C sets. The second ends this process at once, and the kernel its workers.
+fn watch_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::flag::{register, register_conditional_shutdown};
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let exit = i32::from(exit::INTERRUPTED);
+        register_conditional_shutdown(signal, exit, flag.clone()).context("cannot watch for signals")?;
+        register(signal, flag.clone()).context("cannot watch for signals")?;
+    }
+    Ok(flag)
+}
+
+fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyhow::Result<u8> {
+    results::print(&summary.records, args.json)?;
+    let path = folder.path().display();
+    if summary.interrupted {
+        note(&format!("interrupted; finished cells are kept: go on by `cutgpu run --resume {path}`"));
+        return Ok(exit::INTERRUPTED);
+    }
+    let failures = summary.failures();
+    let (runs, _) = plan.counts();
+    note(&format!("{} records of {runs} planned cells are in {path}", summary.records.len()));
+    if failures > 0 {
+        note(&format!("{failures} cell(s) failed or gave a wrong answer"));
+        return Ok(exit::FAILED);
+    }
+    Ok(exit::OK)
+}
+
+fn say_dropped(plan: &Plan) {
+    for (group, reason) in &plan.dropped {
+        note(&format!("left out {group}: {reason}"));
+    }
+}
+
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_string()
+}
+
+/// A line for a person, inert whatever it holds.
+fn note(text: &str) {
+    eprintln!("{}", host::plain(text));
+}
