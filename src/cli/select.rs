@@ -96,7 +96,7 @@ fn one(word: &str, point: &str) -> anyhow::Result<Selected> {
     Ok(Selected { suite: suite::parse(&text, &file)?, text })
 }
 
-fn threads(text: &str) -> Result<Threads, String> {
+pub(super) fn threads(text: &str) -> Result<Threads, String> {
     match (text, usize::from_str(text)) {
         ("all", _) => Ok(Threads::All),
         (_, Ok(count @ 1..=4096)) => Ok(Threads::Count(count)),

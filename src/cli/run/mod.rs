@@ -10,7 +10,7 @@ use crate::host;
 use crate::measure::evidence::Conditions;
 use crate::plan::{self, Available, Options, Plan};
 use crate::run::{self, Choices, Context, Folder, Host, Request, RunError, SuiteText, Summary};
-use crate::suite::{self, Effort, Scope, Suite, Sync};
+use crate::suite::{self, Effort, Scope, Suite, Sync, Threads};
 use anyhow::Context as _;
 use progress::Progress;
 use std::collections::BTreeMap;
@@ -153,7 +153,7 @@ fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<(Folde
     let selected = args.selection.suites(&["quick"])?;
     let choices = Choices {
         backends: args.selection.backend.clone(),
-        threads: args.selection.threads.iter().map(ToString::to_string).collect(),
+        threads: args.selection.threads.iter().map(|count| words(*count)).collect(),
         scopes: args.scope.clone(),
         syncs: args.sync.clone(),
         cold: args.cold,
@@ -292,6 +292,14 @@ fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyh
         return Ok(exit::FAILED);
     }
     Ok(exit::OK)
+}
+
+/// A thread count as the command line takes it.
+fn words(count: Threads) -> String {
+    match count {
+        Threads::Count(count) => count.to_string(),
+        Threads::All => "all".to_string(),
+    }
 }
 
 fn say_dropped(plan: &Plan) {
