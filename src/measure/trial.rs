@@ -4,11 +4,11 @@ use super::crash::{Crash, CrashKind};
 use super::evidence::{Evidence, LoadCost, Outcome};
 use super::peer::{Hire, Peer};
 use super::probe::{Probe, Prober};
-use super::verify::Verifier;
 use super::proof::Proof;
 use super::protocol::{Ask, Reply};
 use super::settings::Settings;
 use super::tally::Tally;
+use super::verify::Verifier;
 use crate::backends::{DeviceKind, family_of};
 use crate::host::clock;
 use crate::plan::{Cell, SeriesKind};
@@ -153,12 +153,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Loads, proves the answer, warms up, decides how many executions make a sample, and stops.
-    pub(super) fn prepare(
-        &mut self,
-        phase: Phase,
-        start: u32,
-        tools: &mut Tools,
-    ) -> Result<(), Trouble> {
+    pub(super) fn prepare(&mut self, phase: Phase, start: u32, tools: &mut Tools) -> Result<(), Trouble> {
         if self.peer.is_none() {
             self.hire(tools.hire)?;
         }

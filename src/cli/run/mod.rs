@@ -190,7 +190,8 @@ fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<(Folde
         groups: plan.groups.iter().map(|group| group.id.clone()).collect(),
         dropped: plan.dropped.clone(),
     };
-    let path = args.out.clone().unwrap_or_else(|| run::name_for(&request.names().join("-"), SystemTime::now()));
+    let path =
+        args.out.clone().unwrap_or_else(|| run::name_for(&request.names().join("-"), SystemTime::now()));
     let folder = Folder::create(&path, &request)?;
     Ok((folder, request, plan))
 }
