@@ -2,7 +2,7 @@
 
 use super::exit;
 use crate::host::process;
-use crate::measure::serve;
+use crate::measure::{overhead, serve};
 use anyhow::Context;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -14,6 +14,9 @@ pub(super) struct Args {
     /// Process that started this one: the worker ends when it does.
     #[arg(long, value_name = "PID")]
     parent: Option<u32>,
+    /// Print what one exchange with a worker and one step of the timed loop cost, and end.
+    #[arg(long)]
+    overhead: bool,
     /// Become this program, which speaks the same protocol.
     #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
@@ -21,6 +24,9 @@ pub(super) struct Args {
 
 /// Ties this process to its parent, then serves or executes.
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
+    if args.overhead {
+        return overhead();
+    }
     process::die_with(args.parent)?;
     // Without the right to do so the kernel chooses the largest process, which a worker usually is.
     let _ = process::volunteer_for_oom_kill();
@@ -31,4 +37,14 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     };
     let error = Command::new(program).args(arguments).exec();
     Err(error).with_context(|| format!("cannot run `{program}` as a worker: is it installed?"))
+}
+
+fn overhead() -> anyhow::Result<u8> {
+    const EXCHANGES: usize = 1000;
+    const EXECUTIONS: u64 = 1_000_000;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let exchange = overhead::exchange_ns(&program, &std::env::temp_dir(), EXCHANGES)?;
+    println!("exchange_us {:.1}", exchange / 1e3);
+    println!("enqueue_ns {:.1}", overhead::enqueue_ns(EXECUTIONS)?);
+    Ok(exit::OK)
 }

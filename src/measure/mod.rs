@@ -5,6 +5,7 @@ pub mod crash;
 pub mod evidence;
 pub mod group;
 pub mod memory;
+pub mod overhead;
 pub mod peaks;
 pub mod peer;
 mod pipes;

@@ -8,6 +8,7 @@ pub(super) use session::Session;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
+pub use timing::sample;
 
 /// Longest request in bytes; a program of thousands of steps is far below it.
 const LONGEST_ASK: u64 = 64 << 20;

@@ -8,7 +8,6 @@ use crate::program::{Program, ValueId};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Range;
 
 /// More threads than any host has: a request beyond it is a mistake.
 const MOST_THREADS: usize = 4096;
@@ -112,10 +111,7 @@ impl Session {
         if lane.threads == 0 || lane.threads > MOST_THREADS {
             return refused(format!("{} threads: 1 to {MOST_THREADS} are possible", lane.threads));
         }
-        let Some(family) = backends::family_of(&backend) else {
-            return refused(format!("there is no backend `{backend}` in this build"));
-        };
-        let device = family.open(&backend, lane).map_err(Fault::from)?;
+        let device = backends::open(&backend, lane).map_err(Fault::from)?;
         let identity = device.identity();
         self.opened = Some(Opened { device, backend });
         let clock_precision_ns = timing::precision(clock::now);
@@ -128,7 +124,7 @@ impl Session {
         if options.sets == 0 || options.sets > MOST_SETS {
             return refused(format!("{} input sets: 1 to {MOST_SETS} are possible", options.sets));
         }
-        if let Err(why) = sound(&program) {
+        if let Err(why) = program.validate() {
             return refused(format!("the program is wrong: {why}"));
         }
         fits(&program, options.sets, &opened.backend)?;
@@ -159,18 +155,6 @@ impl Session {
     }
 }
 
-/// Whether every id of a program from outside can be followed.
-fn sound(program: &Program) -> Result<(), String> {
-    let values = program.values.len();
-    let of_steps = program.steps.iter().flat_map(|step| step.args.iter().chain(&step.outs));
-    let of_carries = program.carries.iter().flat_map(|carry| [&carry.produced, &carry.input]);
-    let mut ids = of_steps.chain(&program.outputs).chain(of_carries);
-    match ids.find(|&&id| id >= values) {
-        Some(id) => Err(format!("it names value {id} and has {values}")),
-        None => Ok(()),
-    }
-}
-
 /// Refuses what host memory can never hold, before the attempt makes the machine swap.
 fn fits(program: &Program, sets: usize, backend: &str) -> Result<(), Failure> {
     let wanted = program.bytes_by_state().values().fold(0u64, |sum, &bytes| sum.saturating_add(bytes));
@@ -194,6 +178,7 @@ fn verify(held: &mut Held) -> Answer {
         held.loaded.enqueue(set)?;
     }
     held.loaded.wait()?;
+    held.loaded.intact()?;
     Ok(Reply::Done)
 }
 
@@ -209,8 +194,8 @@ fn read(held: &mut Held, value: ValueId, set: usize, (offset, len): (usize, usiz
         let elements = spec.elements();
         return refused(format!("value {value} has {elements} elements, not {len} from {offset} on"));
     };
-    let range: Range<usize> = offset..end;
-    let array = held.loaded.read(value, set, range)?;
+    held.loaded.intact()?;
+    let array = held.loaded.read(value, set, offset..end)?;
     match fs::write(path, array.to_le_bytes()) {
         Ok(()) => Ok(Reply::Done),
         Err(error) => refused(format!("cannot write the value's file: {error}")),

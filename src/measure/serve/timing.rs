@@ -19,7 +19,7 @@ struct Covered {
 }
 
 /// Times `iters` executions after a reset outside the clock; cycles through `sets` input sets.
-pub(super) fn sample(
+pub fn sample(
     loaded: &mut dyn Loaded,
     sets: usize,
     scope: Scope,
