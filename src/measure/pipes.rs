@@ -21,6 +21,8 @@ pub(super) enum Silence {
     TimeUp,
     /// More than any answer can have, and still no end of line.
     Endless,
+    /// It wrote something before it was asked.
+    Unasked,
     /// The caller's watch wanted to stop.
     Watch,
 }
@@ -48,11 +50,6 @@ impl Pipes {
         Ok(Self { asks: Some(asks), replies, log: Some(log), unread: Vec::new(), said: Vec::new() })
     }
 
-    /// Whether the worker wrote something that nobody asked for.
-    pub(super) fn has_unread(&self) -> bool {
-        !self.unread.is_empty()
-    }
-
     /// Writes `line` and returns the line that comes back, without its end. `watch` is called about
     /// every `slice` and ends the wait when it says so.
     pub(super) fn exchange(
@@ -64,6 +61,10 @@ impl Pipes {
     ) -> Result<Vec<u8>, Silence> {
         let begin = Instant::now();
         let mut unsent = line;
+        drain(&self.replies, &mut self.unread);
+        if !self.unread.is_empty() {
+            return Err(Silence::Unasked);
+        }
         loop {
             let left = limit.saturating_sub(begin.elapsed());
             self.turn(&mut unsent, left.min(slice))?;

@@ -77,17 +77,21 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
-    /// Gives the leader `grace` to end by itself, kills what is left of the group, and reaps.
-    /// None where the kernel cannot end it yet: it is reaped in the background then.
-    pub(super) fn end(&mut self, grace: Duration) -> Option<ExitStatus> {
+    /// Whether the leader ends by itself within `grace`.
+    pub(super) fn ends_within(&self, grace: Duration) -> bool {
+        wait_for(grace, || !self.is_alive())
+    }
+
+    /// Kills what is left of the group, and reaps its leader. None where that was done before or the
+    /// kernel cannot end it yet: it is reaped in the background then.
+    pub(super) fn end(&mut self) -> Option<ExitStatus> {
         const KILLED: Duration = Duration::from_secs(2);
         if self.reaped {
             return None;
         }
-        wait_for(grace, || !self.is_alive());
         // The group is killed before its leader is reaped: until then its number cannot be given away.
         let _ = self.signal(Signal::KILL);
-        let dead = wait_for(KILLED, || !self.is_alive());
+        let dead = self.ends_within(KILLED);
         self.reaped = true;
         if dead { self.child.wait().ok() } else { None }
     }
@@ -105,7 +109,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.end(Duration::ZERO);
+        self.end();
         if let Ok(None) = self.child.try_wait() {
             let pid = self.pid;
             // A driver may hold it in the kernel for minutes: nobody waits for that.
@@ -147,7 +151,7 @@ mod tests {
         process.go_on().unwrap();
         process.stop(Duration::from_secs(5)).unwrap();
         assert!(process.is_alive());
-        assert!(process.end(Duration::ZERO).is_some());
+        assert!(process.end().is_some());
         assert!(!process.is_alive());
     }
 
@@ -164,6 +168,7 @@ mod tests {
     #[test]
     fn who_ends_by_itself_keeps_its_status() {
         let mut process = start("sh", &["-c", "exit 7"]);
-        assert_eq!(process.end(Duration::from_secs(5)).unwrap().code(), Some(7));
+        assert!(process.ends_within(Duration::from_secs(5)));
+        assert_eq!(process.end().unwrap().code(), Some(7));
     }
 }

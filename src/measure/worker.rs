@@ -50,6 +50,8 @@ impl Launch {
         if let Some(external) = &self.external {
             command.arg("--exec").args(external);
         }
+        // A backtrace would push the message out of the end of stderr that is kept.
+        command.env("RUST_BACKTRACE", "0");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -116,7 +118,7 @@ impl Worker {
     /// A paused worker is resumed first.
     pub fn ask(&mut self, ask: &Ask, limit: Duration) -> Result<Reply, Crash> {
         self.resume()?;
-        if !self.process.is_alive() || self.pipes.has_unread() {
+        if !self.process.is_alive() {
             return Err(self.bury(Silence::Closed, limit));
         }
         let mut line = serde_json::to_vec(ask)
@@ -140,7 +142,7 @@ impl Worker {
         match self.pipes.exchange(line, limit, slice, || watch.is_over()) {
             Ok(reply) => Ok(reply),
             Err(Silence::Watch) => {
-                self.process.end(Duration::ZERO);
+                self.process.end();
                 let (held, limit) = (crate::units::Bytes(watch.seen), crate::units::Bytes(memory_limit));
                 let message = format!("the worker held {held} of memory, over its limit of {limit}");
                 Err(Crash::new(CrashKind::OutOfMemory, message))
@@ -155,7 +157,7 @@ impl Worker {
         let reply = serde_json::from_slice::<Reply>(line).map_err(|error| error.to_string());
         let reply = reply.and_then(|reply| if reply.answers(ask) { Ok(reply) } else { Err(other(&reply)) });
         reply.map_err(|why| {
-            self.process.end(Duration::ZERO);
+            self.process.end();
             let begin: String = String::from_utf8_lossy(line).chars().take(120).collect();
             let begin = printable(&begin);
             Crash::new(CrashKind::Garbage, format!("the worker answered with garbage: {begin:?} ({why})"))
@@ -164,23 +166,25 @@ impl Worker {
 
     /// Ends a worker that gave no answer and finds out why.
     fn bury(&mut self, silence: Silence, limit: Duration) -> Crash {
-        let grace = if silence == Silence::Closed { GRACE } else { Duration::ZERO };
-        if self.pipes.has_unread() || silence == Silence::Endless {
-            self.process.end(Duration::ZERO);
-            return Crash::new(CrashKind::Garbage, "the worker wrote lines that nobody asked for");
-        }
-        let was_alive = self.process.is_alive();
-        let status = self.process.end(grace);
+        let by_itself = silence == Silence::Closed && self.process.ends_within(GRACE);
+        let status = self.process.end();
         let said = self.pipes.last_words(Duration::from_millis(200));
-        match (silence, status) {
-            (Silence::TimeUp, _) => {
-                let seconds = limit.as_secs_f64();
-                Crash::new(CrashKind::Hang, format!("no answer within {seconds:.1} s; the worker was killed"))
+        let (kind, message) = match (silence, status) {
+            (Silence::Closed, Some(status)) if by_itself => {
+                return Crash::of_exit(status, &said, self.oom_killed());
             }
-            (_, Some(status)) => Crash::of_exit(status, &said, self.oom_killed()),
-            (_, None) if was_alive => Crash::new(CrashKind::Hang, "the worker cannot be killed yet"),
-            (_, None) => Crash::new(CrashKind::SilentExit, "the worker had ended before"),
-        }
+            (Silence::TimeUp | Silence::Watch, _) => (
+                CrashKind::Hang,
+                format!("no answer within {:.1} s; the worker was killed", limit.as_secs_f64()),
+            ),
+            (Silence::Endless, _) => (CrashKind::Garbage, "the worker's answer did not end".to_string()),
+            (Silence::Unasked, _) => (CrashKind::Garbage, "the worker spoke without being asked".to_string()),
+            (Silence::Closed, None) => (CrashKind::SilentExit, "the worker had ended before".to_string()),
+            (Silence::Closed, Some(_)) => {
+                (CrashKind::SilentExit, "the worker closed its answers and went on".to_string())
+            }
+        };
+        Crash { kind, message }
     }
 
     fn oom_killed(&self) -> bool {
@@ -205,7 +209,7 @@ impl Worker {
         }
         self.paused = true;
         self.process.stop(GRACE * 5).map_err(|error| {
-            self.process.end(Duration::ZERO);
+            self.process.end();
             Crash::new(CrashKind::Hang, format!("the worker could not be stopped: {error}"))
         })
     }
@@ -272,7 +276,7 @@ impl Worker {
     /// Asks the worker to end, and ends it.
     pub fn quit(mut self) {
         if self.ask(&Ask::Quit, GRACE).is_ok() {
-            self.process.end(GRACE);
+            self.process.ends_within(GRACE);
         }
     }
 }

@@ -12,17 +12,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The program under test.
-pub const CUTGPU: &str = env!("CARGO_BIN_EXE_cutgpu");
+pub(crate) const CUTGPU: &str = env!("CARGO_BIN_EXE_cutgpu");
 /// Longer than anything takes on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// Seed of every input.
-pub const SEED: u64 = 11;
+pub(crate) const SEED: u64 = 11;
 /// One thread, nothing packed.
-pub const LANE: Lane = Lane { threads: 1, packing: Packing::Plain };
+pub(crate) const LANE: Lane = Lane { threads: 1, packing: Packing::Plain };
 
 /// How to start `backend`; none, with the reason printed, where it cannot run here. The variable
 /// `REQUIRE_BACKENDS` (names separated by commas) turns that into a failure.
-pub fn launch(backend: &str, scratch: &Path) -> Option<Launch> {
+pub(crate) fn launch(backend: &str, scratch: &Path) -> Option<Launch> {
     let absent = |why: &str| {
         let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
         assert!(!required.split(',').any(|name| name == backend), "{backend} is required: {why}");
@@ -40,7 +40,7 @@ pub fn launch(backend: &str, scratch: &Path) -> Option<Launch> {
 }
 
 /// How to start a backend of this program.
-pub fn plain_launch(backend: &str, scratch: &Path) -> Launch {
+pub(crate) fn plain_launch(backend: &str, scratch: &Path) -> Launch {
     Launch {
         backend: backend.to_string(),
         lane: LANE,
@@ -53,7 +53,7 @@ pub fn plain_launch(backend: &str, scratch: &Path) -> Launch {
 }
 
 /// D = A B with A `[m, k]` and B `[k, n]`.
-pub fn product(m: usize, n: usize, k: usize) -> Program {
+pub(crate) fn product(m: usize, n: usize, k: usize) -> Program {
     let mut program = Program::default();
     let a = program.input("a", ValueSpec::new(&[m, k], DType::F32), State::Batch, Fill::UNIT);
     let b = program.input("b", ValueSpec::new(&[k, n], DType::F32), State::Parameter, Fill::UNIT);
@@ -63,7 +63,7 @@ pub fn product(m: usize, n: usize, k: usize) -> Program {
 }
 
 /// P = P X, which an execution updates in place.
-pub fn update(n: usize) -> Program {
+pub(crate) fn update(n: usize) -> Program {
     let mut program = Program::default();
     let p = program.input("p", ValueSpec::new(&[n, n], DType::F32), State::Parameter, Fill::UNIT);
     let x = program.input("x", ValueSpec::new(&[n, n], DType::F32), State::Batch, Fill::UNIT);
@@ -74,7 +74,7 @@ pub fn update(n: usize) -> Program {
 }
 
 /// Why `got` is not the output of a program of one step after `executions` of input set `set`.
-pub fn wrong(program: &Program, set: usize, executions: usize, got: &HostArray) -> Option<String> {
+pub(crate) fn wrong(program: &Program, set: usize, executions: usize, got: &HostArray) -> Option<String> {
     let step = &program.steps[0];
     let specs = program.specs(&step.args);
     let operation = step.op.operation();
@@ -98,7 +98,7 @@ pub fn wrong(program: &Program, set: usize, executions: usize, got: &HostArray) 
 }
 
 /// Whether `is_so` becomes so within two seconds.
-pub fn soon(is_so: impl Fn() -> bool) -> bool {
+pub(crate) fn soon(is_so: impl Fn() -> bool) -> bool {
     let begin = Instant::now();
     while !is_so() {
         if begin.elapsed() > Duration::from_secs(2) {
@@ -110,6 +110,6 @@ pub fn soon(is_so: impl Fn() -> bool) -> bool {
 }
 
 /// Whether no process of a group is left, within two seconds.
-pub fn is_gone(group: u32) -> bool {
+pub(crate) fn is_gone(group: u32) -> bool {
     soon(|| members(group).is_empty())
 }
