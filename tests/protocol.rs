@@ -8,9 +8,11 @@ use cutgpu::host::process::members;
 use cutgpu::measure::crash::CrashKind;
 use cutgpu::measure::protocol::{Ask, PROTOCOL, ProbeKind, Reply, Sampled};
 use cutgpu::measure::worker::{Launch, Worker};
+use cutgpu::ops::Op;
 use cutgpu::program::{Program, State, ValueId};
 use cutgpu::suite::{Scope, Sync};
 use cutgpu::tensor::HostArray;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -265,6 +267,50 @@ fn frees_and_quits(line: &mut Line) {
     );
     assert_eq!(line.ask(&Ask::Quit), Reply::Done);
     assert!(line.child.wait().unwrap().success());
+}
+
+#[test]
+fn the_page_about_the_protocol_is_true() {
+    const PAGE: &str = include_str!("../docs/worker-protocol.md");
+    let mut shown = BTreeSet::new();
+    for line in PAGE.lines().filter(|line| line.starts_with('{')) {
+        let name = if line.starts_with("{\"ask\"") {
+            let ask: Ask = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            if let Ask::Load { program, .. } = &ask {
+                program.validate().unwrap();
+            }
+            serde_json::to_value(&ask).unwrap()["ask"].clone()
+        } else {
+            let reply: Reply = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            serde_json::to_value(&reply).unwrap()["reply"].clone()
+        };
+        shown.insert(name.as_str().unwrap().to_string());
+    }
+    let names = [
+        "hello",
+        "load",
+        "verify",
+        "calibrate",
+        "sample",
+        "read",
+        "probe",
+        "memory",
+        "free",
+        "quit",
+        "loaded",
+        "calibrated",
+        "probed",
+        "done",
+        "refused",
+        "fault",
+    ];
+    assert_eq!(shown, names.map(String::from).into());
+    for op in Op::NAMES {
+        assert!(PAGE.contains(&format!("| `{op}` |")), "the op {op} has no row");
+    }
+    for kind in CrashKind::ALL {
+        assert!(PAGE.contains(&format!("`{kind}`")), "the kind {kind} is not described");
+    }
 }
 
 #[test]

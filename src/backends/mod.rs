@@ -242,12 +242,13 @@ pub trait Loaded {
     /// Starts one execution on input set `set` and may return before it ends. Allocates nothing.
     fn enqueue(&mut self, set: usize) -> Result<(), Fault>;
 
-    /// Blocks until every started execution has ended.
+    /// Blocks until every started execution, upload and download has ended.
     fn wait(&mut self) -> Result<(), Fault> {
         Ok(())
     }
 
-    /// Copies the declared outputs of `set` to the host. Nothing to do on a host's memory.
+    /// Copies the declared outputs of `set` to the host, after the executions of that set that were
+    /// started before; may return before it has, `wait` waits for it too. Nothing to do on a host's memory.
     fn download(&mut self, set: usize) -> Result<(), Fault> {
         let _ = set;
         Ok(())

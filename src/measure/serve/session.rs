@@ -119,7 +119,6 @@ impl Session {
     }
 
     fn load(&mut self, program: Program, options: &LoadOptions) -> Answer {
-        self.held = None;
         let Some(opened) = &mut self.opened else { return refused("say hello first") };
         if options.sets == 0 || options.sets > MOST_SETS {
             return refused(format!("{} input sets: 1 to {MOST_SETS} are possible", options.sets));
@@ -128,6 +127,7 @@ impl Session {
             return refused(format!("the program is wrong: {why}"));
         }
         fits(&program, options.sets, &opened.backend)?;
+        self.held = None;
         let begin = clock::now();
         let loaded = opened.device.load(&program, options)?;
         let load_ns = (clock::now() - begin) as f64;
