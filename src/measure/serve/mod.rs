@@ -1,5 +1,6 @@
 //! The worker's side of the protocol: one backend, one loaded program, one answer a line.
 
+mod probes;
 mod session;
 mod timing;
 

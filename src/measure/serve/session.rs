@@ -1,7 +1,8 @@
 //! What a worker holds between requests: an open device and at most one loaded program.
 
+use super::probes::ProbeTeams;
 use super::timing;
-use crate::backends::{self, Device, DeviceKind, Fault, Lane, LoadOptions, Loaded};
+use crate::backends::{self, Device, DeviceKind, Fault, Lane, LoadOptions, Loaded, ProbeKind};
 use crate::host::{clock, process};
 use crate::measure::protocol::{Ask, PROTOCOL, Reply};
 use crate::program::{Program, ValueId};
@@ -51,12 +52,13 @@ struct Opened {
 pub(crate) struct Session {
     held: Option<Held>,
     opened: Option<Opened>,
+    probes: ProbeTeams,
     peak_is_known: bool,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { held: None, opened: None, peak_is_known: true }
+        Self { held: None, opened: None, probes: ProbeTeams::default(), peak_is_known: true }
     }
 }
 
@@ -84,7 +86,7 @@ impl Session {
             Ask::Sample { scope, sync, iters } => self.held().and_then(|held| {
                 Ok(Reply::Sample(timing::sample(&mut *held.loaded, held.sets, scope, sync, iters)?))
             }),
-            Ask::Probe { .. } => refused("this build has no peak probes"),
+            Ask::Probe { probe, threads, footprint, ms } => self.probe(threads, (probe, footprint, ms)),
             Ask::Read { value, set, offset, len, path } => {
                 self.held().and_then(|held| read(held, value, set, (offset, len), &path))
             }
@@ -108,9 +110,7 @@ impl Session {
         if let Some(opened) = &self.opened {
             return refused(format!("{} is open already: a worker serves one backend", opened.backend));
         }
-        if lane.threads == 0 || lane.threads > MOST_THREADS {
-            return refused(format!("{} threads: 1 to {MOST_THREADS} are possible", lane.threads));
-        }
+        check_threads(lane.threads)?;
         let device = backends::open(&backend, lane).map_err(Fault::from)?;
         let identity = device.identity();
         self.opened = Some(Opened { device, backend });
@@ -137,6 +137,12 @@ impl Session {
         Ok(Reply::Loaded { load_ns, packing_ns, packing_bytes, bytes, host_memory })
     }
 
+    fn probe(&mut self, threads: usize, job: (ProbeKind, u64, f64)) -> Answer {
+        check_threads(threads)?;
+        let (rate, run_delay_ns) = self.probes.rate(threads, job)?;
+        Ok(Reply::Probed { rate, run_delay_ns })
+    }
+
     fn held(&mut self) -> Result<&mut Held, Failure> {
         self.held.as_mut().ok_or_else(|| Failure::Refused("no program is loaded".to_string()))
     }
@@ -153,6 +159,13 @@ impl Session {
             peak: if self.peak_is_known { resident.peak } else { 0 },
         }
     }
+}
+
+fn check_threads(threads: usize) -> Result<(), Failure> {
+    if (1..=MOST_THREADS).contains(&threads) {
+        return Ok(());
+    }
+    refused(format!("{threads} threads: 1 to {MOST_THREADS} are possible"))
 }
 
 /// Refuses what host memory can never hold, before the attempt makes the machine swap.

@@ -1,0 +1,89 @@
+//! Peak probes of a worker, kept warm from request to request.
+
+use crate::backends::cpu::probe::Probes;
+use crate::backends::{Fault, ProbeKind, Unsupported};
+use crate::host::sched::Waits;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Bytes that probes may keep together; beyond it only the last one keeps its buffers.
+const MOST_KEPT: u64 = 1 << 30;
+
+/// What to measure: which ceiling, bytes touched by each thread, milliseconds.
+type Job = (ProbeKind, u64, f64);
+
+/// Probes by number of threads. A group's contenders differ in it and take turns, and filling buffers
+/// anew for each turn would take longer than the probe.
+#[derive(Default)]
+pub(super) struct ProbeTeams(BTreeMap<usize, Team>);
+
+/// Probes on a thread of their own: they pin the thread that calls them, and a second pool made by a
+/// pinned thread would have that one core only.
+struct Team {
+    jobs: Sender<Job>,
+    rates: Receiver<Result<f64, Unsupported>>,
+    bytes: u64,
+}
+
+impl ProbeTeams {
+    /// Operations or bytes a second on `threads` threads, and nanoseconds that they waited for a core.
+    pub(super) fn rate(&mut self, threads: usize, job: Job) -> Result<(f64, u64), Fault> {
+        let bytes = job.1.saturating_mul(threads as u64);
+        let others: u64 = self.0.iter().filter(|(count, _)| **count != threads).map(|(_, t)| t.bytes).sum();
+        if others.saturating_add(bytes) > MOST_KEPT {
+            self.0.retain(|&count, _| count == threads);
+        }
+        let team = match self.0.remove(&threads) {
+            Some(team) => team,
+            None => Team::new(threads).map_err(|error| Fault::Library(error.to_string()))?,
+        };
+        let before = Waits::read();
+        let rate = team.rate(job)?;
+        let waited = Waits::read().since(&before).run_delay;
+        self.0.insert(threads, Team { bytes: team.bytes.max(bytes), ..team });
+        Ok((rate, waited))
+    }
+}
+
+impl Team {
+    fn new(threads: usize) -> std::io::Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let (answers, rates) = channel();
+        let work = move || {
+            let mut probes = Probes::new(threads);
+            for (kind, footprint, ms) in queue {
+                let rate = match &mut probes {
+                    Ok(probes) => probes.rate(kind, footprint, ms),
+                    Err(why) => Err(why.clone()),
+                };
+                if answers.send(rate).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("probe".to_string()).spawn(work)?;
+        Ok(Self { jobs, rates, bytes: 0 })
+    }
+
+    fn rate(&self, job: Job) -> Result<f64, Fault> {
+        let gone = || Fault::Library("the thread of the probes has ended".to_string());
+        self.jobs.send(job).map_err(|_| gone())?;
+        Ok(self.rates.recv().map_err(|_| gone())??)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn teams_of_several_sizes_are_kept_until_they_are_too_large() {
+        let mut teams = ProbeTeams::default();
+        for threads in [1, 2, 1] {
+            assert!(teams.rate(threads, (ProbeKind::Read, 4096, 1.0)).unwrap().0 > 0.0);
+        }
+        assert_eq!(teams.0.len(), 2);
+        assert!(teams.rate(1, (ProbeKind::Fma, MOST_KEPT, 1.0)).is_ok());
+        assert_eq!(teams.0.keys().collect::<Vec<_>>(), [&1]);
+    }
+}
