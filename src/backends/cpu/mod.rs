@@ -6,6 +6,7 @@ pub mod buffer;
 pub(crate) mod conformance;
 pub mod dylib;
 pub mod float;
+pub mod functions;
 pub mod isa;
 pub mod loaded;
 pub mod naive;

@@ -1,72 +1,103 @@
-//! D = alpha A B + beta C, one dot product after another.
+//! Matrix products, one dot product after another.
 
-use crate::backends::cpu::buffer::{View, ViewMut};
-use crate::backends::cpu::float::Float;
+use super::Plain;
+use crate::backends::Unsupported;
+use crate::backends::cpu::buffer::{Element, View, ViewMut};
+use crate::backends::cpu::float::{Float, Number};
 use crate::backends::cpu::loaded::Kernel;
-use crate::backends::{Fault, Unsupported};
-use crate::ops::{Gemm, GemmDims};
+use crate::ops::{Gemm, GemmDims, GemmI8};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
-use std::marker::PhantomData;
 
-struct DotProducts<A, D> {
-    op: Gemm,
+/// Where the elements of the factors stand.
+#[derive(Clone, Copy)]
+struct Layout {
     dims: GemmDims,
-    types: PhantomData<(A, D)>,
+    /// Distance of neighbours along a row of A, along a column of A, and the same for B.
+    steps: [usize; 4],
 }
 
-pub(super) fn prepare(
-    op: &Gemm,
-    args: &[ValueSpec],
-    outs: &[ValueSpec],
-) -> Result<Box<dyn Kernel>, Unsupported> {
-    let dims = op.dims(args).map_err(|error| Unsupported(error.0))?;
-    let same = args[0].dtype == args[1].dtype && args.get(2).is_none_or(|c| c.dtype == outs[0].dtype);
-    if !same || op.accumulate != DType::F32 {
-        return Err(Unsupported(
-            "cpu/naive multiplies A and B of one type, C like D, adding in f32".to_string(),
-        ));
+impl Layout {
+    fn new(dims: GemmDims, trans_a: bool, trans_b: bool) -> Self {
+        let [a_row, a_column] = if trans_a { [1, dims.m] } else { [dims.k, 1] };
+        let [b_row, b_column] = if trans_b { [1, dims.k] } else { [dims.n, 1] };
+        Self { dims, steps: [a_row, a_column, b_row, b_column] }
     }
-    fn kernel<A: Float, D: Float>(op: &Gemm, dims: GemmDims) -> Result<Box<dyn Kernel>, Unsupported> {
-        Ok(Box::new(DotProducts::<A, D> { op: op.clone(), dims, types: PhantomData }))
-    }
-    match (args[0].dtype, outs[0].dtype) {
-        (DType::F32, DType::F32) => kernel::<f32, f32>(op, dims),
-        (DType::Bf16, DType::F32) => kernel::<bf16, f32>(op, dims),
-        (DType::Bf16, DType::Bf16) => kernel::<bf16, bf16>(op, dims),
-        (DType::F16, DType::F32) => kernel::<f16, f32>(op, dims),
-        (DType::F16, DType::F16) => kernel::<f16, f16>(op, dims),
-        (a, d) => Err(Unsupported(format!("cpu/naive has no gemm from {} to {}", a.name(), d.name()))),
-    }
-}
 
-impl<A: Float, D: Float> Kernel for DotProducts<A, D> {
-    fn run(&mut self, _: usize, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
+    /// For each element of D in order: its number, and the sum over k of what `term` makes of two factors.
+    fn products<A, B, S>(&self, a: &[A], b: &[B], term: impl Fn(&A, &B) -> S, mut give: impl FnMut(usize, S))
+    where
+        S: Default + std::ops::AddAssign,
+    {
         let GemmDims { batch, m, n, k, shared_b } = self.dims;
-        let Gemm { trans_a, trans_b, alpha, beta, .. } = self.op;
-        let (alpha, beta) = (alpha as f32, beta as f32);
-        let (a, b) = (args[0].slice::<A>(), args[1].slice::<A>());
-        let c = args.get(2).map(View::slice::<D>);
-        let d = outs[0].slice::<D>();
-        // Distance between neighbours along rows and along columns.
-        let (a_row, a_column) = if trans_a { (1, m) } else { (k, 1) };
-        let (b_row, b_column) = if trans_b { (1, k) } else { (n, 1) };
+        let [a_row, a_column, b_row, b_column] = self.steps;
         for i in 0..batch {
             let a = &a[i * m * k..][..m * k];
             let b = &b[if shared_b { 0 } else { i * k * n }..][..k * n];
             for row in 0..m {
                 for column in 0..n {
-                    let mut sum = 0.0;
+                    let mut sum = S::default();
                     for p in 0..k {
-                        sum += a[row * a_row + p * a_column].to_f32()
-                            * b[p * b_row + column * b_column].to_f32();
+                        sum += term(&a[row * a_row + p * a_column], &b[p * b_row + column * b_column]);
                     }
-                    let at = (i * m + row) * n + column;
-                    let old = c.map_or(0.0, |c| beta * c[at].to_f32());
-                    d[at] = D::from_f32(alpha * sum + old);
+                    give((i * m + row) * n + column, sum);
                 }
             }
         }
-        Ok(())
     }
+}
+
+type Product = (Gemm, Layout);
+
+/// D = alpha A B + beta C.
+pub(super) fn prepare(
+    op: &Gemm,
+    args: &[ValueSpec],
+    outs: &[ValueSpec],
+) -> Result<Box<dyn Kernel>, Unsupported> {
+    let dims = op.dims(args).map_err(|error| Unsupported(error.to_string()))?;
+    if op.accumulate != DType::F32 {
+        return Err(Unsupported("cpu/naive adds products in f32 only".to_string()));
+    }
+    let run = match (args[0].dtype, outs[0].dtype) {
+        (DType::F32, DType::F32) => multiply::<f32, f32>,
+        (DType::Bf16, DType::F32) => multiply::<bf16, f32>,
+        (DType::Bf16, DType::Bf16) => multiply::<bf16, bf16>,
+        (DType::F16, DType::F32) => multiply::<f16, f32>,
+        (DType::F16, DType::F16) => multiply::<f16, f16>,
+        (a, d) => {
+            return Err(Unsupported(format!("cpu/naive has no gemm from {} to {}", a.name(), d.name())));
+        }
+    };
+    let layout = Layout::new(dims, op.trans_a, op.trans_b);
+    Ok(Plain::new((op.clone(), layout), args.to_vec(), 0, run))
+}
+
+fn multiply<A: Number, D: Float>(call: super::Call<Product>, args: &[View], outs: &mut [ViewMut]) {
+    let (op, layout) = call.op;
+    let (alpha, beta) = (op.alpha as f32, op.beta as f32);
+    let c = args.get(2).map(View::slice::<D>);
+    let d = outs[0].slice::<D>();
+    let term = |a: &A, b: &A| a.to_f32() * b.to_f32();
+    layout.products(args[0].slice(), args[1].slice(), term, |at, sum| {
+        let old = c.map_or(0.0, |c| beta * c[at].to_f32());
+        d[at] = D::from_f32(alpha * sum + old);
+    });
+}
+
+type Integers = (GemmI8, Layout);
+
+/// D = (A - zero_a)(B - zero_b) in integers.
+pub(super) fn prepare_i8(op: &GemmI8, args: &[ValueSpec]) -> Result<Box<dyn Kernel>, Unsupported> {
+    let dims = op.dims(args).map_err(|error| Unsupported(error.to_string()))?;
+    let layout = Layout::new(dims, op.trans_a, op.trans_b);
+    let run = if args[0].dtype == DType::U8 { multiply_i8::<u8> } else { multiply_i8::<i8> };
+    Ok(Plain::new((op.clone(), layout), args.to_vec(), 0, run))
+}
+
+fn multiply_i8<A: Element + Into<i32>>(call: super::Call<Integers>, args: &[View], outs: &mut [ViewMut]) {
+    let (op, layout) = call.op;
+    let d = outs[0].slice::<i32>();
+    let term = |a: &A, b: &i8| ((*a).into() - op.zero_a) * (i32::from(*b) - op.zero_b);
+    layout.products(args[0].slice(), args[1].slice(), term, |at, sum| d[at] = sum);
 }

@@ -2,11 +2,17 @@
 //!
 //! Each kernel is what a textbook prints: no blocking, no vectors, no threads, f32 arithmetic.
 
+mod adamw;
+mod attention;
 mod gemm;
+mod rows;
+mod streams;
 
+use super::buffer::{View, ViewMut};
 use super::loaded::{CpuDevice, Kernel, Library};
 use crate::backends::*;
 use crate::ops::Op;
+use crate::tensor::{DType, ValueSpec};
 
 /// The family.
 pub struct Naive;
@@ -59,10 +65,72 @@ impl Library for Loops {
 }
 
 fn prepare(step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
-    let args = program.specs(&step.args);
-    let outs = program.specs(&step.outs);
+    let (args, outs) = (program.specs(&step.args), program.specs(&step.outs));
     match &step.op {
         Op::Gemm(op) => gemm::prepare(op, &args, &outs),
+        Op::GemmI8(op) => gemm::prepare_i8(op, &args),
+        Op::Copy(_) => Ok(Plain::new((), args, 0, streams::copy)),
+        Op::Triad(op) => streams::triad(op, args),
+        Op::Add(op) => streams::add(op, args),
+        Op::BiasAdd(op) => streams::bias_add(op, args),
+        Op::Gelu(op) => streams::gelu(op, args),
+        Op::BiasGelu(op) => streams::bias_gelu(op, args),
+        Op::Softmax(op) => rows::softmax(op, args),
+        Op::LayerNorm(op) => rows::layer_norm(op, args),
+        Op::Attention(op) => attention::prepare(op, args),
+        Op::Adamw(op) => adamw::prepare(op, &args),
         other => Err(Unsupported(format!("cpu/naive has no {}", other.operation().name()))),
+    }
+}
+
+/// What a kernel gets beside its data.
+struct Call<'a, O> {
+    op: &'a O,
+    /// Specs of the arguments.
+    specs: &'a [ValueSpec],
+    scratch: &'a mut [f32],
+}
+
+type Run<O> = fn(Call<O>, &[View], &mut [ViewMut]);
+
+/// A loop over whole arguments.
+struct Plain<O> {
+    op: O,
+    specs: Vec<ValueSpec>,
+    scratch: Vec<f32>,
+    run: Run<O>,
+}
+
+impl<O: 'static> Plain<O> {
+    fn new(op: O, specs: Vec<ValueSpec>, scratch: usize, run: Run<O>) -> Box<dyn Kernel> {
+        Box::new(Self { op, specs, scratch: vec![0.0; scratch], run })
+    }
+
+    /// The instance for the type of the first argument.
+    fn by_type(
+        op: O,
+        specs: Vec<ValueSpec>,
+        scratch: usize,
+        [f32, bf16, f16]: [Run<O>; 3],
+    ) -> Result<Box<dyn Kernel>, Unsupported> {
+        let run = match specs[0].dtype {
+            DType::F32 => f32,
+            DType::Bf16 => bf16,
+            DType::F16 => f16,
+            other => return Err(Unsupported(format!("cpu/naive computes this op not on {}", other.name()))),
+        };
+        Ok(Self::new(op, specs, scratch, run))
+    }
+}
+
+impl<O> Kernel for Plain<O> {
+    fn run(&mut self, _: usize, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
+        let call = Call { op: &self.op, specs: &self.specs, scratch: &mut self.scratch };
+        (self.run)(call, args, outs);
+        Ok(())
+    }
+
+    fn workspace(&self) -> u64 {
+        4 * self.scratch.len() as u64
     }
 }
