@@ -29,6 +29,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &cpu::blas::OPENBLAS,
     &cpu::blas::BLIS,
     &cpu::blas::MKL,
+    &cpu::onednn::OneDnn,
     &cpu::blas::USER,
 ];
 

@@ -10,6 +10,7 @@ pub mod functions;
 pub mod isa;
 pub mod loaded;
 pub mod naive;
+pub mod onednn;
 pub mod pool;
 pub mod probe;
 pub mod vector;

@@ -4,7 +4,7 @@
 mod functions;
 mod identity;
 mod product;
-mod settings;
+pub(super) mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -74,7 +74,7 @@ const OPENBLAS_FILES: Wanted = Wanted {
     sonames: &["libopenblas.so.0", "libopenblas.so", "libopenblasp.so.0", "libopenblas64_.so.0"],
 };
 
-const BLIS_FILES: Wanted = Wanted {
+pub(super) const BLIS_FILES: Wanted = Wanted {
     variable: "CUTGPU_BLIS",
     fetched: &["deb/libblis4-pthread/libblis.so.4"],
     sonames: &["libblis-mt.so.4", "libblis.so.5", "libblis.so.4", "libblis.so.3", "libblis.so"],

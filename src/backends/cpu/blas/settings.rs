@@ -8,9 +8,9 @@ use std::ffi::c_int;
 pub(super) const INTEL_OPENMP: &str = "pip/intel-openmp/libiomp5.so";
 
 /// Where a worker reads which of the user's variables were replaced for it.
-pub(super) const REPLACED: &str = "CUTGPU_REPLACED";
+pub(in super::super) const REPLACED: &str = "CUTGPU_REPLACED";
 
-type Settings = Vec<(&'static str, String)>;
+pub(in super::super) type Settings = Vec<(&'static str, String)>;
 
 /// OpenBLAS.
 pub(super) fn openblas(threads: usize) -> Settings {
@@ -41,7 +41,18 @@ fn core_type() -> Option<&'static str> {
 
 /// BLIS.
 pub(super) fn blis(threads: usize) -> Settings {
-    vec![("BLIS_NUM_THREADS", threads.to_string()), ("OMP_NUM_THREADS", threads.to_string())]
+    let mut settings =
+        vec![("BLIS_NUM_THREADS", threads.to_string()), ("OMP_NUM_THREADS", threads.to_string())];
+    // The reference library knows AMD's processors by family, and a later one gets plain C; AMD's own
+    // build (libblis-mt) has kernels for them. Old versions take a number here and read `skx` as its 0.
+    let is_amds = super::BLIS_FILES.find().is_some_and(|file| file.name().starts_with("libblis-mt"));
+    settings.extend(core_type().filter(|_| !is_amds).map(|_| ("BLIS_ARCH_TYPE", "skx".to_string())));
+    settings
+}
+
+/// oneDNN on GNU's OpenMP.
+pub(in super::super) fn gomp(threads: usize) -> Settings {
+    vec![("OMP_NUM_THREADS", threads.to_string())]
 }
 
 /// MKL.
@@ -74,7 +85,7 @@ pub(super) fn any(threads: usize) -> Settings {
 
 /// `settings` for a worker: what [`is_ours`] is set, and everything else stays the user's where the user
 /// set it. What is replaced is handed on, so that the worker's notes say so.
-pub(super) fn applied(settings: Settings) -> Vec<(String, String)> {
+pub(in super::super) fn applied(settings: Settings) -> Vec<(String, String)> {
     merge(settings, |name| env::var(name).ok())
 }
 
@@ -103,7 +114,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Variables that steer the libraries of this module, as far as this process has them.
-pub(super) fn in_effect() -> String {
+pub(in super::super) fn in_effect() -> String {
     let names = any(1).into_iter().map(|(name, _)| name);
     let set = names.filter_map(|name| Some(format!("{name}={}", env::var(name).ok()?)));
     set.collect::<Vec<_>>().join(" ")
