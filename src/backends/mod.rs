@@ -180,6 +180,11 @@ pub trait Family: Sync {
         Vec::new()
     }
 
+    /// The most threads that it computes with; a plan asks for no more.
+    fn max_threads(&self) -> usize {
+        usize::MAX
+    }
+
     /// The layouts of parameters that this family can make, best known first.
     fn packings(&self) -> &'static [Packing] {
         &[Packing::Plain]

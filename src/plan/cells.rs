@@ -49,10 +49,9 @@ impl Available {
 
     /// Backends of a case that names none.
     fn usual(&self) -> Vec<&Backend> {
-        let usual = |backend: &&Backend| match backend.missing {
-            Some(_) => backend.name != NAMED_BY_USER,
-            None => !BY_NAME_ONLY.contains(&backend.name.as_str()),
-        };
+        let by_name = |backend: &Backend| BY_NAME_ONLY.iter().any(|family| matches(family, &backend.name));
+        let unasked = |backend: &Backend| backend.missing.is_some() && backend.name == NAMED_BY_USER;
+        let usual = |backend: &&Backend| !by_name(backend) && !unasked(backend);
         self.backends.iter().filter(usual).collect()
     }
 
@@ -137,7 +136,8 @@ fn lanes(
     };
     // Threads are the host's: a device of its own has one lane.
     let is_host = matches!(backend.kind, DeviceKind::Cpu | DeviceKind::Null);
-    let threads: Vec<usize> = if is_host { wanted.iter().map(count).collect() } else { vec![1] };
+    let most = if is_host { family.max_threads() } else { 1 };
+    let threads: Vec<usize> = wanted.iter().map(|threads| count(threads).min(most)).collect();
     let fixed = |id| !program.carries.iter().any(|carry| carry.input == id);
     let packable = program.inputs().any(|id| program.values[id].state == State::Parameter && fixed(id));
     let offered =

@@ -258,7 +258,10 @@ fn terms(item: &Item, axis: &Axis) -> Result<Vec<Term>, SuiteError> {
         }
     };
     let checked = |term| match term {
-        Term::Value(value) => axis.check(value).map(Term::Value).map_err(|error| item.error(error)),
+        Term::Value(value) => {
+            let at = item.span().start;
+            axis.check(value).map(Term::Value).map_err(|error| item.source.error(at, error.to_string()))
+        }
         open => Ok(open),
     };
     terms.into_iter().map(checked).collect()

@@ -26,6 +26,10 @@ impl Family for Naive {
         super::host(self.id(), "plain loops of this program, one thread")
     }
 
+    fn max_threads(&self) -> usize {
+        1
+    }
+
     fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported> {
         check_lane(lane)?;
         prepare(step, program).map(drop)
