@@ -53,8 +53,8 @@ impl Adamw {
     }
 
     // Each moment: two products and a sum are rounded, and 1 - beta may be taken from a rounded beta,
-    // which is off by u absolute. A bias correction may likewise be 1 - pow(..) in this precision, off by
-    // 2 u absolute. What v' is off by enters the root by its own interval, because v' may be next to 0.
+    // which is off by u absolute. A bias correction may likewise be 1 - pow(rounded beta, t), where beta's
+    // relative error grows t times and pow adds as much: u (2 + 2 t beta^t) absolute. What v' is off by enters the root by its own interval, because v' may be next to 0.
     fn element(&self, p: f64, g: f64, m: f64, v: f64, dtype: DType) -> [Expected; 3] {
         let u = dtype.roundoff();
         let (old_m, new_m) = (self.beta1 * m, (1.0 - self.beta1) * g);
@@ -63,11 +63,13 @@ impl Adamw {
         let m_error = u * (3.0 * (old_m.abs() + new_m.abs()) + g.abs());
         let v_error = u * (3.0 * old_v.abs() + 4.0 * new_v + g * g);
         let (correct1, correct2) = (self.correction(self.beta1), self.correction(self.beta2));
+        let correction_terms = |corrected: f64| 2.0 + 2.0 * f64::from(self.step) * (1.0 - corrected);
         let root = |v: f64| (v.max(0.0) / correct2).sqrt() + self.eps;
-        let divisor_relative = (root(v) - root(v - v_error)) / root(v) + u * (1.0 / correct2 + 4.0);
+        let divisor_relative =
+            (root(v) - root(v - v_error)) / root(v) + u * (0.5 * correction_terms(correct2) / correct2 + 4.0);
         let update = self.rate * m / correct1 / root(v);
         let update_error = (self.rate * m_error / correct1 / root(v)).abs()
-            + update.abs() * (divisor_relative + u * (2.0 / correct1 + 4.0));
+            + update.abs() * (divisor_relative + u * (correction_terms(correct1) / correct1 + 4.0));
         let kept = p - self.rate * self.weight_decay * p;
         let p_error = 3.0 * u * p.abs() + update_error;
         [

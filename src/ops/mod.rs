@@ -194,3 +194,6 @@ impl Op {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
