@@ -1,12 +1,241 @@
-//! `cutgpu compare`: Compares two runs.
+//! `cutgpu compare`: tells a difference between two runs from noise.
 
 use super::exit;
+use super::table::table;
+use crate::compare::{self, Call, Comparison, Difference, Policy, Shift};
+use crate::host::plain;
+use crate::record::{self, Run};
+use crate::suite::Load;
+use crate::units::significant;
+use anyhow::Context;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `cutgpu compare`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Each cell is called SLOWER, FASTER, SAME or CANNOT TELL: is B's time beyond A's by \
+    more than m, the largest of --margin and what twins of one contender differ by?\n\n\
+    Exit codes: 0 no cell is slower; 4 a cell is SLOWER; 5 none is, but too many are CANNOT TELL.\n\n\
+    Examples:\n  cutgpu compare runs/before runs/after\n  \
+    cutgpu compare before-1,before-2 after-1,after-2 --json\n  \
+    cutgpu compare before after --margin 5% --max-unknown 50")]
+pub(super) struct Args {
+    /// The baseline: a folder that `cutgpu run` made, or its run.jsonl; several, joined by commas, are
+    /// taken together.
+    a: String,
+    /// What is compared with it, likewise.
+    b: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Percentage of cells that may be CANNOT TELL.
+    #[arg(long, value_name = "PERCENT", default_value = "20", value_parser = percentage)]
+    max_unknown: f64,
+    /// Differences up to this percentage are never called.
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = percentage)]
+    margin: f64,
+    /// Which series to compare.
+    #[arg(long, value_enum, default_value = "burst")]
+    series: Loads,
+    /// Compare times as they are: do not correct for what the probes say about the machine's own speed.
+    #[arg(long)]
+    raw: bool,
+}
+
+/// Series by load.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Loads {
+    /// Short slices, interleaved with others.
+    Burst,
+    /// Windows alone.
+    Sustained,
+    /// Both.
+    All,
+}
+
+/// A share from `20` or `20%`.
+fn percentage(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim();
+    match number.parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("a percentage between 0 and 100 is wanted, such as 2% or 20".to_string()),
+    }
+}
 
 /// Compares two runs.
-pub(super) fn main(_: &Args) -> anyhow::Result<u8> {
-    Ok(exit::OK)
+pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
+    let (a, b) = (read(&args.a)?, read(&args.b)?);
+    let policy = Policy {
+        margin: args.margin,
+        max_unknown: args.max_unknown,
+        probes: !args.raw,
+        load: match args.series {
+            Loads::Burst => Some(Load::Burst),
+            Loads::Sustained => Some(Load::Sustained),
+            Loads::All => None,
+        },
+    };
+    let comparison = compare::compare_runs(&a, &b, &policy)?;
+    let differences = compare::differences(&a, &b);
+    let text = if args.json { as_json(&comparison, &differences)? } else { page(&comparison, &differences) };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(match () {
+        () if comparison.has_regression() => exit::REGRESSION,
+        () if comparison.is_inconclusive() => exit::UNKNOWN,
+        () => exit::OK,
+    })
+}
+
+/// One run, or several joined by commas; says what in them is no record.
+fn read(names: &str) -> anyhow::Result<Run> {
+    let whole = Path::new(names);
+    let paths = if whole.exists() { vec![whole.to_path_buf()] } else { split(names) };
+    let mut runs = Vec::new();
+    for path in paths {
+        let run = record::read(&path).with_context(|| "cannot compare")?;
+        for rejected in &run.rejected {
+            let (name, line) = (plain(&run.name), rejected.line);
+            eprintln!(
+                "cutgpu: {name}, line {line} is no record and was passed over: {}",
+                plain(&rejected.why)
+            );
+        }
+        runs.push(run);
+    }
+    Ok(Run::merge(runs))
+}
+
+fn split(names: &str) -> Vec<PathBuf> {
+    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(PathBuf::from).collect()
+}
+
+fn as_json(comparison: &Comparison, differences: &[Difference]) -> anyhow::Result<String> {
+    let mut whole = serde_json::to_value(comparison)?;
+    whole["differences"] = json!(differences);
+    whole["policy"] = json!(compare::POLICY);
+    Ok(format!("{whole:#}\n"))
+}
+
+fn page(comparison: &Comparison, differences: &[Difference]) -> String {
+    let [a, b] = &comparison.runs;
+    let mut text = format!("A  {}\nB  {}\n", plain(a), plain(b));
+    for Difference { what, first, second } in differences {
+        let _ = writeln!(text, "differs  {}: {} -> {}", plain(what), short(first), short(second));
+    }
+    for shift in &comparison.machine {
+        let _ = writeln!(text, "machine  {}", machine(shift));
+    }
+    for lost in &comparison.lost {
+        let id = &lost.id;
+        let _ = writeln!(
+            text,
+            "lost     {} {}: {}",
+            plain(&id.group),
+            plain(&id.contender.to_string()),
+            plain(&lost.why)
+        );
+    }
+    let _ = writeln!(text, "{}\n{}", margin(comparison), cells(comparison));
+    text + &summary(comparison)
+}
+
+/// Long facts, such as lists of flags, are shown by their beginning.
+fn short(value: &str) -> String {
+    const LONGEST: usize = 60;
+    let text: String = plain(value).chars().take(LONGEST).collect();
+    if value.chars().count() > LONGEST { text + "..." } else { text }
+}
+
+fn machine(shift: &Shift) -> String {
+    let probe = format!("{:?}", shift.probe).to_lowercase();
+    let percent = (shift.rate - 1.0) * 100.0;
+    let word = if percent < 0.0 { "slower" } else { "faster" };
+    let seen = format!(
+        "the {probe} probe at {} threads ran {} % {word} in B ({} groups)",
+        shift.threads,
+        significant(percent.abs(), 2),
+        shift.groups
+    );
+    match shift.corrected == 1.0 {
+        true => format!("{seen}: within its own error"),
+        false => format!("{seen}: times are multiplied by {:.3}", shift.corrected),
+    }
+}
+
+fn margin(comparison: &Comparison) -> String {
+    let [a, b] = comparison.floors.map(|floor| match floor.pairs {
+        0 => "no twins".to_string(),
+        pairs => format!("{} % by {pairs} pairs of twins", significant(floor.value * 100.0, 2)),
+    });
+    let m = significant(comparison.margin * 100.0, 2);
+    let spread = significant(comparison.between_runs * 100.0, 2);
+    format!("m = {m} % (A/A floor: {a} in A, {b} in B; from run to run a cell moves by {spread} %)")
+}
+
+fn cells(comparison: &Comparison) -> comfy_table::Table {
+    let mut rows = table(&["call", "B / A", "90 % interval", "group", "contender", "series"]);
+    let mut cells: Vec<_> = comparison.cells.iter().collect();
+    let rank = |call| match call {
+        Call::Slower => 0,
+        Call::Faster => 1,
+        Call::CannotTell => 2,
+        Call::Same => 3,
+    };
+    cells.sort_by_key(|cell| rank(cell.call));
+    for cell in cells {
+        let kind = serde_json::to_value(cell.id.kind).unwrap_or_default();
+        let words: Vec<&str> =
+            ["scope", "sync", "load", "temperature"].iter().filter_map(|part| kind[part].as_str()).collect();
+        rows.add_row([
+            cell.call.to_string(),
+            format!("{:.3}", cell.ratio.centre),
+            format!("{:.3} to {:.3}", cell.ratio.low, cell.ratio.high),
+            plain(&cell.id.group),
+            plain(&cell.id.contender.to_string()),
+            words.join(" "),
+        ]);
+    }
+    rows
+}
+
+fn summary(comparison: &Comparison) -> String {
+    let counts = [Call::Slower, Call::Faster, Call::Same, Call::CannotTell]
+        .map(|call| format!("{} {call}", comparison.count(call)))
+        .join(", ");
+    let mut text = format!("{counts} of {} cells", comparison.cells.len());
+    if !comparison.lost.is_empty() {
+        let _ = write!(text, "; {} lost", comparison.lost.len());
+    }
+    if comparison.alone != [0, 0] {
+        let [a, b] = comparison.alone;
+        let _ = write!(text, "; {a} only in A, {b} only in B");
+    }
+    if comparison.is_inconclusive() {
+        let limit = significant(comparison.max_unknown * 100.0, 2);
+        let _ = write!(text, ". Over {limit} % cannot be told: give each side more runs, joined by commas");
+    }
+    text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_take_a_sign_or_none_and_nothing_silly() {
+        for (text, share) in [("2%", 0.02), ("20", 0.2), (" 0.5 % ", 0.005), ("100", 1.0), ("0", 0.0)] {
+            assert_eq!(percentage(text), Ok(share), "{text}");
+        }
+        for text in ["", "nan", "-1", "101", "inf", "two", "%"] {
+            assert!(percentage(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_and_hostile_facts_are_cut_and_inert() {
+        assert_eq!(short("\u{1b}[31mred"), "?[31mred");
+        assert_eq!(short(&"x".repeat(100)).chars().count(), 63);
+    }
 }

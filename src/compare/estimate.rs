@@ -129,13 +129,13 @@ impl Centres {
     pub(super) fn interval(&self, prior: &Prior) -> Interval {
         let variance = prior.shrink(self.variance());
         let error = (variance.value / self.0.len() as f64).sqrt();
-        interval(self.mean(), error, variance.df)
+        interval(self.mean(), error, variance.df, ALPHA)
     }
 }
 
 /// exp(mean ± t error) with Student's t for `df`; (0, infinity) without a degree of freedom.
-pub(super) fn interval(mean: f64, error: f64, df: f64) -> Interval {
-    let half = if df > 0.0 { student::critical(ALPHA, df) * error } else { f64::INFINITY };
+pub(super) fn interval(mean: f64, error: f64, df: f64, alpha: f64) -> Interval {
+    let half = if df > 0.0 { student::critical(alpha, df) * error } else { f64::INFINITY };
     Interval { low: (mean - half).exp(), centre: mean.exp(), high: (mean + half).exp() }
 }
 

@@ -9,6 +9,8 @@ mod csv;
 pub(crate) mod example;
 mod key;
 mod read;
+#[cfg(test)]
+mod schema;
 mod write;
 
 pub use csv::csv;

@@ -32,6 +32,24 @@ pub struct Run {
     pub host: Option<serde_json::Value>,
 }
 
+impl Run {
+    /// Several runs as one: their starts stand side by side. Facts are the first one's.
+    pub fn merge(runs: Vec<Self>) -> Self {
+        let mut merged = Self::default();
+        let mut names = Vec::new();
+        for mut run in runs {
+            let after =
+                merged.records.iter().map(|record| record.repeat.saturating_add(1)).max().unwrap_or(0);
+            run.records.iter_mut().for_each(|record| record.repeat = record.repeat.saturating_add(after));
+            names.push(run.name);
+            merged.records.append(&mut run.records);
+            merged.rejected.append(&mut run.rejected);
+            merged.host = merged.host.or(run.host);
+        }
+        Self { name: names.join(" + "), ..merged }
+    }
+}
+
 /// Why a run cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
