@@ -146,3 +146,116 @@ pub(super) fn precision(mut now: impl FnMut() -> u64) -> f64 {
     }
     if smallest == u64::MAX { 1.0 } else { smallest as f64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::{State, ValueId};
+    use crate::tensor::HostArray;
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::ops::Range;
+
+    /// Writes down what is called; each execution takes `each` ns, each reading of the clock nothing.
+    #[derive(Default)]
+    struct Recorder {
+        calls: RefCell<String>,
+        each: u64,
+        now: u64,
+    }
+
+    impl Recorder {
+        fn note(&self, call: &str) {
+            let mut calls = self.calls.borrow_mut();
+            calls.push_str(call);
+            calls.push(' ');
+        }
+    }
+
+    impl Loaded for Recorder {
+        fn reset(&mut self) -> Result<(), Fault> {
+            self.note("reset");
+            Ok(())
+        }
+        fn upload(&mut self, set: usize) -> Result<(), Fault> {
+            self.note(&format!("up{set}"));
+            Ok(())
+        }
+        fn enqueue(&mut self, set: usize) -> Result<(), Fault> {
+            self.note(&format!("run{set}"));
+            self.now += self.each;
+            Ok(())
+        }
+        fn wait(&mut self) -> Result<(), Fault> {
+            self.note("wait");
+            Ok(())
+        }
+        fn download(&mut self, set: usize) -> Result<(), Fault> {
+            self.note(&format!("down{set}"));
+            Ok(())
+        }
+        fn read(&mut self, _: ValueId, _: usize, _: Range<usize>) -> Result<HostArray, Fault> {
+            Err(Fault::Library("nothing to read".to_string()))
+        }
+        fn now(&self) -> u64 {
+            self.note("clock");
+            self.now
+        }
+        fn memory(&self) -> BTreeMap<State, u64> {
+            BTreeMap::new()
+        }
+    }
+
+    #[test]
+    fn the_clock_covers_what_the_scope_says_and_sets_take_turns() {
+        for (scope, sync, calls) in [
+            (Scope::Resident, Sync::Batch, "reset wait clock run0 run1 run0 wait clock "),
+            (
+                Scope::Resident,
+                Sync::Each,
+                "reset wait clock run0 wait clock run1 wait clock run0 wait clock ",
+            ),
+            (
+                Scope::EndToEnd,
+                Sync::Batch,
+                "reset wait clock up0 run0 down0 up1 run1 down1 up0 run0 down0 wait clock ",
+            ),
+        ] {
+            let mut recorder = Recorder { each: 7, ..Recorder::default() };
+            let sampled = sample(&mut recorder, 2, scope, sync, 3).unwrap();
+            assert_eq!(*recorder.calls.borrow(), calls);
+            assert_eq!(sampled.ns, 21.0);
+            assert_eq!(sampled.each_ns, if sync == Sync::Each { vec![7.0; 3] } else { vec![] });
+        }
+        let device = sample(&mut Recorder::default(), 1, Scope::Device, Sync::Batch, 1);
+        assert!(matches!(device, Err(Fault::Unsupported(_))), "{device:?}");
+    }
+
+    #[test]
+    fn of_many_latencies_every_nth_is_kept() {
+        for (iters, kept) in [(4096, 4096), (4097, 2049), (8192, 4096), (12_289, 3073)] {
+            let mut recorder = Recorder { each: 7, ..Recorder::default() };
+            let sampled = sample(&mut recorder, 1, Scope::Resident, Sync::Each, iters).unwrap();
+            assert_eq!((sampled.each_ns.len(), sampled.ns), (kept, 7.0 * iters as f64), "{iters}");
+        }
+    }
+
+    #[test]
+    fn calibration_ends_at_the_wanted_time_or_says_that_there_is_none() {
+        // The recorder's clock stands still between executions: its step counts as 1 ns.
+        for (each, min_ns, iters) in [(7, 7000, 1000), (1_000_000, 5, 1), (1, 5, 100)] {
+            let mut recorder = Recorder { each, ..Recorder::default() };
+            let found = calibrate(&mut recorder, 1, Scope::Resident, Sync::Batch, min_ns).unwrap();
+            assert_eq!(found, (iters, each as f64));
+        }
+        let still = calibrate(&mut Recorder::default(), 1, Scope::Resident, Sync::Batch, 5);
+        assert!(still.unwrap_err().to_string().contains("stood still"));
+    }
+
+    #[test]
+    fn precision_is_the_smallest_step() {
+        let mut readings = [0, 0, 30, 30, 50, 90].into_iter().cycle();
+        assert_eq!(precision(|| readings.next().unwrap_or(0)), 20.0);
+        assert_eq!(precision(|| 5), 1.0);
+    }
+}
