@@ -11,6 +11,7 @@ about speed would write it. Adding an op here needs its row in src/backends/peer
 import ctypes
 import hashlib
 import json
+import math
 import os
 import signal
 import sys
@@ -139,7 +140,7 @@ def gemm(step, args, outs, scratch):
             np.multiply(d, alpha, out=d)
 
         return scaled
-    c, old = args[2].reshape(d.shape), scratch(d.shape, d.dtype)
+    c, old = args[2].reshape(d.shape), scratch.array(d.shape, d.dtype)
 
     def general():
         np.matmul(a, b, out=d)
@@ -191,13 +192,6 @@ def gelu(step, args, outs, scratch):
     return lambda: gelu_tanh(args[0], outs[0])
 
 
-def mask(causal, rows, columns):
-    """Where row r must not look, or None."""
-    if not causal:
-        return None
-    return np.arange(columns)[None, :] > np.arange(rows)[:, None] + (columns - rows)
-
-
 def softmax_rows(x, y, hidden, row, lse):
     """y = exp(x) / sum exp(x) over the last axis; `row` is scratch of one number a row. x may be y."""
     if hidden is not None:
@@ -219,9 +213,9 @@ def softmax_rows(x, y, hidden, row, lse):
 def softmax(step, args, outs, scratch):
     """y = softmax(scale x), and each row's log-sum-exp."""
     x, y = args[0], outs[0]
-    row = scratch(x.shape[:-1] + (1,), x.dtype)
+    row = scratch.array(x.shape[:-1] + (1,), x.dtype)
     lse = outs[1] if step["log_sum_exp"] else None
-    hidden = mask(step["causal"], x.shape[-2], x.shape[-1]) if step["causal"] else None
+    hidden = scratch.mask(x.shape[-2], x.shape[-1]) if step["causal"] else None
     scale = step["scale"]
     if scale == 1.0:
         return lambda: softmax_rows(x, y, hidden, row, lse)
@@ -237,7 +231,7 @@ def layer_norm(step, args, outs, scratch):
     """y = (x - mean) rstd gain + bias, mean and rstd."""
     x, gain, bias = args
     y, mean, rstd = outs
-    eps, square = step["eps"], scratch(x.shape, x.dtype)
+    eps, square = step["eps"], scratch.array(x.shape, x.dtype)
 
     def run():
         np.mean(x, axis=-1, out=mean)
@@ -258,9 +252,9 @@ def attention(step, args, outs, scratch):
     """o = softmax(scale q k^T) v, and each row's log-sum-exp."""
     q, k, v = args
     o, lse = outs
-    scores = scratch(q.shape[:-1] + (k.shape[-2],), q.dtype)
-    row = scratch(q.shape[:-1] + (1,), q.dtype)
-    hidden = mask(step["causal"], q.shape[-2], k.shape[-2])
+    scores = scratch.array(q.shape[:-1] + (k.shape[-2],), q.dtype)
+    row = scratch.array(q.shape[:-1] + (1,), q.dtype)
+    hidden = scratch.mask(q.shape[-2], k.shape[-2]) if step["causal"] else None
     keys, scale = k.swapaxes(-1, -2), step["scale"]
 
     def run():
@@ -279,7 +273,10 @@ def adamw(step, args, outs, scratch):
     rate, beta1, beta2, eps = step["rate"], step["beta1"], step["beta2"], step["eps"]
     kept = 1.0 - rate * step["weight_decay"]
     correct1, correct2 = 1.0 - beta1 ** step["step"], 1.0 - beta2 ** step["step"]
-    update = scratch(p.shape, p.dtype)
+    update = scratch.array(p.shape, p.dtype)
+    if step["p16"]:
+        # Rounded to bf16 as in `to_bf16`, without new arrays.
+        word, half = new_p.view(np.uint32), scratch.array(p.shape, np.uint32)
 
     def run():
         np.multiply(g, 1.0 - beta1, out=update)
@@ -297,7 +294,12 @@ def adamw(step, args, outs, scratch):
         np.multiply(p, kept, out=new_p)
         np.subtract(new_p, update, out=new_p)
         if step["p16"]:
-            np.copyto(outs[3], to_bf16(new_p))
+            np.right_shift(word, 16, out=half)
+            np.bitwise_and(half, 1, out=half)
+            np.add(half, 0x7FFF, out=half)
+            np.add(half, word, out=half)
+            np.right_shift(half, 16, out=half)
+            np.copyto(outs[3], half, casting="unsafe")
 
     return run
 
@@ -315,6 +317,37 @@ OPS = {
     "adamw": adamw,
 }
 
+class Scratch:
+    """Arrays that hold nothing between two steps, so that all steps share them."""
+
+    def __init__(self):
+        self.kept, self.taken = {}, {}
+
+    def begin_step(self):
+        """Lets the next step take the arrays of the last one."""
+        self.taken = {}
+
+    def array(self, shape, dtype):
+        key = (tuple(shape), np.dtype(dtype).str)
+        number = self.taken[key] = self.taken.get(key, 0) + 1
+        return self.keep(key + (number,), lambda: np.zeros(shape, dtype))
+
+    def mask(self, rows, columns):
+        """Where row r must not look: true right of column r + columns - rows."""
+        def made():
+            return np.arange(columns)[None, :] > np.arange(rows)[:, None] + (columns - rows)
+
+        return self.keep(("mask", rows, columns), made)
+
+    def keep(self, key, make):
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
+    def bytes(self):
+        return sum(array.nbytes for array in self.kept.values())
+
+
 # --- a loaded program ---------------------------------------------------------------------------------
 
 
@@ -326,7 +359,7 @@ class Loaded:
 
     def __init__(self, program, seed, sets):
         self.program, self.seed, self.sets = program, seed, sets
-        self.scratch_bytes, self.scratch_of = 0, {}
+        self.scratch = Scratch()
         values = program["values"]
         self.turns = 2 if program["carries"] else 1
         self.turn = [None] * sets
@@ -352,25 +385,16 @@ class Loaded:
 
     def call(self, step, number, turn):
         values = self.program["values"]
-        used = step["args"] + step["outs"]
-        wide = {values[value]["dtype"] for value in used}
-        if step["op"] == "adamw":
-            wide -= {"bf16"} if step["p16"] else set()
         if step["op"] not in OPS:
             raise Unsupported(f"numpy serves no {step['op']} here")
-        if step["op"] != "copy" and not (wide == {"f32"} or wide == {"f64"}):
-            raise Unsupported(f"numpy serves {step['op']} in f32 and f64, not in {', '.join(sorted(wide))}")
+        # AdamW's fourth output is its first in bf16.
+        types = {values[value]["dtype"] for value in step["args"] + step["outs"][:3]}
+        if step["op"] != "copy" and types not in ({"f32"}, {"f64"}):
+            raise Unsupported(f"numpy serves {step['op']} in f32 and f64, not in {', '.join(sorted(types))}")
         args = [self.array(number, turn, value) for value in step["args"]]
         outs = [self.array(number, turn, value) for value in step["outs"]]
+        self.scratch.begin_step()
         return OPS[step["op"]](step, args, outs, self.scratch)
-
-    def scratch(self, shape, dtype):
-        """An array that holds nothing between two steps, so that steps share it."""
-        key = (tuple(shape), dtype.str)
-        if key not in self.scratch_of:
-            self.scratch_of[key] = np.zeros(shape, dtype)
-            self.scratch_bytes += self.scratch_of[key].nbytes
-        return self.scratch_of[key]
 
     def restore(self, number, value):
         """An input from the seed; anything else to what nobody computes."""
@@ -411,8 +435,8 @@ class Loaded:
         for number in range(self.sets):
             for value, array in zip(self.program["values"], self.arrays[number]):
                 held[value["state"]] = held.get(value["state"], 0) + array.nbytes
-        if self.scratch_bytes:
-            held["workspace"] = held.get("workspace", 0) + self.scratch_bytes
+        if self.scratch.bytes():
+            held["workspace"] = held.get("workspace", 0) + self.scratch.bytes()
         return held
 
 
@@ -426,6 +450,15 @@ def sound(program):
         ids += [carry["produced"], carry["input"]]
     if any(not 0 <= value < count for value in ids):
         raise Refused(f"the program is wrong: it names a value beyond its {count}")
+
+
+def fits(program, sets):
+    """Refuses what this machine's memory can never hold, before the attempt makes it swap."""
+    sizes = (storage(value["dtype"]).itemsize * math.prod(value["shape"]) for value in program["values"])
+    wanted = sum(sizes) * sets
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if wanted > physical:
+        raise MemoryError(f"the values take {wanted / 1e9:.3g} GB and this machine has {physical / 1e9:.3g} GB")
 
 
 # --- clocks, waits and memory -----------------------------------------------------------------------
@@ -550,6 +583,8 @@ class Session:
             raise Refused("peer/numpy is open already: a worker serves one backend")
         if ask["backend"] != "peer/numpy":
             raise Refused(f"this worker is peer/numpy, not {ask['backend']}")
+        if ask["lane"].get("packing", "plain") != "plain":
+            raise Refused("numpy lays out nothing anew; ask for the packing `plain`")
         if not 1 <= ask["lane"]["threads"] <= 4096:
             raise Refused(f"{ask['lane']['threads']} threads: 1 to 4096 are possible")
         if np is None:
@@ -568,8 +603,12 @@ class Session:
         if not 1 <= ask["sets"] <= 1 << 16:
             raise Refused(f"{ask['sets']} input sets: 1 to {1 << 16} are possible")
         sound(ask["program"])
+        fits(ask["program"], ask["sets"])
         begin = now()
-        self.loaded = Loaded(ask["program"], ask["seed"], ask["sets"])
+        try:
+            self.loaded = Loaded(ask["program"], ask["seed"], ask["sets"])
+        except (ValueError, IndexError) as why:
+            raise Refused(f"the program is wrong: {why}") from None
         return {"reply": "loaded", "load_ns": float(now() - begin), "packing_ns": 0.0, "packing_bytes": 0,
                 "bytes": self.loaded.bytes(), "host_memory": True}
 
@@ -586,8 +625,8 @@ class Session:
         return {"reply": "done"}
 
     def sample(self, ask):
-        if ask["iters"] == 0:
-            raise Refused("a sample of 0 executions takes no time")
+        if not 0 < ask["iters"] < 1 << 64:
+            raise Refused(f"a sample of {ask['iters']} executions makes no sense")
         if ask["scope"] == "device":
             raise Unsupported("numpy has no clock of its own")
         return dict(self.timed(ask["sync"] == "each", ask["iters"]), reply="sample")
@@ -612,8 +651,8 @@ class Session:
                 execute(number % sets)
             last = now()
         waited = sum(delay - delays.get(thread, 0) for thread, delay in run_delays().items())
-        return {"ns": float(last - begin), "run_delay_ns": max(waited, 0), "steal_ns": max(steal() - stolen, 0),
-                "each_ns": kept}
+        sample = {"ns": float(last - begin), "run_delay_ns": max(waited, 0), "steal_ns": max(steal() - stolen, 0)}
+        return dict(sample, each_ns=kept) if each else sample
 
     def calibrate(self, ask):
         if ask["scope"] == "device":
@@ -636,7 +675,7 @@ class Session:
         loaded, value, count = self.held(), ask["value"], ask["len"]
         values = loaded.program["values"]
         if not 0 <= value < len(values) or not 0 <= ask["set"] < loaded.sets:
-            raise Refused(f"there is no value {value} in set {ask['set']}")
+            raise Refused(f"there is no value {value}, or no set {ask['set']}")
         elements = loaded.arrays[0][value].size
         if ask["offset"] < 0 or count < 0 or ask["offset"] + count > elements:
             raise Refused(f"value {value} has {elements} elements, not {count} from {ask['offset']} on")
@@ -693,7 +732,7 @@ def private_streams():
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    return os.fdopen(asks, "r", encoding="utf-8", newline="\n"), os.fdopen(replies, "w", encoding="utf-8")
+    return os.fdopen(asks, "rb"), os.fdopen(replies, "w", encoding="utf-8")
 
 
 def die_with_parent():

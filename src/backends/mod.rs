@@ -15,6 +15,7 @@ pub mod answers;
 pub mod cpu;
 pub mod faulty;
 pub mod null;
+pub mod peer;
 
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
@@ -31,6 +32,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &cpu::blas::MKL,
     &cpu::onednn::OneDnn,
     &cpu::blas::USER,
+    &peer::Numpy,
 ];
 
 /// Why a cell is empty, in one sentence for the user.

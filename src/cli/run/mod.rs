@@ -6,6 +6,7 @@ mod results;
 use super::exit;
 use super::look::Seen;
 use super::select::Selection;
+use crate::backends::cpu::blas;
 use crate::host;
 use crate::measure::evidence::Conditions;
 use crate::plan::{self, Available, Options, Plan};
@@ -137,6 +138,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
 /// this process and in every worker; goes on where they already are.
 fn with_libraries(paths: &[PathBuf]) -> anyhow::Result<()> {
     use std::os::unix::process::CommandExt;
+    paths.iter().try_for_each(|path| blas::examine(path))?;
     let paths: Vec<PathBuf> = paths.iter().map(std::path::absolute).collect::<Result<_, _>>()?;
     let listed = std::env::join_paths(&paths).context("a library's path must not contain a colon")?;
     if std::env::var_os(LIBRARIES).is_some_and(|known| known == listed) {

@@ -4,7 +4,7 @@
 mod functions;
 mod identity;
 mod product;
-pub(super) mod settings;
+pub(in crate::backends) mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +26,8 @@ pub struct Cblas {
     environment: fn(threads: usize) -> Vec<(&'static str, String)>,
     /// What to do where there is none.
     advice: &'static str,
+    /// Whether a backend is named after its file.
+    is_named_by_file: bool,
 }
 
 /// OpenBLAS.
@@ -36,6 +38,7 @@ pub static OPENBLAS: Cblas = Cblas {
     companions: &[],
     environment: settings::openblas,
     advice: "`make libs` fetches OpenBLAS, or name its file in CUTGPU_OPENBLAS",
+    is_named_by_file: false,
 };
 
 /// BLIS.
@@ -46,6 +49,7 @@ pub static BLIS: Cblas = Cblas {
     companions: &[],
     environment: settings::blis,
     advice: "`make peers` fetches BLIS, or name its file in CUTGPU_BLIS",
+    is_named_by_file: false,
 };
 
 /// Intel's Math Kernel Library.
@@ -56,6 +60,7 @@ pub static MKL: Cblas = Cblas {
     companions: &[settings::INTEL_OPENMP],
     environment: settings::mkl,
     advice: "`make peers` fetches MKL, or name its libmkl_rt.so in CUTGPU_MKL",
+    is_named_by_file: false,
 };
 
 /// Whatever the user names: `--blas PATH`, or CUTGPU_BLAS with paths between colons.
@@ -66,7 +71,11 @@ pub static USER: Cblas = Cblas {
     companions: &[],
     environment: settings::any,
     advice: "name a library's file with --blas PATH",
+    is_named_by_file: true,
 };
+
+/// What every CBLAS has.
+const SGEMM: &str = "cblas_sgemm";
 
 const OPENBLAS_FILES: Wanted = Wanted {
     variable: "CUTGPU_OPENBLAS",
@@ -86,6 +95,11 @@ const MKL_FILES: Wanted = Wanted {
     sonames: &["libmkl_rt.so.3", "libmkl_rt.so.2", "libmkl_rt.so.1", "libmkl_rt.so"],
 };
 
+/// Whether the library at `path` can be measured as `cpu/blas/<file>`, or why not. Loads nothing.
+pub fn examine(path: &std::path::Path) -> Result<(), Unsupported> {
+    Examined::new(Location::given(path))?.decoration(SGEMM).map(drop)
+}
+
 fn named_by_user() -> Vec<Location> {
     let listed = std::env::var_os("CUTGPU_BLAS").unwrap_or_default();
     let named = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty());
@@ -93,11 +107,11 @@ fn named_by_user() -> Vec<Location> {
 }
 
 impl Cblas {
-    /// Each file with the name of its backend: the family's own for a single file, else with the name of
-    /// the file behind it, counted where two files share one.
+    /// Each file with the name of its backend: the family's own, or with the name of the file behind it,
+    /// counted where two files share one.
     fn backends(&self) -> Vec<(String, Location)> {
         let files = (self.libraries)();
-        if files.len() == 1 {
+        if !self.is_named_by_file {
             return files.into_iter().map(|file| (self.id.to_string(), file)).collect();
         }
         let mut named: Vec<(String, Location)> = Vec::new();
@@ -116,7 +130,7 @@ impl Cblas {
 
     fn opened(&self, file: Location, threads: usize) -> Result<Opened, Unsupported> {
         let file = Examined::new(file)?;
-        let library = SharedLibrary::load(&file, "cblas_sgemm", self.companions)?;
+        let library = SharedLibrary::load(&file, SGEMM, self.companions)?;
         settings::set_threads(&library, threads);
         let identity = identity::of(&library, self.name, threads);
         Ok(Opened { id: self.id, file, identity, functions: Functions::of(&library) })

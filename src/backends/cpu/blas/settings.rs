@@ -10,7 +10,7 @@ pub(super) const INTEL_OPENMP: &str = "pip/intel-openmp/libiomp5.so";
 /// Where a worker reads which of the user's variables were replaced for it.
 pub(in super::super) const REPLACED: &str = "CUTGPU_REPLACED";
 
-pub(in super::super) type Settings = Vec<(&'static str, String)>;
+pub(in crate::backends) type Settings = Vec<(&'static str, String)>;
 
 /// OpenBLAS.
 pub(super) fn openblas(threads: usize) -> Settings {
@@ -73,7 +73,7 @@ pub(super) fn mkl(threads: usize) -> Settings {
 }
 
 /// A library that nobody knows: the thread counts of all.
-pub(super) fn any(threads: usize) -> Settings {
+pub(in crate::backends) fn any(threads: usize) -> Settings {
     let mut settings = openblas(threads);
     for (name, value) in blis(threads).into_iter().chain(mkl(threads)) {
         if !settings.iter().any(|(known, _)| *known == name) {
@@ -85,7 +85,7 @@ pub(super) fn any(threads: usize) -> Settings {
 
 /// `settings` for a worker: what [`is_ours`] is set, and everything else stays the user's where the user
 /// set it. What is replaced is handed on, so that the worker's notes say so.
-pub(in super::super) fn applied(settings: Settings) -> Vec<(String, String)> {
+pub(in crate::backends) fn applied(settings: Settings) -> Vec<(String, String)> {
     merge(settings, |name| env::var(name).ok())
 }
 
