@@ -6,7 +6,7 @@ use super::table::table;
 use super::{exit, look::Hello};
 use crate::host::{self, plain};
 use crate::plan::{self, Available, Cell, Fate, Group, Plan, Rates};
-use crate::suite;
+use crate::suite::{self, Case};
 use crate::workloads::{Axis, Default, WORKLOADS};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -61,13 +61,15 @@ fn plans(args: &Args) -> anyhow::Result<String> {
     }
     // Everything there is gets its cases; what was asked for by name gets its points too.
     let points = !args.selection.what.is_empty();
-    let mut text = as_tree(&selected, &plan, points);
-    text += &backends(&available, &seen.hellos, args.probe);
-    text += &footer(&plan, rates, probed);
+    let mut text = as_tree(&selected, &plan, &available, points);
+    if args.probe {
+        text += &backends(&available, &seen.hellos);
+    }
+    text += &footer(&plan, &available, rates, probed);
     Ok(text)
 }
 
-fn as_tree(selected: &[Selected], plan: &Plan, points: bool) -> String {
+fn as_tree(selected: &[Selected], plan: &Plan, available: &Available, points: bool) -> String {
     let mut text = String::new();
     for Selected { suite, .. } in selected {
         let groups: Vec<_> = plan.groups.iter().filter(|group| group.suite == suite.name).collect();
@@ -75,32 +77,30 @@ fn as_tree(selected: &[Selected], plan: &Plan, points: bool) -> String {
         let _ = writeln!(text, "{}: {} About {}.", suite.name, plain(&suite.about), roughly(total));
         for case in &suite.cases {
             let groups: Vec<_> = groups.iter().filter(|group| group.case == case.name).copied().collect();
-            text += &case_tree(&case.name, &case.workload, &case.why, &groups, points);
+            text += &case_tree(case, &groups, available, points);
         }
         text.push('\n');
     }
     text
 }
 
-fn case_tree(name: &str, workload: &str, why: &str, groups: &[&Group], points: bool) -> String {
+fn case_tree(case: &Case, groups: &[&Group], available: &Available, points: bool) -> String {
     let mut text = String::new();
     let total = groups.iter().map(|group| group.estimate).sum();
-    let count = groups.len();
-    let _ =
-        writeln!(text, "  {name}  {workload}, {count} {}, about {}", plural(count, "point"), roughly(total));
-    let _ = writeln!(text, "    why: {}", plain(why));
-    if points {
-        for group in groups {
-            let (_, point) = group.id.rsplit_once('/').unwrap_or_default();
-            let label =
-                if group.label.is_empty() { String::new() } else { format!("  ({})", plain(&group.label)) };
-            let running = running(&group.cells);
-            let _ = writeln!(text, "    {point}{label}  ~{}\n      {running}", roughly(group.estimate));
-        }
+    let (name, workload, count) = (&case.name, &case.workload, groups.len());
+    let points_of = plural(count, "point");
+    let _ = writeln!(text, "  {name}  {workload}, {count} {points_of}, about {}", roughly(total));
+    let _ = writeln!(text, "    why: {}", plain(&case.why));
+    for group in groups.iter().filter(|_| points) {
+        let (_, point) = group.id.rsplit_once('/').unwrap_or_default();
+        let label =
+            if group.label.is_empty() { String::new() } else { format!("  ({})", plain(&group.label)) };
+        let running = running(&group.cells);
+        let _ = writeln!(text, "    {point}{label}  about {}\n      {running}", roughly(group.estimate));
     }
-    for (reason, names, count) in skipped(groups) {
-        let where_ = format!("{count} {}", plural(count, "cell"));
-        let _ = writeln!(text, "    skip {} ({where_}): {}", names.join(", "), plain(&reason));
+    for (reason, names, count) in skipped(groups, available) {
+        let cells = plural(count, "cell");
+        let _ = writeln!(text, "    skip {} ({count} {cells}): {}", names.join(", "), plain(&reason));
     }
     text
 }
@@ -128,11 +128,18 @@ fn running(cells: &[Cell]) -> String {
     parts.join(" · ")
 }
 
-/// Each reason once, with the backends that give it and how many cells it empties.
-fn skipped(groups: &[&Group]) -> Vec<(String, Vec<String>, usize)> {
+/// Each reason once, with the backends that give it and how many cells it empties. Backends that are not
+/// here at all are named once, at the end.
+fn skipped(groups: &[&Group], available: &Available) -> Vec<(String, Vec<String>, usize)> {
     let mut reasons: Vec<(String, Vec<String>, usize)> = Vec::new();
+    let is_here = |name: &str| {
+        available.backends.iter().all(|backend| backend.name != name || backend.missing.is_none())
+    };
     for cell in groups.iter().flat_map(|group| &group.cells) {
         let Fate::Skip(reason) = &cell.fate else { continue };
+        if !is_here(&cell.contender.backend) {
+            continue;
+        }
         let name = plain(&cell.contender.backend);
         match reasons.iter_mut().find(|(known, ..)| known == reason) {
             Some((_, names, count)) => {
@@ -147,16 +154,14 @@ fn skipped(groups: &[&Group]) -> Vec<(String, Vec<String>, usize)> {
     reasons
 }
 
-fn backends(available: &Available, hellos: &[Hello], probed: bool) -> String {
-    if !probed {
-        return String::new();
-    }
+/// What each backend said when it was opened.
+fn backends(available: &Available, hellos: &[Hello]) -> String {
     let mut table = table(&["backend", "what", "version", "opened in"]);
     for backend in &available.backends {
         let hello = hellos.iter().find(|hello| hello.backend == backend.name);
         let identity = hello.and_then(|hello| hello.identity.as_ref());
         let what = match (&backend.missing, identity) {
-            (Some(reason), _) => format!("not here: {reason}"),
+            (Some(_), _) => "not here".to_string(),
             (None, Some(identity)) => identity.name.clone(),
             (None, None) => String::new(),
         };
@@ -167,15 +172,24 @@ fn backends(available: &Available, hellos: &[Hello], probed: bool) -> String {
     format!("{table}\n\n")
 }
 
-fn footer(plan: &Plan, rates: Rates, probed: bool) -> String {
-    let (runs, skips) = plan.counts();
+fn footer(plan: &Plan, available: &Available, rates: Rates, probed: bool) -> String {
     let mut text = String::new();
     for (id, reason) in &plan.dropped {
         let _ = writeln!(text, "left out {}: {}", plain(id), plain(reason));
     }
-    let _ = write!(text, "{} groups, {runs} cells would run, {skips} skipped", plan.groups.len());
+    for backend in &available.backends {
+        let cells = plan.groups.iter().flat_map(|group| &group.cells);
+        let count = cells.filter(|cell| cell.contender.backend == backend.name).count();
+        if let Some(reason) = backend.missing.as_ref().filter(|_| count > 0) {
+            let (name, cells) = (plain(&backend.name), plural(count, "cell"));
+            let _ = writeln!(text, "not here: {name} ({count} {cells}): {}", plain(reason));
+        }
+    }
+    let (runs, skips) = plan.counts();
+    let groups = plural(plan.groups.len(), "group");
+    let _ = write!(text, "{} {groups}, {runs} cells would run, {skips} skipped", plan.groups.len());
     if !plan.dropped.is_empty() {
-        let _ = write!(text, ", {} groups left out", plan.dropped.len());
+        let _ = write!(text, ", {} {} left out", plan.dropped.len(), plural(plan.dropped.len(), "group"));
     }
     let source = if rates.measured { "rates measured on this machine" } else { "assumed rates" };
     let _ = writeln!(text, ", about {} (an estimate from {source}).", roughly(plan.estimate()));

@@ -43,16 +43,14 @@ impl Available {
 
     /// Backends that one of the patterns names.
     fn named<'a>(&'a self, patterns: &'a [String]) -> Vec<&'a Backend> {
-        let named = |backend: &&Backend| patterns.iter().any(|pattern| matches(pattern, &backend.name));
+        let named = |backend: &&Backend| patterns.iter().any(|pattern| pattern_names(pattern, backend));
         self.backends.iter().filter(named).collect()
     }
 
     /// Backends of a case that names none.
     fn usual(&self) -> Vec<&Backend> {
         let by_name = |backend: &Backend| BY_NAME_ONLY.iter().any(|family| matches(family, &backend.name));
-        let unasked = |backend: &Backend| backend.missing.is_some() && backend.name == NAMED_BY_USER;
-        let usual = |backend: &&Backend| !by_name(backend) && !unasked(backend);
-        self.backends.iter().filter(usual).collect()
+        self.backends.iter().filter(|backend| !by_name(backend) && !backend.is_unasked()).collect()
     }
 
     /// Backends of a case: those of the command line, or the case's own and what the user named by file.
@@ -83,6 +81,17 @@ fn backends_of(family: &dyn Family) -> Vec<Backend> {
         return vec![Backend { name, kind: DeviceKind::Cpu, missing: Some(missing) }];
     }
     found.into_iter().map(|found| Backend { name: found.backend, kind: found.kind, missing: None }).collect()
+}
+
+impl Backend {
+    /// Whether the user might have named its file and did not.
+    fn is_unasked(&self) -> bool {
+        self.missing.is_some() && self.name == NAMED_BY_USER
+    }
+}
+
+fn pattern_names(pattern: &str, backend: &Backend) -> bool {
+    matches(pattern, &backend.name) && (pattern == backend.name || !backend.is_unasked())
 }
 
 /// Whether a pattern names a backend: itself, its family, or its start before a `*`.

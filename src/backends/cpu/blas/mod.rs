@@ -13,6 +13,7 @@ use super::loaded::{CpuDevice, Kernel, Library};
 use crate::backends::*;
 use functions::Functions;
 use product::Product;
+use std::sync::{Mutex, PoisonError};
 
 /// A family of CBLAS libraries.
 #[derive(Debug)]
@@ -136,6 +137,26 @@ impl Cblas {
         Ok(Opened { id: self.id, file, identity, functions: Functions::of(&library) })
     }
 
+    /// Whether one of the files has a function for the product. A plan asks for hundreds of products, and
+    /// reading a file's names takes milliseconds, so the answer is kept.
+    fn offers(&self, product: &Product) -> Result<(), Unsupported> {
+        static ANSWERS: Mutex<BTreeMap<(usize, &str), Result<(), Unsupported>>> = Mutex::new(BTreeMap::new());
+        let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (self.libraries as usize, product.functions[0]);
+        answers.entry(key).or_insert_with(|| self.look_for(product)).clone()
+    }
+
+    fn look_for(&self, product: &Product) -> Result<(), Unsupported> {
+        let mut lacking = self.absent(self.id);
+        for (_, file) in self.backends() {
+            match Examined::new(file).and_then(|file| product.find(&file)) {
+                Ok(_) => return Ok(()),
+                Err(reason) => lacking = reason,
+            }
+        }
+        Err(lacking)
+    }
+
     fn absent(&self, backend: &str) -> Unsupported {
         Unsupported(format!("there is no {backend} on this machine: {}", self.advice))
     }
@@ -158,14 +179,7 @@ impl Family for Cblas {
         if product.is_single_precision() {
             return Ok(());
         }
-        let mut lacking = self.absent(self.id);
-        for (_, file) in self.backends() {
-            match Examined::new(file).and_then(|file| product.find(&file)) {
-                Ok(_) => return Ok(()),
-                Err(reason) => lacking = reason,
-            }
-        }
-        Err(lacking)
+        self.offers(&product)
     }
 
     fn open(&self, backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {

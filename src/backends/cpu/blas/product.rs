@@ -1,7 +1,7 @@
 //! A step seen as a call of a BLAS: which function, which extents. Needs no library.
 
 use crate::backends::Unsupported;
-use crate::backends::cpu::dylib::{Decoration, Examined};
+use crate::backends::cpu::dylib::Examined;
 use crate::ops::{GemmDims, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
@@ -89,7 +89,7 @@ impl Product {
 
     /// The function of `file` that computes it, or that there is none.
     pub(super) fn find(&self, file: &Examined) -> Result<&'static str, Unsupported> {
-        let has = |name: &&&str| Decoration::find(&file.exports, name).is_some();
+        let has = |name: &&&str| file.decoration(name).is_ok();
         self.functions.iter().find(has).copied().ok_or_else(|| {
             Unsupported(format!("{} has no {}", file.location.name(), self.functions.join(" and no ")))
         })

@@ -37,9 +37,33 @@ const SYMBOL: usize = 24;
 /// Bound on tables read into memory; MKL's largest is 3 MB.
 const TABLE: u64 = 1 << 28;
 
-/// Functions and data that the shared library at `path` exports, or one sentence, with the file called
-/// `name`, that says why it is no library for this machine.
-pub(super) fn exports(path: &Path, name: &str) -> Result<Vec<String>, String> {
+/// Names of the functions and data that a library exports, as they lie in its file: a library may have
+/// tens of thousands, of which a caller wants a few.
+#[derive(Debug, Default)]
+pub struct Exports {
+    /// The section `.dynsym`.
+    symbols: Vec<u8>,
+    /// The section of its names, each ended by 0.
+    names: Vec<u8>,
+}
+
+impl Exports {
+    /// Defined names that contain `text`.
+    pub(super) fn containing(&self, text: &str) -> Vec<String> {
+        let defined = self.symbols.chunks_exact(SYMBOL).filter(|symbol| u16_at(symbol, 6) != 0);
+        let name = |symbol: &[u8]| {
+            let rest = self.names.get(u32_at(symbol, 0) as usize..)?;
+            let name = &rest[..rest.iter().position(|&byte| byte == 0)?];
+            let holds = name.windows(text.len().max(1)).any(|part| part == text.as_bytes());
+            holds.then(|| String::from_utf8_lossy(name).into_owned())
+        };
+        defined.filter_map(name).collect()
+    }
+}
+
+/// What the shared library at `path` exports, or one sentence, with the file called `name`, that says why
+/// it is no library for this machine.
+pub(super) fn exports(path: &Path, name: &str) -> Result<Exports, String> {
     let unreadable = |error: io::Error| format!("{name} cannot be read: {error}; check the path");
     if path.is_dir() {
         return Err(format!("{name} is a folder; give the library file inside it"));
@@ -103,22 +127,15 @@ fn machine_name(machine: u16) -> String {
         .map_or_else(|| format!("another processor (ELF machine {machine})"), |(_, name)| name.to_string())
 }
 
-/// Names of the defined symbols of the section `.dynsym`.
-fn dynamic_symbols(file: &File, header: &[u8]) -> Option<Vec<String>> {
+/// The section `.dynsym` with the section of its names.
+fn dynamic_symbols(file: &File, header: &[u8]) -> Option<Exports> {
     let (offset, count) = (u64_at(header, 40), u16_at(header, 60) as usize);
     let sections = read(file, offset, (count * SECTION) as u64)?;
     let sections: Vec<&[u8]> = sections.chunks_exact(SECTION).collect();
     let symbols = sections.iter().find(|section| u32_at(section, 4) == DYNAMIC_SYMBOLS)?;
     let names = sections.get(u32_at(symbols, 40) as usize)?;
     let bytes_of = |section: &[u8]| read(file, u64_at(section, 24), u64_at(section, 32));
-    let (symbols, names) = (bytes_of(symbols)?, bytes_of(names)?);
-    let is_defined = |symbol: &&[u8]| u16_at(symbol, 6) != 0;
-    let name = |symbol: &[u8]| {
-        let rest = names.get(u32_at(symbol, 0) as usize..)?;
-        let end = rest.iter().position(|&byte| byte == 0)?;
-        Some(String::from_utf8_lossy(&rest[..end]).into_owned())
-    };
-    symbols.chunks_exact(SYMBOL).filter(is_defined).map(name).collect()
+    Some(Exports { symbols: bytes_of(symbols)?, names: bytes_of(names)? })
 }
 
 fn read(file: &File, offset: u64, len: u64) -> Option<Vec<u8>> {
@@ -196,7 +213,7 @@ mod tests {
                 if random.is_multiple_of(6) { (random >> 8) as u8 & 0x3f } else { 0 }
             }));
             std::fs::write(&path, bytes).unwrap();
-            let _ = exports(&path, "libx.so");
+            let _ = exports(&path, "libx.so").map(|exports| exports.containing("x"));
         }
     }
 
@@ -209,8 +226,8 @@ mod tests {
         else {
             return eprintln!("skipped: no C library at a usual place");
         };
-        let names = exports(libc, "libc.so.6").unwrap();
-        assert!(names.iter().any(|name| name == "malloc"));
-        assert!(!names.iter().any(|name| name == "cblas_sgemm"));
+        let exports = exports(libc, "libc.so.6").unwrap();
+        assert!(exports.containing("malloc").iter().any(|name| name == "malloc"));
+        assert_eq!(exports.containing("cblas_sgemm"), Vec::<String>::new());
     }
 }

@@ -52,8 +52,7 @@ impl Decoration {
 pub struct Examined {
     /// Where it is.
     pub location: Location,
-    /// Names that it exports.
-    pub exports: Vec<String>,
+    exports: elf::Exports,
 }
 
 impl Examined {
@@ -65,7 +64,7 @@ impl Examined {
 
     /// How the library decorates `name`, or that it lacks it.
     pub fn decoration(&self, name: &str) -> Result<Decoration, Unsupported> {
-        Decoration::find(&self.exports, name).ok_or_else(|| {
+        Decoration::find(&self.exports.containing(name), name).ok_or_else(|| {
             Unsupported(format!(
                 "{} lacks the function {name} (tried it with any prefix that ends in _, and with the \
                  endings _, 64_, _64 and _64_); give a library that has the C interface",
