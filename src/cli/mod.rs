@@ -3,6 +3,7 @@
 mod compare;
 mod completions;
 mod doctor;
+mod libraries;
 mod list;
 mod look;
 mod prices;

@@ -48,11 +48,7 @@ pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupte
     let widest = phases.iter().map(|phase| phase.sets).max().unwrap_or(1) as u64;
     let sizes = trials.iter().map(|trial| memory::bytes(&trial.cell.program).saturating_mul(widest));
     let together = memory::fit_together(sizes, bench.free_memory);
-    let mut tools = Tools {
-        hire: bench.hire,
-        prober: Prober::new(bench.hire),
-        verifier: Verifier::new(bench.settings.seed, bench.settings.reference),
-    };
+    let mut tools = tools(bench);
     let mut position = Position::default();
     for start in 0..bench.settings.starts {
         position.start = start;
@@ -78,6 +74,32 @@ pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupte
         }
     }
     Ok(cells)
+}
+
+/// Checks the answer of every cell of `group` and times nothing.
+pub fn check(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupted> {
+    let mut tools = tools(bench);
+    let mut cells = Vec::new();
+    for cell in &group.cells {
+        bench.check()?;
+        if let Fate::Skip(reason) = &cell.fate {
+            cells.push(Evidence::of(Outcome::Skipped { reason: reason.clone() }));
+            continue;
+        }
+        (bench.progress)(&cell.contender.to_string());
+        let mut trial = Trial::new(cell, &[], &bench.settings);
+        trial.attempt(|trial| trial.prove(&mut tools));
+        cells.push(trial.finish(false));
+    }
+    Ok(cells)
+}
+
+fn tools<'a>(bench: &Bench<'a>) -> Tools<'a> {
+    Tools {
+        hire: bench.hire,
+        prober: Prober::new(bench.hire),
+        verifier: Verifier::new(bench.settings.seed, bench.settings.reference),
+    }
 }
 
 /// The layouts that the group's series need, hot before cold.

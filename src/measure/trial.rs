@@ -115,6 +115,15 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Proves the answer in a fresh process and times nothing.
+    pub(super) fn prove(&mut self, tools: &mut Tools) -> Result<(), Trouble> {
+        self.hire(tools.hire)?;
+        self.prove_steps(&mut tools.verifier)?;
+        self.load(1, false)?;
+        self.prove_answer(1, &mut tools.verifier)?;
+        Ok(())
+    }
+
     /// After the rounds of a phase: the state that timing left is finite, and the buffers that were timed
     /// still give the right answer.
     pub(super) fn conclude(&mut self, phase: Phase) -> Result<(), Trouble> {
@@ -202,6 +211,7 @@ impl<'a> Trial<'a> {
     /// Finds the number of executions of every sample. `first` is how long the first one took.
     fn warm_up(&mut self, temperature: Temperature, start: u32, first: Nanos) -> Result<(), Trouble> {
         let mut warm = self.settings.warm_up;
+        let mut without_clock = Vec::new();
         for index in 0..self.tallies.len() {
             let kind = self.tallies[index].kind();
             let later_window = kind.load == Load::Sustained && start > 0;
@@ -210,10 +220,20 @@ impl<'a> Trial<'a> {
             }
             let slice = self.slice(kind);
             // One of these already lasts for many samples: that was warm-up enough.
-            let iters = if first.0 > 10.0 * slice.0 { 1 } else { self.calibrate(kind, slice, warm)? };
+            let iters = if first.0 > 10.0 * slice.0 { Ok(1) } else { self.calibrate(kind, slice, warm) };
+            match iters {
+                Ok(iters) => self.tallies[index].begin(iters, self.probe.map(|probe| probe.kind)),
+                // A device without a clock of its own still has the host's.
+                Err(Trouble::Crash(Crash { kind: CrashKind::Unsupported, .. }))
+                    if kind.scope == Scope::Device =>
+                {
+                    without_clock.push(kind);
+                }
+                Err(trouble) => return Err(trouble),
+            }
             warm = Nanos(0.0);
-            self.tallies[index].begin(iters, self.probe.map(|probe| probe.kind));
         }
+        self.tallies.retain(|tally| !without_clock.contains(&tally.kind()));
         Ok(())
     }
 
@@ -272,7 +292,7 @@ impl<'a> Trial<'a> {
         let (begin, left) = (Instant::now(), self.left);
         let reply = self.peer()?.ask(ask, left);
         self.spend(begin);
-        Ok(reply?)
+        Ok(reply.map_err(|crash| self.explain(crash))?)
     }
 
     /// Elements of a value of the loaded program.
@@ -289,8 +309,17 @@ impl<'a> Trial<'a> {
     }
 
     fn spend(&mut self, begin: Instant) {
-        // Never nothing: the limit of the next request then tells a slow cell from a hung one.
+        // Never nothing: the worker may still say by itself why it is late.
         self.left = self.left.saturating_sub(begin.elapsed()).max(Duration::from_millis(1));
+    }
+
+    /// Whoever sees that an answer did not come must know how much time there was in all.
+    fn explain(&self, crash: Crash) -> Crash {
+        if crash.kind != CrashKind::Hang {
+            return crash;
+        }
+        let limit = self.settings.time_limit.as_secs_f64();
+        Crash { message: format!("{}; the cell may take {limit} s in all", crash.message), ..crash }
     }
 
     pub(super) fn pause(&mut self) -> Result<(), Trouble> {

@@ -1,6 +1,7 @@
 //! Measures the groups of a plan one after another and keeps each cell's record at once.
 
 use super::RunError;
+use super::deadline::{Pending, SLACK, overdue};
 use super::folder::Folder;
 use super::resume::Finished;
 use super::row::{self, Occasion};
@@ -10,9 +11,9 @@ use crate::measure::settings::Settings;
 use crate::measure::staff::Staff;
 use crate::plan::{Group, Plan};
 use crate::record::Record;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Share of free memory that one worker may fill.
 const OF_FREE: f64 = 0.75;
@@ -37,6 +38,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// How often everything is measured.
     pub repeat: u32,
+    /// How long the run was meant to take; none for as long as it takes.
+    pub allowed: Option<Duration>,
     /// Set when the user wants to stop.
     pub interrupted: &'a AtomicBool,
     /// Told how the run goes.
@@ -60,6 +63,8 @@ pub struct Summary {
     pub records: Vec<Record>,
     /// The user stopped it.
     pub interrupted: bool,
+    /// Groups that time did not allow, by id.
+    pub left_out: Vec<String>,
 }
 
 impl Summary {
@@ -80,30 +85,78 @@ pub fn execute(
 ) -> Result<Summary, RunError> {
     let scratch = folder.scratch()?;
     let mut summary = Summary::default();
-    for repeat in 0..context.repeat {
-        for (number, group) in plan.groups.iter().enumerate() {
-            context.watcher.begins(repeat as usize * plan.groups.len() + number, group);
-            let mut records = Vec::new();
-            if !finished.holds(group, repeat) {
-                let Some(measured) = measure(group, repeat, scratch.path(), context) else {
-                    summary.interrupted = true;
-                    return Ok(summary);
-                };
-                records = measured;
-            }
-            for record in &records {
-                folder.append(record)?;
-            }
-            context.watcher.ended(group, &records);
-            summary.records.extend(records);
+    let mut schedule = Schedule::new(plan, context);
+    while let Some((number, repeat)) = schedule.next(&mut summary) {
+        let group = &plan.groups[number];
+        context.watcher.begins(repeat as usize * plan.groups.len() + number, group);
+        let mut records = Vec::new();
+        if !finished.holds(group, repeat) {
+            let begin = Instant::now();
+            let Some(measured) = measure(group, repeat, scratch.path(), context) else {
+                summary.interrupted = true;
+                return Ok(summary);
+            };
+            records = measured;
+            schedule.took(group, begin.elapsed());
         }
+        for record in &records {
+            folder.append(record)?;
+        }
+        context.watcher.ended(group, &records);
+        summary.records.extend(records);
     }
     summary.interrupted = context.interrupted.load(Ordering::Relaxed);
     Ok(summary)
 }
 
+/// Groups that are still to be measured, and how long the others took.
+struct Schedule<'a> {
+    plan: &'a Plan,
+    /// Groups by their number in the plan, with their repetition, the next one last.
+    pending: Vec<(usize, u32)>,
+    begin: Instant,
+    allowed: Option<Duration>,
+    expected: Duration,
+    real: Duration,
+}
+
+impl<'a> Schedule<'a> {
+    fn new(plan: &'a Plan, context: &Context) -> Self {
+        let of = |repeat| (0..plan.groups.len()).map(move |number| (number, repeat));
+        let mut pending: Vec<_> = (0..context.repeat).flat_map(of).collect();
+        pending.reverse();
+        let (expected, real) = (Duration::ZERO, Duration::ZERO);
+        Self { plan, pending, begin: Instant::now(), allowed: context.allowed, expected, real }
+    }
+
+    fn took(&mut self, group: &Group, real: Duration) {
+        self.expected += group.estimate;
+        self.real += real;
+    }
+
+    /// The next group; leaves out first what the time does not allow any more.
+    fn next(&mut self, summary: &mut Summary) -> Option<(usize, u32)> {
+        if let Some(allowed) = self.allowed {
+            let estimate = |&(number, _): &(usize, u32)| {
+                let Group { priority, estimate, .. } = self.plan.groups[number];
+                Pending { priority, estimate }
+            };
+            let pending: Vec<Pending> = self.pending.iter().map(estimate).collect();
+            let pace = self.real.as_secs_f64() / self.expected.as_secs_f64().max(1e-9);
+            let left = allowed.mul_f64(SLACK).saturating_sub(self.begin.elapsed());
+            let mut out = overdue(&pending, pace, left);
+            out.sort_unstable();
+            for number in out.into_iter().rev() {
+                let (group, _) = self.pending.remove(number);
+                summary.left_out.push(self.plan.groups[group].id.clone());
+            }
+        }
+        self.pending.pop()
+    }
+}
+
 /// One record a cell; none if the user stopped it.
-fn measure(group: &Group, repeat: u32, scratch: &std::path::Path, context: &Context) -> Option<Vec<Record>> {
+fn measure(group: &Group, repeat: u32, scratch: &Path, context: &Context) -> Option<Vec<Record>> {
     let free_memory = (context.free_memory)();
     let settings = Settings::of_group(group, context.seed);
     let quick = settings.quick;

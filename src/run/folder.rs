@@ -121,6 +121,13 @@ impl Folder {
 pub struct Scratch(PathBuf);
 
 impl Scratch {
+    /// A folder of this process among the system's temporary ones.
+    pub fn temporary() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("cutgpu-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
     /// Where it is; absolute, because a worker may have another working folder.
     pub fn path(&self) -> &Path {
         &self.0

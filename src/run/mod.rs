@@ -1,5 +1,6 @@
 //! Executes a plan and keeps its records in a folder that survives whatever happens to the process.
 
+mod deadline;
 mod execute;
 mod folder;
 mod host;
@@ -8,7 +9,7 @@ mod resume;
 mod row;
 
 pub use execute::{Context, Summary, Watcher, execute};
-pub use folder::{Folder, name_for};
+pub use folder::{Folder, Scratch, name_for};
 pub use host::Host;
 pub use request::{Choices, Request, SuiteText};
 pub use resume::{Finished, sort_out};

@@ -4,9 +4,9 @@ mod progress;
 mod results;
 
 use super::exit;
+use super::libraries::Libraries;
 use super::look::Seen;
 use super::select::Selection;
-use crate::backends::cpu::blas;
 use crate::host;
 use crate::measure::evidence::Conditions;
 use crate::plan::{self, Available, Options, Plan};
@@ -18,10 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
-
-/// Variable with the paths of libraries, colons between them.
-const LIBRARIES: &str = "CUTGPU_BLAS";
+use std::time::{Duration, SystemTime};
 
 /// Arguments of `cutgpu run`.
 #[derive(Debug, clap::Args)]
@@ -47,9 +44,8 @@ pub(super) struct Args {
     /// Measure one contender of each group twice, for the floor below which differences mean nothing.
     #[arg(long)]
     twin: bool,
-    /// A BLAS library to measure as `cpu/blas/<file>`; may be given several times.
-    #[arg(long, value_name = "PATH")]
-    blas: Vec<PathBuf>,
+    #[command(flatten)]
+    libraries: Libraries,
     /// Folder of the run; a new one under runs/ by default.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
@@ -91,10 +87,8 @@ fn sync(text: &str) -> Result<Sync, String> {
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let facts = host::facts();
     let build = host::build();
-    if !args.blas.is_empty() {
-        with_libraries(&args.blas)?;
-    }
-    let (mut folder, request, plan) = match &args.resume {
+    args.libraries.announce()?;
+    let Prepared { mut folder, request, plan, allowed } = match &args.resume {
         Some(path) => resume(args, path, &facts, &build.hash())?,
         None => begin(args, &facts, &build.hash())?,
     };
@@ -126,6 +120,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
         free_memory: &|| host::moment(folder_path).available.value().map(|bytes| bytes.0),
         seed: request.seed,
         repeat: request.repeat,
+        allowed,
         interrupted: &interrupted,
         watcher: &progress,
     };
@@ -134,24 +129,26 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     conclude(args, &folder, &plan, summary?)
 }
 
-/// Starts this command again with the libraries in the environment, where their family looks for them in
-/// this process and in every worker; goes on where they already are.
-fn with_libraries(paths: &[PathBuf]) -> anyhow::Result<()> {
-    use std::os::unix::process::CommandExt;
-    paths.iter().try_for_each(|path| blas::examine(path))?;
-    let paths: Vec<PathBuf> = paths.iter().map(std::path::absolute).collect::<Result<_, _>>()?;
-    let listed = std::env::join_paths(&paths).context("a library's path must not contain a colon")?;
-    if std::env::var_os(LIBRARIES).is_some_and(|known| known == listed) {
-        return Ok(());
+/// A run that can start.
+struct Prepared {
+    folder: Folder,
+    request: Request,
+    plan: Plan,
+    /// How long it is meant to take.
+    allowed: Option<Duration>,
+}
+
+/// The user's minutes, or the budgets of all suites where each has one; for each repetition.
+fn allowed(suites: &[Suite], request: &Request) -> Option<Duration> {
+    let budgets = || suites.iter().map(|suite| suite.budget).sum::<Option<Duration>>();
+    match request.minutes {
+        Some(minutes) => Duration::try_from_secs_f64(minutes * 60.0).ok(),
+        None => budgets()?.checked_mul(request.repeat),
     }
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let arguments = std::env::args_os().skip(1);
-    let error = std::process::Command::new(program).args(arguments).env(LIBRARIES, listed).exec();
-    Err(anyhow::Error::new(error).context("cannot start this program again with --blas"))
 }
 
 /// A new run in a new folder.
-fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<(Folder, Request, Plan)> {
+fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<Prepared> {
     let selected = args.selection.suites(&["quick"])?;
     let choices = Choices {
         backends: args.selection.backend.clone(),
@@ -187,7 +184,7 @@ fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<(Folde
         repeat: args.repeat.unwrap_or(1),
         shard: args.selection.shard,
         minutes: args.selection.minutes,
-        libraries: args.blas.iter().map(|path| file_name(&path.to_string_lossy())).collect(),
+        libraries: args.libraries.names(),
         build: build.to_string(),
         groups: plan.groups.iter().map(|group| group.id.clone()).collect(),
         dropped: plan.dropped.clone(),
@@ -195,16 +192,12 @@ fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<(Folde
     let path =
         args.out.clone().unwrap_or_else(|| run::name_for(&request.names().join("-"), SystemTime::now()));
     let folder = Folder::create(&path, &request)?;
-    Ok((folder, request, plan))
+    let allowed = allowed(&suites, &request);
+    Ok(Prepared { folder, request, plan, allowed })
 }
 
 /// An interrupted run and what is planned in it.
-fn resume(
-    args: &Args,
-    path: &Path,
-    facts: &host::Facts,
-    build: &str,
-) -> anyhow::Result<(Folder, Request, Plan)> {
+fn resume(args: &Args, path: &Path, facts: &host::Facts, build: &str) -> anyhow::Result<Prepared> {
     let (folder, mut request, said) = Folder::open(path)?;
     said.iter().for_each(|said| note(said));
     if !args.selection.what.is_empty() {
@@ -219,7 +212,7 @@ fn resume(
         let (found, this) = (request.build.clone(), build.to_string());
         return Err(RunError::OtherBuild { path: path.to_path_buf(), found, this }.into());
     }
-    let given: Vec<String> = args.blas.iter().map(|path| file_name(&path.to_string_lossy())).collect();
+    let given = args.libraries.names();
     if let Some(missing) = request.libraries.iter().find(|name| !given.contains(name)) {
         anyhow::bail!("this run measures the library {missing}; say where it is by --blas PATH again");
     }
@@ -228,7 +221,7 @@ fn resume(
         folder.write_request(&request)?;
     }
     let plan = planned_before(&request, facts)?;
-    Ok((folder, request, plan))
+    Ok(Prepared { folder, request, plan, allowed: None })
 }
 
 /// The groups of an earlier plan: what it left out stays out, whatever would fit now.
@@ -286,6 +279,9 @@ fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyh
     if summary.interrupted {
         note(&format!("interrupted; finished cells are kept: go on by `cutgpu run --resume {path}`"));
         return Ok(exit::INTERRUPTED);
+    }
+    for group in &summary.left_out {
+        note(&format!("no time was left for {group}; `cutgpu run --resume {path}` measures it"));
     }
     let failures = summary.failures();
     let (runs, _) = plan.counts();

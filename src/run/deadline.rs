@@ -1,0 +1,50 @@
+//! Keeps a run within its time when the plan's estimates were wrong.
+
+use std::time::Duration;
+
+/// How much longer than planned a run may take before groups are left out.
+pub(super) const SLACK: f64 = 1.25;
+
+/// A group that is still to be measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pending {
+    /// Larger is kept longer.
+    pub(super) priority: i64,
+    /// The plan's estimate.
+    pub(super) estimate: Duration,
+}
+
+/// Numbers of the pending groups to leave out, so that the rest fits into `left` although everything
+/// takes `pace` times its estimate: the lowest priority first, and of one priority the longest.
+pub(super) fn overdue(pending: &[Pending], pace: f64, left: Duration) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..pending.len()).collect();
+    order.sort_by_key(|&number| (pending[number].priority, std::cmp::Reverse(pending[number].estimate)));
+    let mut needed: f64 = pending.iter().map(|group| group.estimate.as_secs_f64() * pace).sum();
+    let excess = |number: &usize| {
+        let is_over = needed > left.as_secs_f64();
+        needed -= pending[*number].estimate.as_secs_f64() * pace;
+        is_over
+    };
+    order.into_iter().take_while(excess).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_important_go_first_and_no_more_than_must() {
+        let group = |priority, seconds| Pending { priority, estimate: Duration::from_secs(seconds) };
+        let pending = [group(2, 10), group(1, 10), group(1, 20), group(3, 10)];
+        for (pace, left, out) in [
+            (1.0, 50, vec![]),
+            (1.0, 49, vec![2]),
+            (1.0, 29, vec![2, 1]),
+            (2.0, 50, vec![2, 1]),
+            (1.0, 0, vec![2, 1, 0, 3]),
+        ] {
+            assert_eq!(overdue(&pending, pace, Duration::from_secs(left)), out, "{pace} {left}");
+        }
+        assert!(overdue(&[], 1.0, Duration::ZERO).is_empty());
+    }
+}

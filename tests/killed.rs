@@ -1,0 +1,117 @@
+//! Kills the parent at random moments: what was finished stays, nothing is recorded twice, no worker
+//! survives, and the run can always be completed. `CUTGPU_KILLS` sets the number of kills.
+#![cfg(target_os = "linux")]
+
+mod bench;
+
+use bench::{Bench, assert_no_duplicates, names, said, within, workers_of};
+use cutgpu::random;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Rows of the products, one a group, in the order in which the plan measures them.
+const SIZES: [usize; 5] = [4, 5, 6, 7, 8];
+/// Kills of one run before it is left to end.
+const KILLS_OF_A_RUN: u64 = 8;
+
+fn kills() -> u64 {
+    std::env::var("CUTGPU_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(50)
+}
+
+/// Sizes of which the workers' own log holds a sample, in the order of the first one since `from` bytes.
+fn sampled(log: &Path, from: usize) -> Vec<usize> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let mut sizes = Vec::new();
+    for line in text[from.min(text.len())..].lines() {
+        let size = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+        sizes.extend(size.filter(|size| !sizes.contains(size)));
+    }
+    sizes
+}
+
+struct Killed {
+    bench: Bench,
+    log: PathBuf,
+    begun: bool,
+}
+
+impl Killed {
+    fn new() -> Self {
+        let bench = Bench::products(&format!("{SIZES:?}"), "[\"null*\"]", "");
+        let log = bench.folder.path().join("log");
+        let behaviour = serde_json::json!({ "log": log });
+        let bench = bench.script(serde_json::json!({ "null/a": behaviour, "null/b": behaviour }));
+        Self { bench, log, begun: false }
+    }
+
+    /// Starts or resumes the run and kills it after `delay`; whether it had ended before.
+    fn kill_after(&mut self, delay: Duration) -> bool {
+        let from = fs::metadata(&self.log).map_or(0, |file| file.len() as usize);
+        let before = self.finished();
+        let arguments: &[&str] =
+            if self.begun { &["run", "--resume", "RUN"] } else { &["run", "SUITE", "--out", "RUN"] };
+        let mut child = self.bench.command(arguments).spawn().unwrap();
+        let parent = child.id();
+        std::thread::sleep(delay);
+        let ended = child.try_wait().unwrap().is_some();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(within(Duration::from_secs(2), || workers_of(parent).is_empty()), "workers survive");
+        self.begun = self.bench.run_folder().join("plan.json").exists();
+        // Whoever samples a group has finished all that it sampled before.
+        let mut done = sampled(&self.log, from);
+        done.pop();
+        let after = self.finished();
+        assert!(before.is_subset(&after), "{before:?} shrank to {after:?}");
+        let lost: Vec<_> = done.iter().filter(|size| !after.contains(size)).collect();
+        assert!(lost.is_empty(), "{lost:?} had been sampled to the end; recorded: {after:?}");
+        ended
+    }
+
+    /// Sizes of which both contenders are recorded.
+    fn finished(&self) -> BTreeSet<usize> {
+        if !self.bench.run_folder().join("run.jsonl").exists() {
+            return BTreeSet::new();
+        }
+        let records = self.bench.records();
+        assert_no_duplicates(&records);
+        let of = |size: usize| {
+            records.iter().filter(|record| record.group.contains(&format!("m={size},"))).count()
+        };
+        SIZES.into_iter().filter(|&size| of(size) == 2).collect()
+    }
+
+    /// Lets the run end.
+    fn complete(self) {
+        let arguments: &[&str] =
+            if self.begun { &["run", "--resume", "RUN"] } else { &["run", "SUITE", "--out", "RUN"] };
+        let (code, text) = said(&self.bench.cutgpu(arguments));
+        assert_eq!(code, 0, "{text}");
+        let records = self.bench.records();
+        assert_no_duplicates(&records);
+        assert_eq!(names(&records).len(), 2 * SIZES.len());
+    }
+}
+
+#[test]
+fn a_killed_parent_loses_at_most_the_group_in_flight() {
+    let begin = Instant::now();
+    let whole = Killed::new();
+    assert_eq!(said(&whole.bench.measure()).0, 0);
+    let length = begin.elapsed();
+    let (mut killed, mut kills_here, mut late) = (Killed::new(), 0, 0);
+    for number in 0..kills() {
+        // From nothing to most of a whole run, so that kills fall on every part of one.
+        let share = (random::bits(1, 0, number) >> 40) as f64 / (1u64 << 24) as f64;
+        late += u64::from(killed.kill_after(length.mul_f64(0.8 * share)));
+        kills_here += 1;
+        if kills_here == KILLS_OF_A_RUN {
+            std::mem::replace(&mut killed, Killed::new()).complete();
+            kills_here = 0;
+        }
+    }
+    killed.complete();
+    println!("{} kills, {late} of them after the run had ended", kills());
+}
