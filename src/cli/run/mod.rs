@@ -10,7 +10,7 @@ use super::select::Selection;
 use crate::host;
 use crate::measure::evidence::Conditions;
 use crate::plan::{self, Available, Options, Plan};
-use crate::run::{self, Choices, Context, Folder, Host, Request, RunError, SuiteText, Summary};
+use crate::run::{self, Choices, Context, Finished, Folder, Host, Request, RunError, SuiteText, Summary};
 use crate::suite::{self, Effort, Scope, Suite, Sync, Threads};
 use anyhow::Context as _;
 use progress::Progress;
@@ -100,7 +100,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
         peaks,
         builds: BTreeMap::from([(build.hash(), build.clone())]),
     })?;
-    let (finished, said) = run::sort_out(&mut folder, &plan)?;
+    let (finished, said) = match args.resume {
+        Some(_) => run::sort_out(&mut folder, &plan)?,
+        None => (Finished::default(), None),
+    };
     said.iter().for_each(|said| note(said));
     let folder_path = &folder.path().to_path_buf();
     let progress = Progress::new(&plan, request.repeat);
