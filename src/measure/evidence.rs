@@ -200,8 +200,8 @@ impl Evidence {
             clock_precision_ns: None,
             verification: None,
             loads: Vec::new(),
-            memory: Reading::Absent("not asked for".to_string()),
-            energy_j: Reading::Absent("not asked for".to_string()),
+            memory: Reading::absent("not asked for"),
+            energy_j: Reading::absent("this version reads no energy counter"),
             series: Vec::new(),
         }
     }

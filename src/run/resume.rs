@@ -57,3 +57,62 @@ fn split(plan: &Plan, records: Vec<Record>) -> (Finished, Vec<Record>, Vec<Recor
         records.into_iter().partition(|record| finished.0.contains(&(record.group.clone(), record.repeat)));
     (finished, kept, aside)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::plan::{Available, Options, ad_hoc, build};
+    use crate::record::example;
+    use crate::suite::Threads;
+
+    /// Two groups of two contenders each.
+    fn plan() -> Plan {
+        let options = Options {
+            backends: Some(vec!["null".to_string(), "cpu/naive".to_string()]),
+            threads: Some(vec![Threads::Count(1)]),
+            available: Available::look(),
+            ..Options::default()
+        };
+        build(&[ad_hoc("gemm", "m=4|5,n=4,k=4").unwrap()], &host::facts(), &options).unwrap()
+    }
+
+    fn records(plan: &Plan, repeat: u32) -> Vec<Record> {
+        let of = |group: &Group| -> Vec<Record> {
+            let record = |contender: &Contender| Record {
+                group: group.id.clone(),
+                contender: contender.clone(),
+                repeat,
+                ..example::measured()
+            };
+            group.cells.iter().map(|cell| record(&cell.contender)).collect()
+        };
+        plan.groups.iter().flat_map(of).collect()
+    }
+
+    #[test]
+    fn a_group_is_finished_with_its_last_cell() {
+        let plan = plan();
+        let all = records(&plan, 0);
+        assert_eq!(all.len(), 4);
+        for (count, finished, aside) in [(0, 0, 0), (1, 0, 1), (2, 1, 0), (3, 1, 1), (4, 2, 0)] {
+            let (done, kept, moved) = split(&plan, all[..count].to_vec());
+            let whole = plan.groups.iter().filter(|group| done.holds(group, 0)).count();
+            assert_eq!((whole, moved.len(), kept.len()), (finished, aside, count - aside), "{count}");
+            assert!(!done.holds(&plan.groups[0], 1));
+        }
+    }
+
+    #[test]
+    fn repetitions_and_strangers_are_kept_apart() {
+        let plan = plan();
+        let mut all = records(&plan, 0);
+        all.truncate(2);
+        all.extend(records(&plan, 1).into_iter().take(3));
+        all.push(Record { group: "another/plan/x=1".to_string(), ..example::measured() });
+        let (done, kept, aside) = split(&plan, all);
+        assert!(done.holds(&plan.groups[0], 0) && done.holds(&plan.groups[0], 1));
+        assert!(!done.holds(&plan.groups[1], 1));
+        assert_eq!((kept.len(), aside.len()), (5, 1));
+    }
+}

@@ -94,6 +94,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     };
     let hash = facts.hash();
     let peaks = Seen::kept().map(|seen| seen.peaks).unwrap_or_default();
+    if peaks.rows.is_empty() {
+        note("no measured peaks are known yet; `cutgpu doctor` measures them, for the roofline");
+    }
     folder.write_host(Host {
         hash: hash.clone(),
         facts: facts.clone(),
