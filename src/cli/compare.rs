@@ -165,13 +165,13 @@ fn machine(shift: &Shift) -> String {
 }
 
 fn margin(comparison: &Comparison) -> String {
-    let [a, b] = comparison.floors.map(|floor| match floor.pairs {
-        0 => "no twins".to_string(),
-        pairs => format!("{} % by {pairs} pairs of twins", significant(floor.value * 100.0, 2)),
-    });
-    let m = significant(comparison.margin * 100.0, 2);
-    let spread = significant(comparison.between_runs * 100.0, 2);
-    format!("m = {m} % (A/A floor: {a} in A, {b} in B; from run to run a cell moves by {spread} %)")
+    let percent = |share: f64| significant(share * 100.0, 2);
+    let floor = match comparison.floor.pairs {
+        0 => "no twins were measured".to_string(),
+        pairs => format!("{pairs} pairs of twins differ by up to {} %", percent(comparison.floor.value)),
+    };
+    let moves = percent(comparison.between_runs);
+    format!("m = {} % ({floor}; from run to run a cell moves by {moves} %)", percent(comparison.margin))
 }
 
 fn cells(comparison: &Comparison) -> comfy_table::Table {

@@ -47,3 +47,42 @@ pub fn best_of<'a>(
         .min_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, record, even)| (record, even))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::example;
+
+    #[test]
+    fn halves_share_no_round() {
+        let series = example::series(1e6);
+        let (odd, even) = (half(&series, Half::Odd), half(&series, Half::Even));
+        assert!(
+            odd.round.iter().all(|round| round % 2 == 1) && even.round.iter().all(|round| round % 2 == 0)
+        );
+        assert_eq!(odd.ns.len() + even.ns.len(), series.ns.len());
+        assert!(odd.check().is_ok() && even.check().is_ok());
+    }
+
+    #[test]
+    fn the_winner_of_odd_rounds_is_reported_from_even_ones() {
+        let mut records = [example::measured(), example::measured()];
+        // The second is faster in odd rounds only.
+        for sample in (1..12).step_by(2) {
+            records[1].series[0].ns[sample] = 0.5e6;
+        }
+        records[1].contender.lane.threads = 1;
+        let kind = records[0].series[0].kind;
+        let (best, even) = best_of(&records, kind).unwrap();
+        assert_eq!(best.contender.lane.threads, 1);
+        assert!(even.ns.iter().all(|ns| *ns > 0.9e6));
+        assert!(best_of(&[], kind).is_none());
+    }
+
+    #[test]
+    fn a_record_with_one_round_cannot_win() {
+        let mut record = example::measured();
+        record.series[0].round.fill(4);
+        assert!(best_of([&record], record.series[0].kind).is_none());
+    }
+}

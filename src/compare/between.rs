@@ -1,7 +1,7 @@
 //! Cells that two runs share, and how much longer the second took.
 
-use super::estimate::{Centres, median};
-use super::noise::{Prior, Variance};
+use super::centre::{Centre, Change, undisturbed};
+use super::estimate::median;
 use crate::measure::protocol::ProbeKind;
 use crate::plan::{Contender, SeriesKind};
 use crate::record::{Outcome, Record, Series};
@@ -80,18 +80,14 @@ impl Side {
         self.probe.filter(|_| self.samples.iter().all(|sample| sample.rate.is_some()))
     }
 
-    /// One centre a start.
-    pub(super) fn starts(&self) -> Centres {
+    /// Centre of the side.
+    fn centre(&self) -> Centre {
         let mut starts: BTreeMap<(u32, u32, bool), Vec<f64>> = BTreeMap::new();
         for sample in &self.samples {
             let (session, start, _) = sample.moment;
             starts.entry((session, start, sample.twin)).or_default().push(sample.time);
         }
-        let centre = |mut times: Vec<f64>| {
-            times.sort_by(f64::total_cmp);
-            undisturbed(&times)
-        };
-        Centres(starts.into_values().map(centre).collect())
+        Centre::of(starts.into_values().map(undisturbed).collect())
     }
 
     /// Median of the probe's samples.
@@ -100,16 +96,11 @@ impl Side {
     }
 }
 
-/// Mean of the lower two thirds of sorted logarithms.
-///
-/// On a shared machine disturbances only ever add time, so both ends are not equally trustworthy. With 6
-/// normal samples this is 1.08 times as noisy as the mean, with 5 % of them disturbed 1.1 to 1.2 times where
-/// the median is 1.2 to 1.4 times and the mean 1.3 to 3.4. It lies below the median, which does not matter
-/// between two runs of one cell, and would between two contenders.
-fn undisturbed(sorted: &[f64]) -> f64 {
-    let kept = 2.0 / 3.0 * sorted.len() as f64;
-    let weight = |place: usize| (kept - place as f64).clamp(0.0, 1.0);
-    sorted.iter().enumerate().map(|(place, log)| weight(place) * log).sum::<f64>() / kept
+/// The centre of one series by itself.
+pub(super) fn centre(series: &Series) -> Option<Centre> {
+    let mut side = Side::default();
+    side.add(0, false, series);
+    (!side.samples.is_empty()).then(|| side.centre())
 }
 
 /// A cell in both runs, in logarithms.
@@ -134,28 +125,36 @@ impl Pair {
         &self.id.contender.backend
     }
 
-    /// How much longer the second run took.
-    pub(super) fn difference(&self) -> f64 {
-        self.sides[1].starts().mean() - self.sides[0].starts().mean()
+    /// How much longer the second run took, with what starts say about the error.
+    pub(super) fn difference(&self) -> Change {
+        let [a, b] = [&self.sides[0], &self.sides[1]].map(Side::centre);
+        Change::of(&a, &b)
     }
 
     /// How much faster the probe was in the second run.
     pub(super) fn rate_change(&self) -> f64 {
         self.sides[1].rate() - self.sides[0].rate()
     }
+}
 
-    /// Variance of one start's centre, both sides together.
-    pub(super) fn start(&self) -> Variance {
-        let [a, b] = [&self.sides[0], &self.sides[1]].map(|side| side.starts().variance());
-        let df = a.df + b.df;
-        let sum = a.value * a.df + b.value * b.df;
-        Variance { value: if df > 0.0 { sum / df } else { 0.0 }, df }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::simulate::TYPICAL;
+    use crate::record::example;
 
-    /// Variance of the difference, its starts shrunk towards those of all cells.
-    pub(super) fn variance(&self, prior: &Prior) -> Variance {
-        let start = prior.shrink(self.start());
-        let weight: f64 = self.sides.iter().map(|side| 1.0 / side.starts().0.len() as f64).sum();
-        Variance { value: start.value * weight, df: start.df }
+    #[test]
+    fn twins_add_starts_and_failures_add_none() {
+        let mut records = TYPICAL.run(1, |_, _| 1.0).records;
+        let measured = sides(&records, |_| true);
+        assert_eq!(measured.len(), TYPICAL.groups * TYPICAL.contenders);
+        for (id, side) in &measured {
+            let starts =
+                side.samples.iter().map(|s| (s.moment.1, s.twin)).collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(starts.len(), if id.contender.backend == "cpu/0" { 6 } else { 3 });
+        }
+        records.iter_mut().for_each(|r| r.outcome = Outcome::Wrong { message: String::new() });
+        assert!(sides(&records, |_| true).is_empty());
+        assert!(sides(&[example::measured()], |load| load == Load::Sustained).is_empty());
     }
 }

@@ -1,7 +1,8 @@
 //! The A/A floor: how far two copies of the same contender seem to differ, measured in the run itself.
 
+use super::between::centre;
 use super::estimate::quantile;
-use super::within::{centres, series_of};
+use super::within::series_of;
 use crate::plan::Contender;
 use crate::record::Record;
 use crate::suite::Load;
@@ -30,13 +31,13 @@ impl Floor {
     }
 }
 
-/// The floor of these records: burst series of each contender against its twin's, as far as their
-/// intervals are about the same cell.
+/// The floor of these records, of one or more runs: burst series of each contender against its twin's of
+/// the same session.
 pub fn floor<'a>(records: impl IntoIterator<Item = &'a Record>) -> Floor {
-    let mut cells: BTreeMap<(&str, u32, Contender), [Option<&Record>; 2]> = BTreeMap::new();
+    let mut cells: BTreeMap<(&str, &str, Contender), [Option<&Record>; 2]> = BTreeMap::new();
     for record in records {
         let plain = Contender { twin: false, ..record.contender.clone() };
-        let sides = cells.entry((&record.group, record.repeat, plain)).or_default();
+        let sides = cells.entry((&record.group, &record.started, plain)).or_default();
         sides[usize::from(record.contender.twin)].get_or_insert(record);
     }
     let mut differences: Vec<f64> = cells
@@ -52,7 +53,7 @@ pub fn floor<'a>(records: impl IntoIterator<Item = &'a Record>) -> Floor {
 /// Log-ratios of each burst series that both have.
 fn differences<'a>(first: &'a Record, twin: &'a Record) -> impl Iterator<Item = f64> + 'a {
     let burst = first.series.iter().filter(|series| series.kind.load == Load::Burst);
-    burst.filter_map(|series| Some(centres(series_of(twin, series.kind)?)?.mean() - centres(series)?.mean()))
+    burst.filter_map(|series| Some(centre(series_of(twin, series.kind)?)?.value - centre(series)?.value))
 }
 
 /// What 95 % of absolute differences, sorted, stay under.
@@ -60,7 +61,7 @@ fn bound(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,
         MANY.. => quantile(sorted, 0.95),
-        // Two such differences in three are below one standard deviation: 1.96 of them make 95 %.
+        // 95 % of a normal distribution lie within 1.96 standard deviations.
         count => 1.96 * (sorted.iter().map(|d| d * d).sum::<f64>() / count as f64).sqrt(),
     }
 }

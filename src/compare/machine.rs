@@ -161,7 +161,7 @@ impl Level {
     fn points(groups: &BTreeMap<usize, f64>, class: &[&mut Pair]) -> Vec<Point> {
         let mut families: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
         for pair in class {
-            let point = (-groups[&pair.group], pair.difference());
+            let point = (-groups[&pair.group], pair.difference().value);
             families.entry(pair.family()).or_default().push(point);
         }
         families.into_values().flat_map(centred).collect()
@@ -180,5 +180,73 @@ impl Level {
             let change = run + self.believed * (self.groups[&pair.group] - self.centre);
             pair.sides[1].samples.iter_mut().for_each(|sample| sample.time += change);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::between::sides;
+    use crate::compare::simulate::{TYPICAL, World};
+
+    const STILL: World =
+        World { start: 0.001, round: 0.002, outliers: 0.0, drift: 0.0, run: 0.0, hidden: 0.0, ..TYPICAL };
+
+    /// Differences before and after the correction, and what was said, for two runs of `world`; the second
+    /// one's probes run at `rate` times their speed.
+    fn corrected(world: &World, rate: f64) -> (Vec<f64>, Vec<f64>, Vec<Shift>) {
+        let (a, mut b) = (world.run(1, |_, _| 1.0), world.run(2, |_, _| 1.0));
+        for series in b.records.iter_mut().flat_map(|record| &mut record.series) {
+            series.probe_rate.iter_mut().for_each(|r| *r *= rate);
+        }
+        let (first, second) = (sides(&a.records, |_| true), sides(&b.records, |_| true));
+        let group = |id: &str| id.rsplit('=').next().unwrap().parse::<usize>().unwrap();
+        let mut pairs: Vec<Pair> =
+            first.iter().map(|(id, side)| Pair::new(id, group(&id.group), [side, &second[id]])).collect();
+        let values = |pairs: &[Pair]| pairs.iter().map(|pair| pair.difference().value).collect();
+        let before = values(&pairs);
+        let (shifts, errors) = correct(&mut pairs);
+        assert_eq!(errors.len(), pairs.len());
+        (before, values(&pairs), shifts)
+    }
+
+    fn size(differences: &[f64]) -> f64 {
+        (differences.iter().map(|d| d * d).sum::<f64>() / differences.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn a_machine_at_another_speed_is_seen_through() {
+        for world in [World { run: 0.1, ..STILL }, World { drift: 0.03, ..STILL }] {
+            let (before, after, shifts) = corrected(&world, 1.0);
+            assert!(size(&before) > 0.02 && size(&after) < 0.006, "{} {}", size(&before), size(&after));
+            assert!(shifts[0].believed_rounds > 0.5 || world.drift == 0.0, "{shifts:?}");
+        }
+    }
+
+    #[test]
+    fn probes_that_only_make_noise_are_not_believed() {
+        let (before, after, shifts) = corrected(&World { prober: 0.05, ..STILL }, 1.0);
+        assert!(shifts[0].believed_groups < 0.2, "{shifts:?}");
+        assert!(size(&after) < size(&before) + 0.02, "{} {}", size(&before), size(&after));
+    }
+
+    #[test]
+    fn a_clear_change_of_the_probe_is_taken_in_full_and_an_unclear_one_not_at_all() {
+        let (_, after, shifts) = corrected(&STILL, 0.9);
+        assert!((shifts[0].corrected - 0.9).abs() < 0.01 && shifts[0].groups == 10);
+        assert!((after.iter().sum::<f64>() / after.len() as f64 - 0.9f64.ln()).abs() < 0.01);
+        let (.., shifts) = corrected(&World { prober: 0.05, probe: 0.05, ..STILL }, 1.001);
+        assert!((shifts[0].corrected - 1.0).abs() < 0.03, "{shifts:?}");
+    }
+
+    #[test]
+    fn cells_without_a_probe_stay_as_they_are() {
+        let run = STILL.run(1, |_, _| 1.0);
+        let first = sides(&run.records, |_| true);
+        let mut pairs: Vec<Pair> = first.iter().map(|(id, side)| Pair::new(id, 0, [side, side])).collect();
+        pairs.iter_mut().for_each(|pair| pair.probe = None);
+        let before = pairs.clone();
+        let (shifts, _) = correct(&mut pairs);
+        assert_eq!((pairs, shifts), (before, vec![]));
     }
 }

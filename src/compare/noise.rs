@@ -8,6 +8,7 @@
 //! `df` is small and little is shrunk.
 
 use super::student;
+use std::collections::BTreeMap;
 
 /// Variances below this are taken for this: nobody asks about differences of 0.01 %.
 const SMALLEST: f64 = 1e-8;
@@ -37,24 +38,32 @@ impl Default for Prior {
 impl Prior {
     /// Fits a prior to the variances of cells, by the mean and variance of their logarithms.
     pub fn fit(cells: &[Variance]) -> Self {
-        let known: Vec<Variance> = cells.iter().copied().filter(|cell| cell.df > 0.0).collect();
+        let cells: Vec<(&str, Variance)> = cells.iter().map(|cell| ("", *cell)).collect();
+        Self::fit_families(&cells).remove("").unwrap_or_default()
+    }
+
+    /// Fits one prior a family of cells: families differ in their noise as far as their means of
+    /// logarithms differ by more than chance, and share how much cells of a family differ.
+    pub fn fit_families<'a>(cells: &[(&'a str, Variance)]) -> BTreeMap<&'a str, Self> {
+        let known: Vec<(&str, Variance)> = cells.iter().copied().filter(|(_, cell)| cell.df > 0.0).collect();
         if known.len() < FEWEST {
-            return Self::default();
+            return BTreeMap::new();
         }
         // The logarithm of a chi-squared variable over its d degrees of freedom has mean
         // digamma(d/2) - ln(d/2) and variance trigamma(d/2).
-        let count = known.len() as f64;
-        let logs: Vec<f64> =
-            known.iter().map(|cell| log_mean(cell.value.max(SMALLEST).ln(), cell.df)).collect();
-        let mean = logs.iter().sum::<f64>() / count;
-        let spread = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        let expected = known.iter().map(|cell| student::trigamma(cell.df / 2.0)).sum::<f64>() / count;
-        let all: f64 = known.iter().map(|cell| cell.df).sum();
-        let excess = spread - expected;
+        let mut logs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (family, cell) in &known {
+            let log = cell.value.max(SMALLEST).ln() - student::digamma(cell.df / 2.0) + (cell.df / 2.0).ln();
+            logs.entry(family).or_default().push(log);
+        }
+        let chance = known.iter().map(|(_, cell)| student::trigamma(cell.df / 2.0)).sum::<f64>();
+        let all: f64 = known.iter().map(|(_, cell)| cell.df).sum();
+        let (means, spread) = shrunken_means(&logs);
+        let excess = spread - chance / known.len() as f64;
         // A prior is not known better than the cells that it was fitted to.
         let df = if excess > 0.0 { (2.0 * student::inverse_trigamma(excess)).min(all) } else { all };
-        let value = (mean + student::digamma(df / 2.0) - (df / 2.0).ln()).exp();
-        Self(Variance { value, df })
+        let value = |mean: f64| (mean + student::digamma(df / 2.0) - (df / 2.0).ln()).exp();
+        means.into_iter().map(|(family, mean)| (family, Self(Variance { value: value(mean), df }))).collect()
     }
 
     /// A cell's own variance, shrunk towards the prior.
@@ -68,8 +77,34 @@ impl Prior {
     }
 }
 
-fn log_mean(log: f64, df: f64) -> f64 {
-    log - student::digamma(df / 2.0) + (df / 2.0).ln()
+/// Mean of each family, shrunk towards that of all as far as chance explains the distance; and the variance
+/// about these means.
+fn shrunken_means<'a>(families: &BTreeMap<&'a str, Vec<f64>>) -> (BTreeMap<&'a str, f64>, f64) {
+    let count = families.values().map(Vec::len).sum::<usize>() as f64;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let about =
+        |values: &[f64], centre: f64| values.iter().map(|value| (value - centre).powi(2)).sum::<f64>();
+    let grand = families.values().flatten().sum::<f64>() / count;
+    let means: Vec<f64> = families.values().map(|values| mean(values)).collect();
+    let within = families.values().zip(&means).map(|(values, &mean)| about(values, mean)).sum::<f64>();
+    let free = count - families.len() as f64;
+    // A single cell a family does not tell cells apart from families: then they count as one family.
+    let within = if free > 0.0 { within / free } else { f64::INFINITY };
+    let chance = |values: &[f64]| within / values.len() as f64;
+    let between =
+        means.iter().map(|m| (m - grand).powi(2)).sum::<f64>() / (families.len() as f64 - 1.0).max(1.0);
+    let expected = families.values().map(|values| chance(values)).sum::<f64>() / families.len() as f64;
+    let apart = (between - expected).max(0.0);
+    let shrunk: BTreeMap<&str, f64> = families
+        .iter()
+        .zip(&means)
+        .map(|((family, values), mean)| {
+            let weight = if apart > 0.0 { apart / (apart + chance(values)) } else { 0.0 };
+            (*family, grand + weight * (mean - grand))
+        })
+        .collect();
+    let left = families.iter().map(|(family, values)| about(values, shrunk[family])).sum::<f64>();
+    (shrunk, left / (count - 1.0))
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use super::between::{CellId, Pair, Side, sides};
 use super::call::{Call, call, holm};
+use super::centre::Change;
 use super::environment::same_processor;
 use super::estimate::{ALPHA, Interval, interval};
 use super::floor::{Floor, LEAST_MARGIN, floor};
 use super::machine::{Shift, correct};
 use super::noise::{Prior, Variance};
+use super::peers::corrections;
 use super::spread::{Seen, excess, p_value};
 use super::within::satterthwaite;
 use crate::record::{Outcome, Record, Run};
@@ -72,9 +74,9 @@ pub struct Comparison {
     pub lost: Vec<Lost>,
     /// Measured cells that only the first and only the second run has.
     pub alone: [usize; 2],
-    /// Floors of the first and the second run.
-    pub floors: [Floor; 2],
-    /// Differences up to this share are SAME: the largest of the policy's margin and the floors.
+    /// What twins within either run differ by.
+    pub floor: Floor,
+    /// Differences up to this share are SAME: the larger of the policy's margin and the floor.
     pub margin: f64,
     /// Standard deviation, as a share, of a cell's time from run to run beyond what its starts show.
     pub between_runs: f64,
@@ -119,8 +121,8 @@ pub fn compare_runs(a: &Run, b: &Run, policy: &Policy) -> Result<Comparison, Com
         pairs.iter_mut().for_each(|pair| pair.probe = None);
     }
     let lost = lost(first.keys().filter(|id| !second.contains_key(id)), &b.records);
-    let floors = [floor(&a.records), floor(&b.records)];
-    let margin = policy.margin.max(floors[0].value).max(floors[1].value);
+    let floor = floor(a.records.iter().chain(&b.records));
+    let margin = policy.margin.max(floor.value);
     let (cells, between_runs, machine) = judge(pairs, margin);
     let unknown = cells.iter().filter(|cell| cell.call == Call::CannotTell).count() + lost.len();
     Ok(Comparison {
@@ -129,7 +131,7 @@ pub fn compare_runs(a: &Run, b: &Run, policy: &Policy) -> Result<Comparison, Com
         unknown: unknown as f64 / (cells.len() + lost.len()) as f64,
         cells,
         lost,
-        floors,
+        floor,
         margin,
         between_runs,
         machine,
@@ -167,15 +169,20 @@ fn lost<'a>(missing: impl Iterator<Item = &'a CellId>, records: &[Record]) -> Ve
 
 /// The calls of all pairs, the spread between runs, and what the machine did.
 fn judge(mut pairs: Vec<Pair>, margin: f64) -> (Vec<Compared>, f64, Vec<Shift>) {
-    let uncorrected: Vec<f64> = pairs.iter().map(Pair::difference).collect();
+    let values = |pairs: &[Pair]| -> Vec<f64> { pairs.iter().map(|pair| pair.difference().value).collect() };
+    let uncorrected = values(&pairs);
     let (machine, shared) = correct(&mut pairs);
-    let prior = Prior::fit(&pairs.iter().map(Pair::start).collect::<Vec<_>>());
-    let own: Vec<Variance> = pairs.iter().map(|pair| pair.variance(&prior)).collect();
-    let differences: Vec<f64> = pairs.iter().map(Pair::difference).collect();
+    let peers = corrections(&pairs, &values(&pairs));
+    let differences: Vec<f64> =
+        values(&pairs).iter().zip(&peers).map(|(d, peers)| d + peers.change).collect();
+    let own = own_variances(&pairs);
     let seen = |n: usize| Seen { family: pairs[n].family(), value: differences[n], variance: own[n].value };
     let excess = excess(&(0..pairs.len()).map(seen).collect::<Vec<_>>());
-    let errors: Vec<(f64, f64)> =
-        own.iter().zip(&shared).map(|(own, shared)| satterthwaite([*own, excess, *shared])).collect();
+    let error = |n: usize| {
+        let doubt = Variance { value: peers[n].doubt.powi(2), df: f64::INFINITY };
+        satterthwaite([own[n], excess, shared[n], doubt])
+    };
+    let errors: Vec<(f64, f64)> = (0..pairs.len()).map(error).collect();
     let p_value = |(&difference, &(error, df))| p_value(difference, error, df, margin.ln_1p());
     let corrected = holm(&differences.iter().zip(&errors).map(p_value).collect::<Vec<_>>());
     let cells = pairs.into_iter().enumerate().map(|(number, pair)| {
@@ -186,6 +193,16 @@ fn judge(mut pairs: Vec<Pair>, margin: f64) -> (Vec<Compared>, f64, Vec<Shift>) 
         Compared { id: pair.id, ratio, uncorrected: uncorrected[number].exp(), p, call }
     });
     (cells.collect(), excess.value.sqrt(), machine)
+}
+
+/// Variance of each difference as far as starts show it, shrunk towards those of its family.
+fn own_variances(pairs: &[Pair]) -> Vec<Variance> {
+    let differences: Vec<Change> = pairs.iter().map(Pair::difference).collect();
+    let starts: Vec<(&str, Variance)> =
+        pairs.iter().zip(&differences).map(|(pair, d)| (pair.family(), d.start)).collect();
+    let priors = Prior::fit_families(&starts);
+    let prior = |pair: &Pair| priors.get(pair.family()).copied().unwrap_or_default();
+    pairs.iter().zip(&differences).map(|(pair, difference)| difference.variance(&prior(pair))).collect()
 }
 
 impl Comparison {
@@ -202,5 +219,138 @@ impl Comparison {
     /// Cells with this call.
     pub fn count(&self, call: Call) -> usize {
         self.cells.iter().filter(|cell| cell.call == call).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::simulate::{TYPICAL, World};
+
+    type Changed = fn(usize, usize) -> bool;
+
+    /// What calls of simulated comparisons come to.
+    #[derive(Debug, Default)]
+    struct Rates {
+        /// Share of unchanged cells called different.
+        false_cells: f64,
+        /// Share of comparisons of equal runs with a regression.
+        false_runs: f64,
+        /// Share of changed cells called slower.
+        found: f64,
+        /// Share of cells that cannot be told where some changed.
+        unknown: f64,
+    }
+
+    /// Rates over `count` comparisons of equal runs and of runs in which changed cells take 5 % longer.
+    fn rates(world: &World, count: u64, changed: Changed) -> Rates {
+        let mut sum = Rates::default();
+        let compare = |a: &Run, b: &Run| compare_runs(a, b, &Policy::default()).unwrap();
+        for number in 0..count {
+            let a = world.run(3 * number, |_, _| 1.0);
+            let same = compare(&a, &world.run(3 * number + 1, |_, _| 1.0));
+            let cells = same.cells.len() as f64;
+            sum.false_cells += (same.count(Call::Slower) + same.count(Call::Faster)) as f64 / cells;
+            sum.false_runs += f64::from(u8::from(same.has_regression()));
+            let slow = world.run(
+                3 * number + 2,
+                |group, contender| {
+                    if changed(group, contender) { 1.05 } else { 1.0 }
+                },
+            );
+            let slow = compare(&a, &slow);
+            let is_changed = |cell: &&Compared| {
+                let group = cell.id.group.rsplit('=').next().unwrap().parse().unwrap();
+                changed(group, cell.id.contender.backend["cpu/".len()..].parse().unwrap())
+            };
+            let (found, all) = slow.cells.iter().filter(is_changed).fold((0.0, 0.0), |(found, all), cell| {
+                (found + f64::from(u8::from(cell.call == Call::Slower)), all + 1.0)
+            });
+            sum.found += found / all;
+            sum.unknown += slow.unknown;
+        }
+        let share = |sum: f64| sum / count as f64;
+        Rates {
+            false_cells: share(sum.false_cells),
+            false_runs: share(sum.false_runs),
+            found: share(sum.found),
+            unknown: share(sum.unknown),
+        }
+    }
+
+    const ALL: Changed = |_, _| true;
+
+    #[test]
+    fn five_percent_is_found_at_realistic_noise() {
+        for (name, world, changed) in [
+            ("every cell", TYPICAL, ALL),
+            ("every cell, 4 rounds, quieter", World { rounds: 4, round: 0.007, ..TYPICAL }, ALL),
+            ("one library, 4 starts", World { starts: 4, ..TYPICAL }, |_, contender| contender == 1),
+            ("one library, 9 rounds", World { rounds: 9, start: 0.003, ..TYPICAL }, |_, c| c == 2),
+            ("a library at half of its sizes", World { starts: 5, ..TYPICAL }, |group, c| {
+                c == 1 && group % 2 == 0
+            }),
+            ("another speed of the machine", World { run: 0.05, ..TYPICAL }, ALL),
+        ] {
+            let rates = rates(&world, 12, changed);
+            assert!(rates.found >= 0.9 && rates.unknown <= 0.2, "{name}: {rates:?}");
+            assert!(rates.false_cells <= 0.01 && rates.false_runs == 0.0, "{name}: {rates:?}");
+        }
+    }
+
+    #[test]
+    fn noise_of_any_kind_is_rarely_called_a_change() {
+        for (name, world) in [
+            ("starts that differ", World { start: 0.01, ..TYPICAL }),
+            ("noisy samples", World { round: 0.02, rounds: 4, outliers: 0.2, ..TYPICAL }),
+            ("a drifting machine", World { drift: 0.05, run: 0.1, ..TYPICAL }),
+            ("cells that move from run to run", World { hidden: 0.015, ..TYPICAL }),
+            ("probes that say nothing", World { probe: 0.1, prober: 0.03, ..TYPICAL }),
+            ("misplaced starts", World { misplaced: 0.1, ..TYPICAL }),
+            ("disturbed groups", World { disturbed: 0.1, ..TYPICAL }),
+            ("one noisy library", World { noisiest: 5.0, ..TYPICAL }),
+            ("few cells", World { groups: 2, contenders: 2, start: 0.01, ..TYPICAL }),
+        ] {
+            let rates = rates(&world, 25, ALL);
+            assert!(rates.false_cells <= 0.02 && rates.false_runs <= 0.05, "{name}: {rates:?}");
+        }
+    }
+
+    #[test]
+    fn a_whole_group_that_moved_alone_cannot_be_told() {
+        let a = TYPICAL.run(1, |_, _| 1.0);
+        let b = TYPICAL.run(2, |group, _| if group == 4 { 1.08 } else { 1.0 });
+        let comparison = compare_runs(&a, &b, &Policy::default()).unwrap();
+        let calls =
+            comparison.cells.iter().filter(|cell| cell.id.group.ends_with("=4")).map(|cell| cell.call);
+        assert_eq!(calls.collect::<Vec<_>>(), [Call::CannotTell; 4]);
+    }
+
+    #[test]
+    fn what_only_one_run_has_or_lost_is_counted() {
+        let a = TYPICAL.run(1, |_, _| 1.0);
+        let mut b = TYPICAL.run(2, |_, _| 1.0);
+        b.records.retain(|record| !record.group.ends_with("=0"));
+        let failed = |record: &mut Record| {
+            record.outcome = Outcome::Failed { kind: "hang".into(), message: "60 s".into() };
+        };
+        let unlucky = |record: &&mut Record| record.contender.backend == "cpu/1";
+        b.records.iter_mut().filter(unlucky).take(2).for_each(failed);
+        let comparison = compare_runs(&a, &b, &Policy::default()).unwrap();
+        assert_eq!((comparison.cells.len(), comparison.lost.len(), comparison.alone), (34, 2, [4, 0]));
+        assert_eq!(comparison.lost[0].why, "hang: 60 s");
+        assert!(comparison.unknown >= 2.0 / 36.0);
+    }
+
+    #[test]
+    fn twins_that_differ_widen_the_margin() {
+        let a = TYPICAL.run(1, |_, _| 1.0);
+        let mut b = TYPICAL.run(2, |_, _| 1.0);
+        for record in b.records.iter_mut().filter(|record| record.contender.twin) {
+            record.series[0].ns.iter_mut().for_each(|ns| *ns *= 1.1);
+        }
+        let comparison = compare_runs(&a, &b, &Policy::default()).unwrap();
+        assert_eq!(comparison.floor.pairs, 20);
+        assert!(comparison.margin > 0.08 && comparison.margin == comparison.floor.value);
     }
 }

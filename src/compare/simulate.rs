@@ -27,6 +27,11 @@ impl Draw {
         let radius = (-2.0 * self.uniform().ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
+
+    /// 2 to 12 % with this chance, else nothing.
+    fn outlier(&mut self, chance: f64) -> f64 {
+        if self.uniform() < chance { 0.02 + 0.1 * self.uniform() } else { 0.0 }
+    }
 }
 
 /// A shared machine and how it is measured. Spreads are standard deviations of logarithms.
@@ -50,63 +55,102 @@ pub(crate) struct World {
     pub(crate) hidden: f64,
     /// Of a probe's sample.
     pub(crate) probe: f64,
+    /// Of a probe in one group of one run: it is a process too.
+    pub(crate) prober: f64,
+    /// Chance that a start is slow by 8 %, as when its pages lie badly.
+    pub(crate) misplaced: f64,
+    /// Chance that a whole group is disturbed by 2 to 12 %, which no probe sees.
+    pub(crate) disturbed: f64,
+    /// How many times as noisy the last contender is.
+    pub(crate) noisiest: f64,
 }
 
-/// A machine like a small virtual one with neighbours.
+/// A machine like a small virtual one with neighbours, at the bottom of a quick run's effort.
 pub(crate) const TYPICAL: World = World {
     groups: 10,
     contenders: 4,
     starts: 3,
     rounds: 6,
-    start: 0.005,
+    start: 0.004,
     round: 0.01,
     outliers: 0.05,
     drift: 0.01,
     run: 0.01,
-    hidden: 0.002,
+    hidden: 0.0015,
     probe: 0.01,
+    prober: 0.0,
+    misplaced: 0.0,
+    disturbed: 0.0,
+    noisiest: 1.0,
 };
+
+/// What happens during one group of one run.
+struct Weather {
+    /// By cell.
+    hidden: Vec<f64>,
+    disturbance: f64,
+    prober: f64,
+}
 
 impl World {
     /// One run in which the cell of (group, contender) takes `factor` times as long as it should. The
     /// first contender has a twin.
     pub(crate) fn run(&self, seed: u64, factor: impl Fn(usize, usize) -> f64) -> Run {
         let mut draw = Draw::new(seed);
-        let speed_of_run = self.run * draw.normal();
-        let mut records = Vec::new();
+        let of_run = self.run * draw.normal();
         let mut drift = self.drift * draw.normal();
+        let mut records = Vec::new();
         for group in 0..self.groups {
-            let cells = self.contenders + 1;
-            let mut series: Vec<Series> = (0..cells).map(|_| empty()).collect();
-            let hidden: Vec<f64> = (0..cells).map(|_| self.hidden * draw.normal()).collect();
-            let mut round = 0;
-            for start in 0..self.starts {
-                let placed: Vec<f64> = (0..cells).map(|_| self.start * draw.normal()).collect();
-                for _ in 0..self.rounds {
-                    // Speeds a round apart are still much alike; groups apart, hardly.
-                    drift = 0.97 * drift + (1.0f64 - 0.97 * 0.97).sqrt() * self.drift * draw.normal();
-                    for (cell, series) in series.iter_mut().enumerate() {
-                        let contender = cell % self.contenders;
-                        let truth = 1e6 * (1.0 + contender as f64) * factor(group, contender);
-                        let slowness = speed_of_run + drift;
-                        let noise = self.round * draw.normal() + self.outlier(&mut draw);
-                        let ns = truth * (slowness + hidden[cell] + placed[cell] + noise).exp();
-                        let rate = 3e11 * (self.probe * draw.normal() - slowness).exp();
-                        push(series, ns, rate, start, round);
-                    }
-                    round += 1;
-                }
+            let mut series = self.group(&mut draw, of_run, &mut drift);
+            for (cell, series) in series.iter_mut().enumerate() {
+                let contender = cell % self.contenders;
+                let truth = 1e6 * (1.0 + contender as f64) * factor(group, contender);
+                series.ns.iter_mut().for_each(|ns| *ns *= truth);
             }
-            records.extend(series.into_iter().enumerate().map(|(cell, s)| self.record(group, cell, s)));
+            let record = |(cell, series)| self.record(seed, group, cell, series);
+            records.extend(series.into_iter().enumerate().map(record));
         }
         Run { name: format!("run {seed}"), records, ..Run::default() }
     }
 
-    fn outlier(&self, draw: &mut Draw) -> f64 {
-        if draw.uniform() < self.outliers { 0.02 + 0.1 * draw.uniform() } else { 0.0 }
+    /// Series of all cells of a group about 1 ns.
+    fn group(&self, draw: &mut Draw, of_run: f64, drift: &mut f64) -> Vec<Series> {
+        let cells = self.contenders + 1;
+        let mut series: Vec<Series> = (0..cells).map(|_| empty()).collect();
+        let weather = Weather {
+            hidden: (0..cells).map(|_| self.hidden * draw.normal()).collect(),
+            disturbance: draw.outlier(self.disturbed),
+            prober: self.prober * draw.normal(),
+        };
+        for start in 0..self.starts {
+            let placed: Vec<f64> = (0..cells).map(|cell| self.placement(cell, draw)).collect();
+            for round in 0..self.rounds {
+                // Speeds a round apart are still much alike; groups apart, hardly.
+                const STAYS: f64 = 0.97;
+                *drift = STAYS * *drift + (1.0 - STAYS * STAYS).sqrt() * self.drift * draw.normal();
+                let slowness = of_run + *drift;
+                for (cell, series) in series.iter_mut().enumerate() {
+                    let noise =
+                        self.noisiness(cell) * self.round * draw.normal() + draw.outlier(self.outliers);
+                    let time = slowness + weather.disturbance + weather.hidden[cell] + placed[cell] + noise;
+                    let rate = self.probe * draw.normal() + weather.prober - slowness;
+                    push(series, time.exp(), 3e11 * rate.exp(), start, start * self.rounds + round);
+                }
+            }
+        }
+        series
     }
 
-    fn record(&self, group: usize, cell: usize, series: Series) -> Record {
+    fn noisiness(&self, cell: usize) -> f64 {
+        if cell + 1 == self.contenders { self.noisiest } else { 1.0 }
+    }
+
+    fn placement(&self, cell: usize, draw: &mut Draw) -> f64 {
+        let misplaced = if draw.uniform() < self.misplaced { 0.08 } else { 0.0 };
+        self.noisiness(cell) * self.start * draw.normal() + misplaced
+    }
+
+    fn record(&self, seed: u64, group: usize, cell: usize, series: Series) -> Record {
         let contender = Contender {
             backend: format!("cpu/{}", cell % self.contenders),
             lane: Lane { threads: 2, packing: Packing::Plain },
@@ -114,6 +158,7 @@ impl World {
         };
         Record {
             group: format!("suite/case/g={group}"),
+            started: format!("run {seed}, group {group}"),
             contender,
             series: vec![series],
             ..example::measured()
@@ -140,142 +185,4 @@ fn push(series: &mut Series, ns: f64, rate: f64, start: u32, round: u32) {
     series.run_delay_ns.push(0);
     series.steal_ns.push(0);
     series.probe_rate.push(rate);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::compare::{Call, Policy, compare_runs};
-
-    /// Over many pairs of runs: shares of cells called different and of runs with a regression where
-    /// nothing changed; of changed cells called slower, and of cells that cannot be told, where half of
-    /// the contenders got 5 % slower.
-    #[derive(Debug)]
-    struct Rates {
-        false_cells: f64,
-        false_runs: f64,
-        unknown_same: f64,
-        power: f64,
-        unknown_changed: f64,
-    }
-
-    fn rates(world: &World, pairs: u64, changed: impl Fn(usize, usize) -> bool + Copy) -> Rates {
-        let mut sums = [0.0; 5];
-        for pair in 0..pairs {
-            let a = world.run(4 * pair, |_, _| 1.0);
-            let same = compare_runs(&a, &world.run(4 * pair + 1, |_, _| 1.0), &Policy::default()).unwrap();
-            let cells = same.cells.len() as f64;
-            sums[0] += (same.count(Call::Slower) + same.count(Call::Faster)) as f64 / cells;
-            sums[1] += f64::from(u8::from(same.has_regression()));
-            sums[2] += same.unknown;
-            let slower = world.run(4 * pair + 2, |g, c| if changed(g, c) { 1.05 } else { 1.0 });
-            let slower = compare_runs(&a, &slower, &Policy::default()).unwrap();
-            let is_changed = |cell: &&crate::compare::Compared| {
-                let group = cell.id.group.rsplit('=').next().unwrap().parse().unwrap();
-                changed(group, cell.id.contender.backend[4..].parse().unwrap())
-            };
-            let wanted: Vec<_> = slower.cells.iter().filter(is_changed).collect();
-            let found = wanted.iter().filter(|cell| cell.call == Call::Slower).count();
-            sums[3] += found as f64 / wanted.len() as f64;
-            sums[4] += slower.unknown;
-        }
-        let [false_cells, false_runs, unknown_same, power, unknown_changed] = sums.map(|s| s / pairs as f64);
-        Rates { false_cells, false_runs, unknown_same, power, unknown_changed }
-    }
-
-    #[test]
-    #[ignore = "explores, asserts nothing"]
-    fn explore() {
-        let pairs = 20;
-        let worlds: [(&str, World); 12] = [
-            ("typical", TYPICAL),
-            ("quiet", World { start: 0.003, round: 0.005, drift: 0.003, run: 0.003, ..TYPICAL }),
-            ("start .7", World { start: 0.007, ..TYPICAL }),
-            ("start 1", World { start: 0.01, ..TYPICAL }),
-            ("round 2", World { round: 0.02, ..TYPICAL }),
-            ("round 2, 9 rounds", World { round: 0.02, rounds: 9, ..TYPICAL }),
-            ("run 3 %", World { run: 0.03, ..TYPICAL }),
-            ("drift 3 %", World { drift: 0.03, ..TYPICAL }),
-            ("hidden .5", World { hidden: 0.005, ..TYPICAL }),
-            ("hidden 1", World { hidden: 0.01, ..TYPICAL }),
-            ("bad probe", World { probe: 0.04, ..TYPICAL }),
-            ("5 starts, 1 2", World { starts: 5, start: 0.01, round: 0.02, ..TYPICAL }),
-        ];
-        for (name, world) in worlds {
-            for (which, changed) in [
-                ("one contender", (|_, c| c == 1) as fn(usize, usize) -> bool),
-                ("one cell", |g, c| g == 3 && c == 1),
-                ("half of one", |g, c| g % 2 == 0 && c == 1),
-                ("all", |_, _| true),
-            ] {
-                let r = rates(&world, pairs, changed);
-                println!(
-                    "{name:>18} {which:>14}: false cells {:.4} runs {:.3} unknown {:.3} | power {:.3} unknown {:.3}",
-                    r.false_cells, r.false_runs, r.unknown_same, r.power, r.unknown_changed
-                );
-            }
-        }
-    }
-}
-#[cfg(test)]
-mod diagnose {
-    use super::*;
-    use crate::compare::{Policy, compare_runs};
-    #[test]
-    #[ignore = "prints"]
-    fn diagnose() {
-        for pair in 0..4 {
-            let world = World { drift: 0.03, hidden: 0.0, ..TYPICAL };
-            let a = world.run(4 * pair, |_, _| 1.0);
-            let b = world.run(4 * pair + 1, |_, _| 1.0);
-            let c = compare_runs(&a, &b, &Policy::default()).unwrap();
-            println!(
-                "margin {:.4} floors {:?} between {:.4} machine {:?}",
-                c.margin, c.floors, c.between_runs, c.machine
-            );
-            for cell in c.cells.iter().take(8) {
-                println!(
-                    "  {} {:?} p {:.3} {:?} unc {:.4}",
-                    cell.id.contender, cell.ratio, cell.p, cell.call, cell.uncorrected
-                );
-            }
-        }
-    }
-}
-#[cfg(test)]
-mod calibrate {
-    use super::*;
-    use crate::compare::{Policy, compare_runs};
-    #[test]
-    #[ignore = "prints"]
-    fn calibrate() {
-        for (name, world) in [
-            ("typical", TYPICAL),
-            ("no drift", World { drift: 0.0, run: 0.0, ..TYPICAL }),
-            ("no hidden", World { drift: 0.0, run: 0.0, hidden: 0.0, ..TYPICAL }),
-            ("no outliers", World { drift: 0.0, run: 0.0, hidden: 0.0, outliers: 0.0, ..TYPICAL }),
-        ] {
-            let (mut d2, mut e2, mut cover, mut n, mut betw) = (0.0, 0.0, 0.0, 0.0, 0.0);
-            for pair in 0..60 {
-                let a = world.run(4 * pair, |_, _| 1.0);
-                let b = world.run(4 * pair + 1, |_, _| 1.0);
-                let c = compare_runs(&a, &b, &Policy::default()).unwrap();
-                betw += c.between_runs / 60.0;
-                for cell in c.cells.iter().filter(|cell| cell.id.contender.backend != "cpu/0") {
-                    let half = (cell.ratio.high / cell.ratio.low).ln() / 2.0;
-                    d2 += cell.ratio.centre.ln().powi(2);
-                    e2 += half * half;
-                    n += 1.0;
-                    cover += f64::from(u8::from(cell.ratio.low <= 1.0 && cell.ratio.high >= 1.0));
-                }
-            }
-            println!(
-                "{name:>12}: sd of differences {:.4} %, half width {:.4} %, 90 % covers {:.3}, between {:.4} %",
-                100.0 * f64::sqrt(d2 / n),
-                100.0 * f64::sqrt(e2 / n),
-                cover / n,
-                100.0 * betw
-            );
-        }
-    }
 }
