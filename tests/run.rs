@@ -1,5 +1,6 @@
 //! Whole runs: what one failure costs, how runs end and go on, what is refused.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod bench;
 

@@ -10,6 +10,7 @@ mod prices;
 mod report;
 mod run;
 mod select;
+mod signals;
 mod table;
 mod verify;
 mod worker;

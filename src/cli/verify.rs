@@ -3,7 +3,7 @@
 use super::libraries::Libraries;
 use super::select::Selection;
 use super::table::table;
-use super::{exit, look};
+use super::{exit, look, signals};
 use crate::host::{self, plain};
 use crate::measure::evidence::{Evidence, Outcome, Verification};
 use crate::measure::group::{self, Bench};
@@ -14,7 +14,6 @@ use crate::suite::Effort;
 use crate::units::significant;
 use serde_json::json;
 use std::io::Write;
-use std::sync::atomic::AtomicBool;
 
 /// Arguments of `cutgpu verify`.
 #[derive(Debug, clap::Args)]
@@ -47,6 +46,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let scratch = Scratch::temporary()?;
     let staff = crate::measure::staff::Staff { scratch: scratch.path().to_path_buf(), ..look::staff()? };
     let mut shown = Shown { table: table(&["group", "contender", "answer", ""]), json: args.json };
+    let interrupted = signals::interrupted()?;
     let mut failures = 0;
     for group in &plan.groups {
         let bench = Bench {
@@ -54,10 +54,12 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
             hire: &staff,
             last_level_cache: None,
             free_memory: None,
-            interrupted: &AtomicBool::new(false),
+            interrupted: &interrupted,
             progress: &|_| {},
         };
-        let cells = group::check(group, &bench)?;
+        let Ok(cells) = group::check(group, &bench) else {
+            return Ok(exit::INTERRUPTED);
+        };
         for (cell, evidence) in group.cells.iter().zip(&cells) {
             failures +=
                 usize::from(matches!(evidence.outcome, Outcome::Failed { .. } | Outcome::Wrong { .. }));

@@ -57,7 +57,8 @@ pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupte
             session(&mut trials.iter_mut().collect::<Vec<_>>(), &phases, &mut position, &mut tools, bench)?;
         }
     }
-    let mut evidence = trials.into_iter().map(|trial| trial.finish(together));
+    let interleaved = together && trials.len() > 1;
+    let mut evidence = trials.into_iter().map(|trial| trial.finish(interleaved));
     let cells = group.cells.iter().map(|cell| match &cell.fate {
         Fate::Skip(reason) => Some(Evidence::of(Outcome::Skipped { reason: reason.clone() })),
         Fate::Run => evidence.next(),

@@ -135,9 +135,9 @@ impl<'a> Trial<'a> {
     }
 
     /// All that is known now.
-    pub(super) fn finish(self, together: bool) -> Evidence {
+    pub(super) fn finish(self, interleaved: bool) -> Evidence {
         let mut evidence = self.evidence;
-        evidence.interleaved = together;
+        evidence.interleaved = interleaved;
         if evidence.outcome == Outcome::Measured {
             evidence.series = self.tallies.into_iter().filter_map(Tally::finish).collect();
         }

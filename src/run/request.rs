@@ -88,3 +88,32 @@ impl Choices {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::ad_hoc;
+
+    #[test]
+    fn choices_replace_or_extend_what_the_suite_says() {
+        let plain = ad_hoc("gemm", "m=4,n=4,k=4").unwrap();
+        let mut suite = plain.clone();
+        Choices::default().apply(&mut suite);
+        assert_eq!(suite, plain);
+        let choices = Choices {
+            scopes: vec![Scope::EndToEnd],
+            syncs: vec![Sync::Each],
+            cold: true,
+            sustained: true,
+            twin: true,
+            ..Choices::default()
+        };
+        choices.apply(&mut suite);
+        choices.apply(&mut suite);
+        let case = &suite.cases[0];
+        assert_eq!((&case.scopes[..], &case.syncs[..]), (&[Scope::EndToEnd][..], &[Sync::Each][..]));
+        assert_eq!(case.temperatures, [Temperature::Hot, Temperature::Cold]);
+        assert_eq!(case.loads, [Load::Burst, Load::Sustained]);
+        assert!(case.twin);
+    }
+}

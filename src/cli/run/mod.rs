@@ -7,6 +7,7 @@ use super::exit;
 use super::libraries::Libraries;
 use super::look::Seen;
 use super::select::Selection;
+use super::signals;
 use crate::host;
 use crate::measure::evidence::Conditions;
 use crate::plan::{self, Available, Options, Plan};
@@ -15,9 +16,8 @@ use crate::suite::{self, Effort, Scope, Suite, Sync, Threads};
 use anyhow::Context as _;
 use progress::Progress;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 /// Arguments of `cutgpu run`.
@@ -110,7 +110,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     said.iter().for_each(|said| note(said));
     let folder_path = &folder.path().to_path_buf();
     let progress = Progress::new(&plan, request.repeat);
-    let interrupted = watch_signals()?;
+    let interrupted = signals::interrupted()?;
     let context = Context {
         program: std::env::current_exe().context("cannot find this program's own file")?,
         environment: Vec::new(),
@@ -174,7 +174,10 @@ fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<Prepar
             suite
         })
         .collect();
-    let plan = plan::build(&suites, facts, &args.selection.options(available(), rates()))?;
+    let repeat = args.repeat.unwrap_or(1);
+    let mut options = args.selection.options(available(), rates());
+    options.minutes = options.minutes.map(|minutes| minutes / f64::from(repeat));
+    let plan = plan::build(&suites, facts, &options)?;
     say_dropped(&plan);
     let request = Request {
         suites: selected
@@ -187,7 +190,7 @@ fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<Prepar
             .collect(),
         choices,
         seed: args.seed.unwrap_or(1),
-        repeat: args.repeat.unwrap_or(1),
+        repeat,
         shard: args.selection.shard,
         minutes: args.selection.minutes,
         libraries: args.libraries.names(),
@@ -266,19 +269,6 @@ fn rates() -> plan::Rates {
     Seen::kept().unwrap_or_default().rates()
 }
 
-/// The flag that the first Ctrl-C sets. The second ends this process at once, and the kernel its workers.
-fn watch_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    use signal_hook::flag::{register, register_conditional_shutdown};
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        let exit = i32::from(exit::INTERRUPTED);
-        register_conditional_shutdown(signal, exit, flag.clone()).context("cannot watch for signals")?;
-        register(signal, flag.clone()).context("cannot watch for signals")?;
-    }
-    Ok(flag)
-}
-
 fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyhow::Result<u8> {
     results::print(&summary.records, args.json)?;
     let path = folder.path().display();
@@ -290,8 +280,10 @@ fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyh
         note(&format!("no time was left for {group}; `cutgpu run --resume {path}` measures it"));
     }
     let failures = summary.failures();
-    let (runs, _) = plan.counts();
-    note(&format!("{} records of {runs} planned cells are in {path}", summary.records.len()));
+    note(&format!("{} records are in {path}", summary.records.len()));
+    if plan.counts().0 == 0 {
+        note("nothing could be measured: every cell was skipped, for the reasons above");
+    }
     if failures > 0 {
         note(&format!("{failures} cell(s) failed or gave a wrong answer"));
         return Ok(exit::FAILED);
@@ -319,5 +311,6 @@ fn file_name(path: &str) -> String {
 
 /// A line for a person, inert whatever it holds.
 fn note(text: &str) {
-    eprintln!("{}", host::plain(text));
+    // Whoever reads this may have gone; the run goes on.
+    let _ = writeln!(std::io::stderr(), "{}", host::plain(text));
 }

@@ -7,7 +7,7 @@ use crate::record::Record;
 use crate::run::Watcher;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::cell::RefCell;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Shows progress on stderr.
@@ -55,10 +55,11 @@ impl Progress {
     }
 
     fn say(&self, line: &str) {
-        let line = plain(line);
+        // Whoever reads this may have gone; the run goes on.
+        let write = || drop(writeln!(std::io::stderr(), "{}", plain(line)));
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 }
