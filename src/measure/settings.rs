@@ -2,7 +2,7 @@
 
 use super::stop::Stop;
 use super::verify;
-use crate::plan::Group;
+use crate::plan::{Group, Pace};
 use crate::suite::Effort;
 use crate::units::Nanos;
 use std::time::Duration;
@@ -40,8 +40,6 @@ pub struct Settings {
     pub seed: u64,
 }
 
-const MS: f64 = 1e6;
-
 impl Settings {
     /// What a group's case asks for.
     pub fn of_group(group: &Group, seed: u64) -> Self {
@@ -53,49 +51,30 @@ impl Settings {
         }
     }
 
-    /// The settings of an effort.
+    /// The settings of an effort: its pace, on which estimates rest too, and what goes with it.
     pub fn of(effort: Effort, seed: u64) -> Self {
-        match effort {
-            Effort::Quick => Self::quick(seed),
-            Effort::Full => Self::full(seed),
-        }
-    }
-
-    fn full(seed: u64) -> Self {
+        let pace = Pace::of(effort);
+        let quick = effort == Effort::Quick;
         Self {
-            starts: 5,
-            warm_up: Nanos(200.0 * MS),
-            slice: Nanos(30.0 * MS),
-            device_slice: Nanos(200.0 * MS),
-            wake: Nanos(3.0 * MS),
-            probe: Nanos(27.0 * MS),
-            retakes: 3,
-            stop: Stop { min_rounds: 6, max_rounds: 40, half_width: 0.01, budget: Nanos(1500.0 * MS) },
-            sustained: Nanos(10_000.0 * MS),
-            time_limit: Duration::from_secs(180),
-            reference: verify::COMPLETE,
-            memory_peak: true,
-            quick: false,
+            starts: pace.starts as u32,
+            warm_up: Nanos::from_seconds(pace.warm_up),
+            slice: Nanos::from_seconds(pace.slice),
+            device_slice: Nanos::from_seconds(0.2),
+            wake: Nanos::from_seconds(if quick { 0.002 } else { 0.003 }),
+            probe: Nanos::from_seconds(pace.probe),
+            retakes: if quick { 2 } else { 3 },
+            stop: Stop {
+                min_rounds: pace.rounds as usize,
+                max_rounds: if quick { 9 } else { 40 },
+                half_width: if quick { 0.015 } else { 0.01 },
+                budget: Nanos::from_seconds(pace.budget),
+            },
+            sustained: Nanos::from_seconds(pace.sustained),
+            time_limit: Duration::from_secs(if quick { 30 } else { 180 }),
+            reference: if quick { verify::COMPLETE / 8 } else { verify::COMPLETE },
+            memory_peak: !quick,
+            quick,
             seed,
-        }
-    }
-
-    fn quick(seed: u64) -> Self {
-        let full = Self::full(seed);
-        Self {
-            starts: 3,
-            warm_up: Nanos(30.0 * MS),
-            slice: Nanos(12.0 * MS),
-            wake: Nanos(2.0 * MS),
-            probe: Nanos(8.0 * MS),
-            retakes: 2,
-            stop: Stop { max_rounds: 9, half_width: 0.015, budget: Nanos(200.0 * MS), ..full.stop },
-            sustained: Nanos(3_000.0 * MS),
-            time_limit: Duration::from_secs(30),
-            reference: verify::COMPLETE / 8,
-            memory_peak: false,
-            quick: true,
-            ..full
         }
     }
 }
