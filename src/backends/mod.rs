@@ -25,14 +25,17 @@ use std::ops::Range;
 
 /// Every family in this build, in the order reports show them. The only list that names them.
 pub const FAMILIES: &[&dyn Family] = &[
-    &null::Null,
-    &cpu::naive::Naive,
+    &cpu::native::Native,
+    &cpu::gemm::GemmCrate,
+    &cpu::matrixmultiply::Matrixmultiply,
     &cpu::blas::OPENBLAS,
     &cpu::blas::BLIS,
     &cpu::blas::MKL,
     &cpu::onednn::OneDnn,
     &cpu::blas::USER,
+    &cpu::naive::Naive,
     &peer::Numpy,
+    &null::Null,
 ];
 
 /// Why a cell is empty, in one sentence for the user.

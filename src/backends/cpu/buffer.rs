@@ -388,6 +388,22 @@ impl<'a, T> Parts<'a, T> {
         Self { start: NonNull::from(&mut *whole).cast(), len: whole.len(), whole: std::marker::PhantomData }
     }
 
+    /// First element, for parts that are no ranges.
+    pub fn start(&self) -> *mut T {
+        self.start.as_ptr()
+    }
+
+    /// Writes one element.
+    ///
+    /// # Safety
+    /// As [`Self::part`].
+    pub unsafe fn write(&self, at: usize, value: T) {
+        // SAFETY: by this function's contract.
+        if let [element] = unsafe { self.part(at..at + 1) } {
+            *element = value;
+        }
+    }
+
     /// Elements `range`.
     ///
     /// # Safety

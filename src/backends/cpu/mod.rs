@@ -7,12 +7,18 @@ pub(crate) mod conformance;
 pub mod dylib;
 pub mod float;
 pub mod functions;
+pub mod gemm;
 pub mod isa;
+pub mod layout;
 pub mod loaded;
+pub mod matrixmultiply;
 pub mod naive;
+pub mod native;
 pub mod onednn;
 pub mod pool;
 pub mod probe;
+pub mod streaming;
+pub mod strided;
 pub mod vector;
 
 use crate::backends::{DeviceKind, Found};

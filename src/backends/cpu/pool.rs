@@ -83,6 +83,32 @@ impl Pool {
     /// for it. A team of one starts nothing and pins nothing.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let members = threads.max(1);
+        let mut pool = Self::empty(members);
+        let mask = sched_getaffinity(None).ok();
+        let cores: Vec<usize> =
+            mask.iter().flat_map(|mask| (0..CpuSet::MAX_CPU).filter(|&core| mask.is_set(core))).collect();
+        let core_of = |id: usize| if cores.len() >= members { cores.get(id).copied() } else { None };
+        for id in 1..members {
+            let (shared, core) = (pool.shared.clone(), core_of(id));
+            let body = move || {
+                stay_on(core);
+                serve(&shared, id);
+            };
+            pool.threads.push(std::thread::Builder::new().name(format!("pool {id}")).spawn(body)?);
+        }
+        if members > 1 {
+            stay_on(core_of(0));
+            pool.mask = mask;
+        }
+        Ok(pool)
+    }
+
+    /// A team of the caller alone.
+    pub fn alone() -> Self {
+        Self::empty(1)
+    }
+
+    fn empty(members: usize) -> Self {
         let shared = Arc::new(Shared {
             members,
             job: UnsafeCell::new(None),
@@ -94,23 +120,7 @@ impl Pool {
             arrived: AtomicUsize::new(0),
             round: AtomicUsize::new(0),
         });
-        let mask = sched_getaffinity(None).ok();
-        let cores: Vec<usize> =
-            mask.iter().flat_map(|mask| (0..CpuSet::MAX_CPU).filter(|&core| mask.is_set(core))).collect();
-        let core_of = |id: usize| if cores.len() >= members { cores.get(id).copied() } else { None };
-        let mut pool = Self { shared, threads: Vec::new(), mask, busy: Cell::new(false) };
-        for id in 1..members {
-            let (shared, core) = (pool.shared.clone(), core_of(id));
-            let body = move || {
-                stay_on(core);
-                serve(&shared, id);
-            };
-            pool.threads.push(std::thread::Builder::new().name(format!("pool {id}")).spawn(body)?);
-        }
-        if members > 1 {
-            stay_on(core_of(0));
-        }
-        Ok(pool)
+        Self { shared, threads: Vec::new(), mask: None, busy: Cell::new(false) }
     }
 
     /// Threads in the team.
@@ -165,7 +175,7 @@ impl Drop for Pool {
             // A worker cannot panic outside a job, and a job's panic has been told.
             let _ = thread.join();
         }
-        if let Some(mask) = self.mask.filter(|_| self.shared.members > 1) {
+        if let Some(mask) = self.mask {
             let _ = sched_setaffinity(None, &mask);
         }
     }

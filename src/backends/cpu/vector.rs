@@ -27,6 +27,10 @@ pub trait Vector: sealed::Register {
     fn store(self, to: &mut [f32]);
     /// self b + c.
     fn multiply_add(self, b: Self, c: Self) -> Self;
+    /// Lane by lane.
+    fn add(self, other: Self) -> Self;
+    /// The larger one, lane by lane.
+    fn max(self, other: Self) -> Self;
 
     /// a b + c for loops that the compiler turns into vectors.
     #[inline(always)]
@@ -62,6 +66,16 @@ impl Vector for __m128 {
         // SAFETY: every x86-64 has SSE.
         unsafe { _mm_add_ps(_mm_mul_ps(self, b), c) }
     }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: every x86-64 has SSE.
+        unsafe { _mm_add_ps(self, other) }
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // SAFETY: every x86-64 has SSE.
+        unsafe { _mm_max_ps(self, other) }
+    }
 }
 
 impl Vector for __m256 {
@@ -90,6 +104,16 @@ impl Vector for __m256 {
         // SAFETY: `Isa::run` has found FMA.
         unsafe { _mm256_fmadd_ps(self, b, c) }
     }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX2.
+        unsafe { _mm256_add_ps(self, other) }
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX2.
+        unsafe { _mm256_max_ps(self, other) }
+    }
 }
 
 impl Vector for __m512 {
@@ -117,5 +141,15 @@ impl Vector for __m512 {
     fn multiply_add(self, b: Self, c: Self) -> Self {
         // SAFETY: `Isa::run` has found AVX-512.
         unsafe { _mm512_fmadd_ps(self, b, c) }
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX-512.
+        unsafe { _mm512_add_ps(self, other) }
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX-512.
+        unsafe { _mm512_max_ps(self, other) }
     }
 }

@@ -4,44 +4,33 @@ use super::Plain;
 use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{Element, View, ViewMut};
 use crate::backends::cpu::float::{Float, Number};
+use crate::backends::cpu::layout::Layout;
 use crate::backends::cpu::loaded::Kernel;
 use crate::ops::{Gemm, GemmDims, GemmI8};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 
-/// Where the elements of the factors stand.
-#[derive(Clone, Copy)]
-struct Layout {
-    dims: GemmDims,
-    /// Distance of neighbours along a row of A, along a column of A, and the same for B.
-    steps: [usize; 4],
-}
-
-impl Layout {
-    fn new(dims: GemmDims, trans_a: bool, trans_b: bool) -> Self {
-        let [a_row, a_column] = if trans_a { [1, dims.m] } else { [dims.k, 1] };
-        let [b_row, b_column] = if trans_b { [1, dims.k] } else { [dims.n, 1] };
-        Self { dims, steps: [a_row, a_column, b_row, b_column] }
-    }
-
-    /// For each element of D in order: its number, and the sum over k of what `term` makes of two factors.
-    fn products<A, B, S>(&self, a: &[A], b: &[B], term: impl Fn(&A, &B) -> S, mut give: impl FnMut(usize, S))
-    where
-        S: Default + std::ops::AddAssign,
-    {
-        let GemmDims { batch, m, n, k, shared_b } = self.dims;
-        let [a_row, a_column, b_row, b_column] = self.steps;
-        for i in 0..batch {
-            let a = &a[i * m * k..][..m * k];
-            let b = &b[if shared_b { 0 } else { i * k * n }..][..k * n];
-            for row in 0..m {
-                for column in 0..n {
-                    let mut sum = S::default();
-                    for p in 0..k {
-                        sum += term(&a[row * a_row + p * a_column], &b[p * b_row + column * b_column]);
-                    }
-                    give((i * m + row) * n + column, sum);
+/// For each element of D in order: its number, and the sum over k of what `term` makes of two factors.
+fn products<A, B, S>(
+    layout: &Layout,
+    a: &[A],
+    b: &[B],
+    term: impl Fn(&A, &B) -> S,
+    mut give: impl FnMut(usize, S),
+) where
+    S: Default + std::ops::AddAssign,
+{
+    let Layout { dims: GemmDims { batch, m, n, k, .. }, a: [a_row, a_column], b: [b_row, b_column] } =
+        *layout;
+    for i in 0..batch {
+        let (a, b) = (&a[layout.a_start(i)..], &b[layout.b_start(i)..]);
+        for row in 0..m {
+            for column in 0..n {
+                let mut sum = S::default();
+                for p in 0..k {
+                    sum += term(&a[row * a_row + p * a_column], &b[p * b_row + column * b_column]);
                 }
+                give(layout.d_start(i) + row * n + column, sum);
             }
         }
     }
@@ -70,7 +59,7 @@ pub(super) fn prepare(
         }
     };
     let layout = Layout::new(dims, op.trans_a, op.trans_b);
-    Ok(Plain::new((op.clone(), layout), args.to_vec(), 0, run))
+    Ok(Plain::boxed((op.clone(), layout), args.to_vec(), 0, run))
 }
 
 fn multiply<A: Number, D: Float>(call: super::Call<Product>, args: &[View], outs: &mut [ViewMut]) {
@@ -79,7 +68,7 @@ fn multiply<A: Number, D: Float>(call: super::Call<Product>, args: &[View], outs
     let c = args.get(2).map(View::slice::<D>);
     let d = outs[0].slice::<D>();
     let term = |a: &A, b: &A| a.to_f32() * b.to_f32();
-    layout.products(args[0].slice(), args[1].slice(), term, |at, sum| {
+    products(layout, args[0].slice(), args[1].slice(), term, |at, sum| {
         let old = c.map_or(0.0, |c| beta * c[at].to_f32());
         d[at] = D::from_f32(alpha * sum + old);
     });
@@ -92,12 +81,12 @@ pub(super) fn prepare_i8(op: &GemmI8, args: &[ValueSpec]) -> Result<Box<dyn Kern
     let dims = op.dims(args).map_err(|error| Unsupported(error.to_string()))?;
     let layout = Layout::new(dims, op.trans_a, op.trans_b);
     let run = if args[0].dtype == DType::U8 { multiply_i8::<u8> } else { multiply_i8::<i8> };
-    Ok(Plain::new((op.clone(), layout), args.to_vec(), 0, run))
+    Ok(Plain::boxed((op.clone(), layout), args.to_vec(), 0, run))
 }
 
 fn multiply_i8<A: Element + Into<i32>>(call: super::Call<Integers>, args: &[View], outs: &mut [ViewMut]) {
     let (op, layout) = call.op;
     let d = outs[0].slice::<i32>();
     let term = |a: &A, b: &i8| ((*a).into() - op.zero_a) * (i32::from(*b) - op.zero_b);
-    layout.products(args[0].slice(), args[1].slice(), term, |at, sum| d[at] = sum);
+    products(layout, args[0].slice(), args[1].slice(), term, |at, sum| d[at] = sum);
 }

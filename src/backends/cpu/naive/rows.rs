@@ -22,7 +22,7 @@ pub(super) fn softmax(op: &Softmax, specs: Vec<ValueSpec>) -> Result<Box<dyn Ker
         }
     };
     let columns = specs[0].columns();
-    Ok(Plain::new(op.clone(), specs, columns, run))
+    Ok(Plain::boxed(op.clone(), specs, columns, run))
 }
 
 fn run_softmax<X: Float, Y: Float>(call: Call<Softmax>, args: &[View], outs: &mut [ViewMut]) {

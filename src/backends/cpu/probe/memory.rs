@@ -3,6 +3,7 @@
 use crate::backends::Fault;
 use crate::backends::cpu::buffer::TeamScratch;
 use crate::backends::cpu::isa::{Isa, Level, Loops};
+use crate::backends::cpu::streaming;
 use crate::backends::cpu::vector::Vector;
 use std::arch::x86_64::*;
 use std::hint::black_box;
@@ -93,14 +94,8 @@ fn walk(mix: Mix, isa: Isa, [a, b, c, d]: [&mut [f32]; MOST]) {
         (Mix::Read, _) => drop(black_box(isa.run(Sum(a)))),
         (Mix::Copy, _) => a.copy_from_slice(b),
         (Mix::Triad, _) => isa.run(Triad(a, b, c)),
-        (Mix::CopyPast, Level::Avx512) => {
-            // SAFETY: the processor has AVX-512.
-            unsafe { store_past_512(a, b, b, 0.0) }
-        }
-        // SAFETY: the processor has AVX-512.
-        (Mix::TriadPast, Level::Avx512) => unsafe { store_past_512(a, b, c, SCALE) },
-        (Mix::CopyPast, _) => store_past_128(a, b, b, 0.0),
-        (Mix::TriadPast, _) => store_past_128(a, b, c, SCALE),
+        (Mix::CopyPast, _) => streaming::copy(isa, a, b),
+        (Mix::TriadPast, _) => streaming::triad(isa, a, b, c, SCALE),
         (Mix::Adam, _) => isa.run(Adam(a, b, c, d)),
     }
     black_box(a);
@@ -164,41 +159,6 @@ impl Loops for Adam<'_> {
             *v = V::scalar_multiply_add(SCALE, *v, *g);
         }
     }
-}
-
-/// a = b + scale c in whole cache lines that no cache keeps; streams start at a multiple of 64 bytes.
-#[target_feature(enable = "avx512f")]
-fn store_past_512(a: &mut [f32], b: &[f32], c: &[f32], scale: f32) {
-    let factor = _mm512_set1_ps(scale);
-    let (b, c) = (b.as_chunks::<16>().0, c.as_chunks::<16>().0);
-    for ((a, b), c) in a.as_chunks_mut::<16>().0.iter_mut().zip(b).zip(c) {
-        // SAFETY: all three point to 16 floats, and a is a multiple of 64 bytes.
-        unsafe {
-            let mut x = _mm512_loadu_ps(b.as_ptr());
-            if scale != 0.0 {
-                x = _mm512_fmadd_ps(_mm512_loadu_ps(c.as_ptr()), factor, x);
-            }
-            _mm512_stream_ps(a.as_mut_ptr(), x);
-        }
-    }
-    _mm_sfence();
-}
-
-/// The same with what every x86-64 has.
-fn store_past_128(a: &mut [f32], b: &[f32], c: &[f32], scale: f32) {
-    let (b, c) = (b.as_chunks::<4>().0, c.as_chunks::<4>().0);
-    for ((a, b), c) in a.as_chunks_mut::<4>().0.iter_mut().zip(b).zip(c) {
-        // SAFETY: all three point to 4 floats, a is a multiple of 16 bytes, and every x86-64 has SSE.
-        unsafe {
-            let mut x = _mm_loadu_ps(b.as_ptr());
-            if scale != 0.0 {
-                x = _mm_add_ps(_mm_mul_ps(_mm_loadu_ps(c.as_ptr()), _mm_set1_ps(scale)), x);
-            }
-            _mm_stream_ps(a.as_mut_ptr(), x);
-        }
-    }
-    // SAFETY: every x86-64 has SSE.
-    unsafe { _mm_sfence() };
 }
 
 #[cfg(test)]

@@ -1,0 +1,105 @@
+//! The AdamW step, in place: four streams read, three written.
+
+use super::Team;
+use crate::backends::cpu::buffer::{Parts, TeamScratch, View, ViewMut};
+use crate::backends::cpu::float::{Float, Number};
+use crate::backends::cpu::functions::{ADAMW_IN_PLACE, AdamwFactors};
+use crate::backends::cpu::isa::Loops;
+use crate::backends::cpu::loaded::Kernel;
+use crate::backends::cpu::pool::share;
+use crate::backends::cpu::vector::Vector;
+use crate::backends::{Fault, Unsupported};
+use crate::ops::Adamw;
+use crate::tensor::{DType, ValueSpec};
+use half::{bf16, f16};
+
+/// Elements that a thread's run is a multiple of.
+const GRAIN: usize = 64;
+
+struct Step<'a, G> {
+    factors: AdamwFactors,
+    p: &'a mut [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+    g: &'a [G],
+}
+
+impl<G: Number> Loops for Step<'_, G> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for (((p, m), v), g) in self.p.iter_mut().zip(self.m).zip(self.v).zip(self.g) {
+            (*p, *m, *v) = self.factors.updated(*p, g.to_f32(), *m, *v);
+        }
+    }
+}
+
+/// p' for the next forward pass.
+struct Narrow<'a>(&'a mut [bf16], &'a [f32]);
+
+impl Loops for Narrow<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        self.0.iter_mut().zip(self.1).for_each(|(to, from)| *to = Float::from_f32(*from));
+    }
+}
+
+struct Update {
+    team: Team,
+    factors: AdamwFactors,
+    /// What extra work updates: the real values may change once only.
+    decoys: TeamScratch,
+    run: fn(&Update, &[View], &mut [ViewMut]),
+}
+
+pub(super) fn prepare(team: &Team, op: &Adamw, args: &[ValueSpec]) -> Result<Box<dyn Kernel>, Unsupported> {
+    let run = match (args[0].dtype, args[1].dtype) {
+        (DType::F32, DType::F32) => update::<f32>,
+        (DType::F32, DType::Bf16) => update::<bf16>,
+        (DType::F32, DType::F16) => update::<f16>,
+        (p, g) => {
+            return Err(Unsupported(format!("cpu/native has no adamw of {} by {}", p.name(), g.name())));
+        }
+    };
+    let largest_share = share(args[0].elements(), GRAIN, 0, team.pool.threads()).len() + GRAIN;
+    let decoys = team.scratch(&[team.extra.of(largest_share); 3])?;
+    Ok(Box::new(Update { team: team.clone(), factors: AdamwFactors::new(op), decoys, run }))
+}
+
+fn update<G: Number>(update: &Update, args: &[View], outs: &mut [ViewMut]) {
+    let g = args[1].slice::<G>();
+    let [p, m, v, p16 @ ..] = outs else { return };
+    let [p, m, v] = [p, m, v].map(|out| Parts::new(out.slice::<f32>()));
+    let p16 = p16.first_mut().map(|p16| Parts::new(p16.slice::<bf16>()));
+    let (isa, factors, extra, decoys) = (update.team.isa, update.factors, update.team.extra, &update.decoys);
+    update.team.pool.run(&|me| {
+        let range = me.share(g.len(), GRAIN);
+        let again = range.start..range.start + extra.of(range.len());
+        // SAFETY: the shares of a team are disjoint.
+        let [p, m, v] = [&p, &m, &v].map(|whole| unsafe { whole.part(range.clone()) });
+        isa.run(Step { factors, p, m, v, g: &g[range.clone()] });
+        if let Some(p16) = &p16 {
+            // SAFETY: as above.
+            isa.run(Narrow(unsafe { p16.part(range) }, p));
+        }
+        // SAFETY: the pool gives each thread its own number.
+        let [p, m, v] = unsafe { decoys.of(me.id) };
+        isa.run(Step { factors, p, m, v, g: &g[again] });
+    });
+}
+
+impl Kernel for Update {
+    fn run(&mut self, _: usize, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
+        (self.run)(self, args, outs);
+        Ok(())
+    }
+
+    fn in_place(&self) -> &'static [(usize, usize)] {
+        ADAMW_IN_PLACE
+    }
+
+    fn workspace(&self) -> u64 {
+        self.decoys.bytes()
+    }
+}

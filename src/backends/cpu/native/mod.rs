@@ -1,0 +1,139 @@
+//! This program's own kernels: one source for each, compiled for AVX-512, AVX2 and plain x86-64 and
+//! chosen when the program runs, on one pool of exactly as many threads as the lane has.
+
+mod adamw;
+mod attention;
+mod gemm;
+mod rows;
+mod streams;
+
+use super::buffer::TeamScratch;
+use super::isa::Isa;
+use super::loaded::{CpuDevice, Kernel, Library};
+use super::pool::Pool;
+use crate::backends::*;
+use crate::host;
+use crate::ops::Op;
+use std::rc::Rc;
+
+/// Environment variable: the share of their rows that products, triads and AdamW steps compute a second
+/// time, e.g. `0.05`. The answers stay the same; a comparison must call such a run slower.
+pub const EXTRA_WORK: &str = "CUTGPU_EXTRA_WORK";
+
+/// The family.
+pub struct Native;
+
+impl Family for Native {
+    fn id(&self) -> &'static str {
+        "cpu/native"
+    }
+
+    fn devices(&self) -> Vec<Found> {
+        super::host(self.id(), "this program's own kernels")
+    }
+
+    fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported> {
+        check_lane(lane)?;
+        let team =
+            Team { pool: Rc::new(Pool::alone()), isa: Isa::PORTABLE, extra: Extra(0.0), cache: u64::MAX };
+        prepare(&team, step, program).map(drop)
+    }
+
+    fn open(&self, _: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {
+        check_lane(lane)?;
+        let pool = Pool::new(lane.threads)
+            .map_err(|error| Unsupported(format!("cannot start {} threads: {error}", lane.threads)))?;
+        let cache = host::facts().last_level_bytes().map_or(u64::MAX, |bytes| bytes.0);
+        let (isa, extra) = (Isa::chosen()?, Extra::from_environment()?);
+        let team = Team { pool: Rc::new(pool), isa, extra, cache };
+        Ok(Box::new(CpuDevice(Kernels { team })))
+    }
+}
+
+fn check_lane(lane: &Lane) -> Result<(), Unsupported> {
+    if lane.packing == Packing::Packed || lane.threads == 0 {
+        return Err(Unsupported(format!("cpu/native has no lane {lane}: it keeps no packed layout yet")));
+    }
+    Ok(())
+}
+
+/// Who computes, and how.
+#[derive(Clone)]
+struct Team {
+    pool: Rc<Pool>,
+    isa: Isa,
+    extra: Extra,
+    /// Bytes of the last level of cache; the largest number where that is unknown.
+    cache: u64,
+}
+
+impl Team {
+    /// Buffers of `lens` f32 for each thread.
+    fn scratch(&self, lens: &[usize]) -> Result<TeamScratch, Unsupported> {
+        TeamScratch::new(self.pool.threads(), lens).map_err(|fault| Unsupported(fault.to_string()))
+    }
+}
+
+/// The share of the rows that is computed a second time.
+#[derive(Clone, Copy, Debug)]
+struct Extra(f64);
+
+impl Extra {
+    fn from_environment() -> Result<Self, Unsupported> {
+        let Ok(text) = std::env::var(EXTRA_WORK) else { return Ok(Self(0.0)) };
+        match text.parse() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Self(share)),
+            _ => Err(Unsupported(format!("{EXTRA_WORK} is `{text}`; a share from 0 to 1 is wanted"))),
+        }
+    }
+
+    /// How many of `rows`.
+    fn of(self, rows: usize) -> usize {
+        (rows as f64 * self.0).round() as usize
+    }
+}
+
+struct Kernels {
+    team: Team,
+}
+
+impl Library for Kernels {
+    fn identity(&self) -> Identity {
+        let mut notes = BTreeMap::from([("isa".to_string(), self.team.isa.name().to_string())]);
+        if self.team.extra.0 > 0.0 {
+            notes.insert("extra_work".to_string(), self.team.extra.0.to_string());
+        }
+        Identity {
+            name: "cutgpu kernels".to_string(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            origin: "crate".to_string(),
+            threads: self.team.pool.threads(),
+            notes,
+            ..Identity::default()
+        }
+    }
+
+    fn prepare(&self, step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
+        prepare(&self.team, step, program)
+    }
+}
+
+fn prepare(team: &Team, step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
+    let args = program.specs(&step.args);
+    match &step.op {
+        Op::Gemm(op) => gemm::prepare(team, op, &args),
+        Op::GemmI8(op) => gemm::prepare_i8(team, op, &args),
+        Op::Copy(_) => streams::copy(team, &args[0]),
+        Op::Triad(op) => streams::triad(team, op, &args[0]),
+        Op::Add(_) => streams::add(team, &args[0]),
+        Op::BiasAdd(_) => streams::bias_add(team, &args),
+        Op::Gelu(op) => streams::gelu(team, op.form, &args[0]),
+        Op::BiasGelu(op) => streams::bias_gelu(team, op.form, &args),
+        Op::Softmax(op) => rows::softmax(team, op, &args[0]),
+        Op::LayerNorm(op) => rows::layer_norm(team, op, &args[0]),
+        Op::Attention(op) => attention::prepare(team, op, &args),
+        Op::Adamw(op) => adamw::prepare(team, op, &args),
+        #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
+        other => Err(Unsupported(format!("cpu/native has no {}", other.operation().name()))),
+    }
+}
