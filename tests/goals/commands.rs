@@ -75,3 +75,63 @@ pub fn printed(text: &str, name: &str) -> Result<f64, String> {
         .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
         .ok_or_else(|| format!("no line of the output begins with `{name}`"))
 }
+
+/// What the harness itself costs beside what it measures.
+pub fn exchange() -> Measured {
+    let output = run(Command::new(program()?).args(["worker", "--overhead"]))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok(BTreeMap::from([
+        ("first.exchange", printed(&said, "exchange_us ")? / 1e3),
+        ("first.enqueue", printed(&said, "enqueue_ns ")?),
+    ]))
+}
+
+/// A page from 20,000 records: those of the recorded run, again and again under other keys.
+pub fn page() -> Measured {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let records = recorded()?;
+    let text: String = (0..RECORDS)
+        .map(|number| {
+            let mut record = records[number % records.len()].clone();
+            let (copy, case) =
+                (number / records.len(), record["case"].as_str().unwrap_or_default().to_string());
+            record["key"] = serde_json::json!(format!("{number:016x}"));
+            record["group"] =
+                serde_json::json!(format!("{}#{copy}", record["group"].as_str().unwrap_or_default()));
+            record["case"] = serde_json::json!(format!("{case}#{copy}"));
+            format!("{record}\n")
+        })
+        .collect();
+    std::fs::write(folder.path().join("run.jsonl"), text).map_err(|error| error.to_string())?;
+    let mut command = Command::new(program()?);
+    command.args(["report", "--no-png"]).arg(folder.path()).stdout(Stdio::null());
+    let clock = Instant::now();
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let mut peak = 0;
+    let status = loop {
+        // The kernel's own high-water mark, read until the process is gone.
+        peak = cutgpu::host::process::resident(Some(child.id())).map_or(peak, |memory| peak.max(memory.peak));
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            break status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    };
+    let seconds = clock.elapsed().as_secs_f64();
+    if !status.success() {
+        return Err(format!("report ended with {status}"));
+    }
+    Ok(BTreeMap::from([("first.page_seconds", seconds), ("first.page_memory", peak as f64 / 1e6)]))
+}
+
+const RECORDS: usize = 20_000;
+
+/// Records of the recorded run, as JSON.
+fn recorded() -> Result<Vec<serde_json::Value>, String> {
+    let results = std::fs::read_dir(root().join("results")).map_err(|error| error.to_string())?;
+    let texts =
+        results.flatten().filter_map(|run| std::fs::read_to_string(run.path().join("run.jsonl")).ok());
+    let records: Vec<_> = texts
+        .flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>())
+        .collect();
+    if records.is_empty() { Err("results/ holds no recorded run".to_string()) } else { Ok(records) }
+}
