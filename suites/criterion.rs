@@ -138,7 +138,7 @@ fn ready(cell: &Cell, scratch: &Path) -> Worker {
     let fail = |why: String| -> ! { panic!("{}: {why}", cell.contender) };
     let mut worker =
         Worker::start(&launch(cell, scratch), LIMIT).unwrap_or_else(|crash| fail(crash.to_string()));
-    let mut execute = |worker: &mut Worker, keep_all| {
+    let execute = |worker: &mut Worker, keep_all| {
         let load = Ask::Load { program: Program::clone(&cell.program), seed: SEED, sets: 1, keep_all };
         for ask in [load, Ask::Verify] {
             worker.ask(&ask, LIMIT).unwrap_or_else(|crash| fail(crash.to_string()));
