@@ -3,7 +3,8 @@
 
 use cutgpu::backends::{self, Lane, Packing};
 use cutgpu::host::process::members;
-use cutgpu::measure::worker::Launch;
+use cutgpu::measure::crash::{Crash, CrashKind};
+use cutgpu::measure::worker::{Launch, Worker};
 use cutgpu::ops::{Arg, Gemm, Op};
 use cutgpu::program::{Phase, Program, State, ValueId};
 use cutgpu::random::Fill;
@@ -36,7 +37,12 @@ pub(crate) fn launch(backend: &str, scratch: &Path) -> Option<Launch> {
         None => None,
     };
     let environment = family.environment(&LANE);
-    Some(Launch { external, environment, ..plain_launch(backend, scratch) })
+    let launch = Launch { external, environment, ..plain_launch(backend, scratch) };
+    match Worker::start(&launch, LIMIT) {
+        Err(Crash { kind: CrashKind::Unsupported, message }) => absent(&message),
+        Err(crash) => panic!("{backend}: {crash}"),
+        Ok(_) => Some(launch),
+    }
 }
 
 /// How to start a backend of this program.
