@@ -4,7 +4,7 @@
 //! The generator is SplitMix64's output function (Steele, Lea, Flood, "Fast splittable pseudorandom
 //! number generators", OOPSLA 2014) over a counter: `bits = mix(key + (index + 1) * GAMMA)` with
 //! `key = mix(seed + (value + 1) * GAMMA)`. The top 24 bits make a uniform number that f32 holds exactly.
-//! In numpy, with `i = arange(n, dtype=uint64)`, the bits are one line of wrapping arithmetic.
+//! `docs/generator.md` is its description for other languages, with test vectors.
 
 use crate::tensor::{DType, HostArray};
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,49 @@ mod tests {
         let outputs = [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F];
         for (index, want) in outputs.into_iter().enumerate() {
             assert_eq!(element(0, index as u64), want);
+        }
+    }
+
+    #[test]
+    fn the_published_vectors_hold() {
+        let page = include_str!("../docs/generator.md");
+        let rows: Vec<Vec<&str>> = page
+            .lines()
+            .filter(|line| line.starts_with("| ") && !line.contains("seed"))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        assert!(rows.len() >= 6);
+        for row in rows {
+            let [seed, value, index] = [0, 1, 2].map(|column| row[column].parse::<u64>().unwrap());
+            let made = |how, dtype| {
+                let start = index as usize;
+                fill(how, seed, value, dtype, start..start + 1).to_le_bytes().into_iter().rev()
+            };
+            let hex = |bytes: &mut dyn Iterator<Item = u8>| bytes.map(|byte| format!("{byte:02x}")).collect();
+            let wide = Fill::Uniform { low: -4.0, high: 4.0 };
+            let columns: [String; 4] = [
+                format!("{:016x}", bits(seed, value, index)),
+                hex(&mut made(Fill::UNIT, DType::F32)),
+                hex(&mut made(wide, DType::Bf16)),
+                hex(&mut made(wide, DType::F16)),
+            ];
+            assert_eq!(columns, row[3..7]);
+            let signed = made(Fill::natural(DType::I8), DType::I8).next().unwrap() as i8;
+            assert_eq!(signed.to_string(), row[7]);
+        }
+    }
+
+    #[test]
+    fn a_hostile_fill_cannot_panic() {
+        for fill in [
+            Fill::Integers { low: i64::MIN, high: i64::MAX },
+            Fill::Integers { low: 5, high: -5 },
+            Fill::Uniform { low: f64::MAX, high: f64::MIN },
+            Fill::Uniform { low: f64::NAN, high: 0.0 },
+        ] {
+            for dtype in DType::ALL {
+                assert_eq!(super::fill(fill, u64::MAX, u64::MAX, dtype, 0..10).len(), 10);
+            }
         }
     }
 

@@ -249,6 +249,35 @@ mod tests {
     }
 
     #[test]
+    fn rounding_is_to_nearest_even_and_integers_saturate() {
+        for (dtype, value, want) in [
+            // Half a unit above 1, and a little more: a tie goes to even.
+            (DType::Bf16, 1.0 + 2f64.powi(-8), 1.0),
+            (DType::Bf16, 1.0 + 2f64.powi(-8) + 2f64.powi(-20), 1.0 + 2f64.powi(-7)),
+            (DType::F16, 1.0 + 2f64.powi(-11), 1.0),
+            (DType::F16, 1.0 + 2f64.powi(-11) + 2f64.powi(-22), 1.0 + 2f64.powi(-10)),
+            (DType::F16, 65520.0, f64::INFINITY),
+            (DType::F32, 1.0 + 2f64.powi(-24), 1.0),
+            (DType::I8, 200.0, 127.0),
+            (DType::I8, -200.5, -128.0),
+            (DType::U8, -3.0, 0.0),
+            (DType::I32, 2.9, 2.0),
+        ] {
+            assert_eq!(HostArray::from_f64(dtype, [value].into_iter()).to_f64(0..1), [want], "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn roundoff_is_half_the_distance_to_the_next_number() {
+        for dtype in DType::ALL.into_iter().filter(|dtype| dtype.is_float() && *dtype != DType::F64) {
+            let round = |x: f64| HostArray::from_f64(dtype, [x].into_iter()).to_f64(0..1)[0];
+            let u = dtype.roundoff();
+            assert_eq!((round(1.0 + u), round(1.0 + 1.5 * u)), (1.0, 1.0 + 2.0 * u), "{dtype:?}");
+            assert!((round(dtype.tiny() * 0.3) - dtype.tiny() * 0.3).abs() <= dtype.tiny());
+        }
+    }
+
+    #[test]
     fn rows_and_columns_of_every_rank() {
         for (shape, rows, columns) in
             [(vec![], 1, 1), (vec![5], 1, 5), (vec![2, 3], 2, 3), (vec![2, 3, 4], 6, 4)]

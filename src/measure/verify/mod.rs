@@ -193,7 +193,7 @@ impl Verifier {
     ) -> Result<Vec<Tally>, Failure<V::Error>> {
         let key = self.key(program, step, set, units);
         let known = key.as_ref().and_then(|key| self.known.get(key)).cloned();
-        let elements: usize = step.outs.iter().map(|&out| program.values[out].spec.elements()).sum();
+        let elements = elements(program, step, units.len());
         let remembers = known.is_none() && key.is_some() && self.known_elements + elements <= MEMORY;
         let checked = Checked { program, step, specs: program.specs(&step.args), remembers };
         let mut reader = Reader::new(program, step, self.seed, set, units, known.is_none());
@@ -223,6 +223,12 @@ impl Verifier {
     }
 }
 
+/// Output elements of `units` units of a step, about.
+fn elements(program: &Program, step: &Step, units: usize) -> usize {
+    let all: usize = step.outs.iter().map(|&out| program.values[out].spec.elements()).sum();
+    all.div_ceil(step.op.operation().units(&program.specs(&step.args))).saturating_mul(units)
+}
+
 /// One number of each of `count` equal stretches of `0..units`, the first and the last among them.
 /// `bits` of a stretch choose within it.
 fn stretches(units: usize, count: usize, bits: impl Fn(u64) -> u64) -> Vec<usize> {
@@ -241,13 +247,13 @@ fn stretches(units: usize, count: usize, bits: impl Fn(u64) -> u64) -> Vec<usize
 
 /// Operations that the reference of a step costs: those on paper, and the handling of each element.
 fn cost(program: &Program, step: &Step) -> u64 {
-    let elements = |ids: &[ValueId], each: u64| {
+    let handling = |ids: &[ValueId], each: u64| {
         ids.iter().fold(0u64, |sum, &id| {
             sum.saturating_add((program.values[id].spec.elements() as u64).saturating_mul(each))
         })
     };
     let work = step.op.operation().work(&program.specs(&step.args)).flops;
-    work.saturating_add(elements(&step.args, 10)).saturating_add(elements(&step.outs, 60))
+    work.saturating_add(handling(&step.args, 10)).saturating_add(handling(&step.outs, 60))
 }
 
 /// A step whose units are compared.
