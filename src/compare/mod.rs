@@ -19,6 +19,7 @@
 mod best;
 mod between;
 mod call;
+mod ceiling;
 mod centre;
 mod environment;
 mod estimate;
@@ -38,6 +39,7 @@ mod within;
 pub use best::{Half, best_of, half};
 pub use between::CellId;
 pub use call::{Call, holm};
+pub use ceiling::{Ceiling, ceilings, counts_operations};
 pub use environment::{Difference, differences};
 pub use estimate::{ALPHA, Estimate, Interval, Outliers, estimate, estimate_with};
 pub use floor::{Floor, LEAST_MARGIN, floor};

@@ -15,7 +15,7 @@ fn shown(character: char) -> char {
         | '\u{200b}'..='\u{200f}'
         | '\u{202a}'..='\u{202e}'
         | '\u{2066}'..='\u{2069}' => '?',
-        '\u{feff}' => '?',
+        '\u{61c}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => '?',
         other if other.is_control() => '?',
         other => other,
     }

@@ -112,7 +112,7 @@ fn word(value: &impl serde::Serialize) -> String {
 
 /// A text field: inert in a spreadsheet, quoted where a comma, a quote or a control character asks for
 /// it (RFC 4180).
-fn field(text: &str) -> String {
+pub fn field(text: &str) -> String {
     let formula = text.trim_start().starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r']);
     let inert = if formula { format!("'{text}") } else { text.to_string() };
     match inert.contains(|c: char| c == ',' || c == '"' || c == ';' || c.is_control()) {

@@ -13,7 +13,7 @@ mod read;
 mod schema;
 mod write;
 
-pub use csv::csv;
+pub use csv::{csv, field};
 pub use key::{digest, key};
 pub use read::{RecordError, Rejected, Run, read, read_lines};
 pub use write::{Opened, Writer};

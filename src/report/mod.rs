@@ -1,6 +1,19 @@
 //! The page, its charts and tables: shows, never computes.
+//!
+//! Records and prices become a [`model::Model`], the model becomes [`scene::Scene`]s, and each scene is
+//! drawn once for the page and once for its files.
 
+pub mod charts;
+mod csv;
 pub mod draw;
+mod html;
+pub mod model;
 pub mod palette;
 pub mod png;
 pub mod scene;
+mod text;
+mod write;
+
+pub use csv::csv;
+pub use html::page;
+pub use write::{Destination, WriteError, Written, write};

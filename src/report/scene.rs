@@ -57,6 +57,8 @@ pub enum Format {
     Percent,
     /// US dollars: `$0.25`.
     Dollars,
+    /// Bytes with a binary prefix: `32 KiB`.
+    Binary,
     /// A plain number.
     Plain,
 }
@@ -83,6 +85,8 @@ pub enum Fill {
     Hatched,
     /// Unverified: outlined only.
     Outline,
+    /// Not drawn: what lies between the origin and a range.
+    Nothing,
 }
 
 /// Shape of a point.
@@ -163,8 +167,9 @@ impl Look {
 pub struct Bars {
     /// The one quantity.
     pub axis: Axis,
-    /// Where bars begin: 0 on a linear axis, 1 for ratios on a logarithmic one.
-    pub origin: f64,
+    /// Where bars begin: 0 on a linear axis, 1 for ratios on a logarithmic one. None on a logarithmic axis
+    /// without a natural beginning, where a bar's length would mean nothing: dots on stems are drawn.
+    pub origin: Option<f64>,
     /// Groups, top to bottom.
     pub groups: Vec<BarGroup>,
     /// Values worth a line across the chart.

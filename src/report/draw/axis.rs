@@ -114,6 +114,12 @@ fn trimmed(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
 }
 
+fn binary(value: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let power = (value.max(1.0).log2() / 10.0).floor().min(4.0) as usize;
+    format!("{} {}", trimmed(value / 1024f64.powi(power as i32)), units[power])
+}
+
 /// What is written beside a tick.
 pub(super) fn tick_text(value: f64, format: Format) -> String {
     match format {
@@ -130,6 +136,7 @@ pub(super) fn tick_text(value: f64, format: Format) -> String {
         Format::Times => format!("{}×", trimmed(value)),
         Format::Percent => format!("{} %", trimmed(value * 100.0)),
         Format::Dollars => format!("${}", trimmed(value)),
+        Format::Binary => binary(value),
         Format::Plain => trimmed(value),
     }
     .replace('-', "−")
@@ -168,6 +175,8 @@ mod tests {
             (0.25, Format::Dollars, "$0.25"),
             (-3.0, Format::Plain, "−3"),
             (1024.0, Format::Plain, "1024"),
+            (32768.0, Format::Binary, "32 KiB"),
+            (0.0, Format::Binary, "0 B"),
         ] {
             assert_eq!(tick_text(value, format), wanted);
         }

@@ -4,7 +4,7 @@ use super::axis::{Range, tick_text};
 use super::canvas::{Anchor, Canvas, Type};
 use super::ink::Ink;
 use crate::report::palette::Role;
-use crate::report::scene::{Band, Bar, Bars, Dash, Fill, Key, Part, Reference};
+use crate::report::scene::{Band, Bar, Bars, Dash, Fill, Key, Marker, Part, Reference};
 
 /// Thickness of a bar.
 const THICK: f64 = 13.0;
@@ -43,7 +43,7 @@ impl<'a> Layout<'a> {
             true => (4.0, width - 10.0),
             false => (names + PAD, width - values - 2.0 * PAD),
         };
-        let range = Range::around(&bars.axis, each().flat_map(extent).chain([bars.origin]));
+        let range = Range::around(&bars.axis, each().flat_map(extent).chain(bars.origin));
         let keys = place_keys(&bars.legend, width);
         let mut layout = Self { bars, range, width, left, right, top: 0.0, stacked, keys, marks: Vec::new() };
         layout.top = layout.keys.last().map_or(0.0, |(_, y, _)| y + PAD);
@@ -69,6 +69,10 @@ impl<'a> Layout<'a> {
 
     fn x(&self, value: f64) -> f64 {
         self.left + self.range.share(value) * (self.right - self.left)
+    }
+
+    fn origin(&self) -> f64 {
+        self.bars.origin.map_or(self.left, |origin| self.x(origin))
     }
 
     /// Labels of bands and lines above the bars, each on a line of its own where they would touch.
@@ -118,22 +122,13 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// A text on paper of its own, so that no line of the grid runs through it.
-    fn write(&self, canvas: &mut Canvas, text: &str, at: (f64, f64), anchor: Anchor, look: Type) {
-        let width = look.width(text);
-        let left = match anchor {
-            Anchor::Start => at.0,
-            Anchor::Middle => at.0 - width / 2.0,
-            Anchor::End => at.0 - width,
-        };
-        canvas.rect((left - 2.0, at.1 - look.size), (left + width + 3.0, at.1 + 3.0), Role::Paper);
-        canvas.text(text, at, anchor, look);
-    }
-
     fn draw_legend(&self, canvas: &mut Canvas, offset: f64) {
         for (x, y, key) in &self.keys {
             let (from, to) = ((*x, offset + y - 9.0), (x + 14.0, offset + y));
-            draw_part(canvas, from, to, key.role, key.fill);
+            match self.bars.origin {
+                Some(_) => draw_part(canvas, from, to, key.role, key.fill),
+                None => draw_dot(canvas, *x, (x + 10.0, offset + y - 4.0), key.role, key.fill),
+            }
             canvas.text(&key.label, (x + 19.0, offset + y), Anchor::Start, Type::NOTE);
         }
     }
@@ -157,10 +152,10 @@ impl<'a> Layout<'a> {
             }
         }
         for Reference { at, .. } in &self.bars.lines {
-            let ink = Ink { role: Role::Axis, dash: Dash::Dashed };
+            let ink = Ink::dashed(Role::Axis, Dash::Dashed);
             canvas.line((self.x(*at), top), (self.x(*at), bottom), ink, 1.2);
         }
-        let origin = self.x(self.bars.origin);
+        let origin = self.origin();
         canvas.line((origin, top), (origin, bottom), Ink::of(Role::Axis), 1.0);
         for (x, y, text) in &self.marks {
             canvas.text(text, (*x, offset + y), Anchor::Middle, Type::NOTE);
@@ -172,23 +167,28 @@ impl<'a> Layout<'a> {
 
     fn draw_head(&self, canvas: &mut Canvas, label: &str, note: &str, y: f64) {
         let label = Type::HEAD.shorten(label, self.width);
-        self.write(canvas, &label, (0.0, y + 12.0), Anchor::Start, Type::HEAD);
+        canvas.text(&label, (0.0, y + 12.0), Anchor::Start, Type::HEAD);
         let start = Type::HEAD.width(&label) + PAD;
         let note = Type::NOTE.shorten(note, self.width - start);
         if !note.is_empty() {
-            self.write(canvas, &note, (start, y + 12.0), Anchor::Start, Type::NOTE);
+            canvas.text(&note, (start, y + 12.0), Anchor::Start, Type::NOTE);
         }
     }
 
     fn draw_bar(&self, canvas: &mut Canvas, bar: &Bar, y: f64) {
         let top = if self.stacked { y + LINE } else { y + (PITCH - THICK) / 2.0 };
         let (above, below, center) = (top, top + THICK, top + THICK / 2.0);
-        let mut from = self.bars.origin;
+        let mut from = self.origin();
         for Part { until, role, fill } in &bar.parts {
-            let (left, right) = (self.x(from).min(self.x(*until)), self.x(from).max(self.x(*until)));
-            // A hair's breadth shows that there is something.
-            draw_part(canvas, (left, above), (right.max(left + 1.0), below), *role, *fill);
-            from = *until;
+            let end = self.x(*until);
+            if self.bars.origin.is_none() {
+                draw_dot(canvas, from, (end, center), *role, *fill);
+            } else {
+                // A hair's breadth shows that there is something.
+                let (left, right) = (from.min(end), from.max(end).max(from.min(end) + 1.0));
+                draw_part(canvas, (left, above), (right, below), *role, *fill);
+            }
+            from = end;
         }
         if let Some((low, high)) = bar.interval {
             canvas.whisker((self.x(low), center), (self.x(high), center), Role::Ink);
@@ -196,16 +196,12 @@ impl<'a> Layout<'a> {
         if self.stacked {
             let room = self.width - Type::LABEL.width(&bar.value) - PAD;
             let label = Type::LABEL.shorten(&bar.label, room);
-            self.write(canvas, &label, (self.left, y + 12.0), Anchor::Start, Type::LABEL);
-            self.write(canvas, &bar.value, (self.width, y + 12.0), Anchor::End, Type::LABEL);
+            canvas.text(&label, (self.left, y + 12.0), Anchor::Start, Type::LABEL);
+            canvas.text(&bar.value, (self.width, y + 12.0), Anchor::End, Type::LABEL);
         } else {
-            self.write(canvas, &bar.label, (self.left - PAD, center + 4.3), Anchor::End, Type::LABEL);
-            let end = extent(bar)
-                .into_iter()
-                .chain([self.bars.origin])
-                .map(|value| self.x(value))
-                .fold(0.0, f64::max);
-            self.write(canvas, &bar.value, (end + PAD, center + 4.3), Anchor::Start, Type::LABEL);
+            canvas.text(&bar.label, (self.left - PAD, center + 4.3), Anchor::End, Type::LABEL);
+            let end = extent(bar).into_iter().map(|value| self.x(value)).fold(self.origin(), f64::max);
+            canvas.text(&bar.value, (end + PAD, center + 4.3), Anchor::Start, Type::LABEL);
         }
     }
 }
@@ -229,7 +225,20 @@ fn draw_part(canvas: &mut Canvas, from: (f64, f64), to: (f64, f64), role: Role, 
             canvas.frame(from, to, role, 1.3);
         }
         Fill::Outline => canvas.frame(from, to, role, 1.3),
+        Fill::Nothing => {}
     }
+}
+
+/// A dot on a stem in the manner of its fill.
+fn draw_dot(canvas: &mut Canvas, from: f64, to: (f64, f64), role: Role, fill: Fill) {
+    let (marker, dash) = match fill {
+        Fill::Solid => (Marker::Disc, Dash::Solid),
+        Fill::Hatched => (Marker::Ring, Dash::Dotted),
+        Fill::Outline => (Marker::Frame, Dash::Dotted),
+        Fill::Nothing => return,
+    };
+    canvas.line((from, to.1), (to.0, to.1), Ink::dashed(role, dash), 1.4);
+    canvas.marker(marker, to, 4.5, role);
 }
 
 /// Legend entries in rows: left end and base line of each.

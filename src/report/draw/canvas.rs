@@ -4,8 +4,9 @@
 //! times too large and the root's width and height are set back afterwards; the view box stays.
 
 use super::ink::Ink;
+use crate::host::plain;
 use crate::report::palette::Role;
-use crate::report::scene::{Dash, Marker};
+use crate::report::scene::Marker;
 use plotters::backend::{DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle, register_font};
@@ -199,17 +200,18 @@ impl Canvas<'_> {
         self.keep(done);
     }
 
-    /// A text whose base line stands at `at.1`.
+    /// A text whose base line stands at `at.1`, outlined in paper. Text from outside cannot steer the
+    /// order of reading, and holds no character that XML forbids.
     pub(super) fn text(&mut self, text: &str, at: (f64, f64), anchor: Anchor, look: Type) {
         let horizontal = match anchor {
             Anchor::Start => HPos::Left,
             Anchor::Middle => HPos::Center,
             Anchor::End => HPos::Right,
         };
-        let colour = Ink::of(look.role).colour();
+        let colour = Ink::outlined(look.role).colour();
         let style = TextStyle::from(look.font()).color(&colour).pos(Pos::new(horizontal, VPos::Bottom));
         let at = self.units(at);
-        let done = self.backend.draw_text(text, &style, at);
+        let done = self.backend.draw_text(&plain(text), &style, at);
         self.keep(done);
     }
 
@@ -269,7 +271,7 @@ impl Canvas<'_> {
             (to.0 - dx, to.1 - dy),
             (to.0 + dx, to.1 + dy),
         ];
-        self.path(&points, Ink { role, dash: Dash::Solid }, 1.3);
+        self.path(&points, Ink::of(role), 1.3);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sentinel colours: while drawing, a colour names a role and a dash; afterwards it becomes a CSS
 //! variable (in the page) or a literal colour (in a file).
 
-use super::canvas::{FAMILY, UNITS};
+use super::canvas::{FAMILY, Type, UNITS};
 use crate::report::palette::{Role, Theme};
 use crate::report::scene::{DASHES, Dash};
 use plotters::style::RGBColor;
@@ -10,30 +10,47 @@ use std::fmt::Write;
 /// Red channel of every sentinel.
 const MARK: u8 = 0xA5;
 
+/// Added to the blue channel of outlined texts.
+const OUTLINED: u8 = 16;
+
 /// What a stroke is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ink {
     pub(super) role: Role,
     pub(super) dash: Dash,
+    /// Of a text: with an outline of paper, so that no line runs through it.
+    pub(super) outlined: bool,
 }
 
 impl Ink {
     /// Unbroken, in the colour of a role.
     pub(super) fn of(role: Role) -> Self {
-        Self { role, dash: Dash::Solid }
+        Self { role, dash: Dash::Solid, outlined: false }
+    }
+
+    /// A broken line in the colour of a role.
+    pub(super) fn dashed(role: Role, dash: Dash) -> Self {
+        Self { role, dash, outlined: false }
+    }
+
+    /// A text that is legible on lines.
+    pub(super) fn outlined(role: Role) -> Self {
+        Self { role, dash: Dash::Solid, outlined: true }
     }
 
     /// Its sentinel.
     pub(super) fn colour(self) -> RGBColor {
         let dash = DASHES.iter().position(|dash| *dash == self.dash).unwrap_or(0) as u8;
-        RGBColor(MARK, self.role.index(), dash)
+        RGBColor(MARK, self.role.index(), dash + if self.outlined { OUTLINED } else { 0 })
     }
 
     fn from_sentinel(colour: &str) -> Option<Self> {
         let code = u32::from_str_radix(colour.strip_prefix('#')?, 16).ok()?;
         let [_, mark, role, dash] = code.to_be_bytes();
         let role = (mark == MARK).then(|| Role::from_index(role))??;
-        Some(Self { role, dash: *DASHES.get(usize::from(dash))? })
+        let outlined = dash >= OUTLINED;
+        let dash = *DASHES.get(usize::from(dash % OUTLINED))?;
+        Some(Self { role, dash, outlined })
     }
 }
 
@@ -66,7 +83,7 @@ impl Target {
 }
 
 /// Rewrites what plotters wrote: sentinels become colours and dashes, the root gets its size in CSS
-/// pixels, and what is said by default is dropped.
+/// pixels, texts in the page get classes, and what is said by default is dropped.
 pub(super) fn finish(drawn: &str, target: Target) -> String {
     let mut svg = String::with_capacity(drawn.len());
     let mut is_root = true;
@@ -82,18 +99,51 @@ pub(super) fn finish(drawn: &str, target: Target) -> String {
 }
 
 fn write_tag(svg: &mut String, tag: &str, is_root: bool, target: Target) {
-    let mut pieces = tag.split('"');
-    let mut head = pieces.next().unwrap_or_default();
-    svg.push_str(head.split(' ').next().unwrap_or_default());
-    while let Some(value) = pieces.next() {
-        let name = head.trim_start_matches(|letter| letter != ' ').trim().trim_end_matches('=');
-        let name = name.rsplit(' ').next().unwrap_or(name);
-        write_attribute(svg, name, value, is_root, target);
-        head = pieces.next().unwrap_or_default();
+    let (name, attributes) = parse(tag);
+    svg.push_str(name);
+    let class = if name == "text" && target == Target::Page { class(&attributes) } else { None };
+    if let Some(class) = &class {
+        // Writing to a String cannot fail.
+        let _ = write!(svg, " class=\"{class}\"");
+    }
+    for (name, value) in attributes {
+        if class.is_none() || ["x", "y"].contains(&name) {
+            write_attribute(svg, name, value, is_root, target);
+        }
     }
     if tag.ends_with('/') {
         svg.push('/');
     }
+}
+
+/// Name and attributes of a tag.
+fn parse(tag: &str) -> (&str, Vec<(&str, &str)>) {
+    let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
+    let mut attributes = Vec::new();
+    while let Some((key, tail)) = rest.split_once("=\"") {
+        let (value, tail) = tail.split_once('"').unwrap_or((tail, ""));
+        attributes.push((key.trim(), value));
+        rest = tail;
+    }
+    (name, attributes)
+}
+
+/// Classes of a text, as `assets/report.css` knows them: its look, `m` or `e` for its anchor, `o` for an
+/// outline of paper. None for a look that has no class.
+fn class(attributes: &[(&str, &str)]) -> Option<String> {
+    let value = |wanted: &str| attributes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    let ink = Ink::from_sentinel(value("fill")?)?;
+    let size = value("font-size")?.parse::<f64>().ok()? / UNITS;
+    let bold = value("font-weight").is_some();
+    let is = |look: Type| (look.size - size).abs() < 0.01 && look.role == ink.role && look.bold == bold;
+    let looks = [(Type::LABEL, "l"), (Type::NOTE, "n"), (Type::HEAD, "h")];
+    let mut class = looks.into_iter().find(|(look, _)| is(*look))?.1.to_string();
+    class += match value("text-anchor") {
+        Some("middle") => " m",
+        Some("end") => " e",
+        _ => "",
+    };
+    Some(class + if ink.outlined { " o" } else { "" })
 }
 
 fn write_attribute(svg: &mut String, name: &str, value: &str, is_root: bool, target: Target) {
@@ -104,6 +154,12 @@ fn write_attribute(svg: &mut String, name: &str, value: &str, is_root: bool, tar
                 pattern(ink.dash).map_or(String::new(), |lengths| format!(" stroke-dasharray=\"{lengths}\""));
             write!(svg, " stroke=\"{}\"{dashes}", target.paint(ink.role))
         }
+        ("fill", Some(ink)) if ink.outlined => write!(
+            svg,
+            " fill=\"{}\" stroke=\"{}\" stroke-width=\"50\" stroke-linejoin=\"round\" paint-order=\"stroke\"",
+            target.paint(ink.role),
+            target.paint(Role::Paper)
+        ),
         (_, Some(ink)) => write!(svg, " {name}=\"{}\"", target.paint(ink.role)),
         ("width" | "height", None) if is_root => {
             let units: f64 = value.parse().unwrap_or_default();
@@ -111,6 +167,7 @@ fn write_attribute(svg: &mut String, name: &str, value: &str, is_root: bool, tar
         }
         // Base lines are placed by hand; full opacity, no stroke and the left anchor go without saying.
         ("dy", _) | ("opacity", _) | ("stroke", _) => Ok(()),
+        ("xmlns", _) if target == Target::Page => Ok(()),
         ("text-anchor", _) if value == "start" => Ok(()),
         ("stroke-width", _) if value == "0" => Ok(()),
         ("font-family", _) if target == Target::Page => Ok(()),
@@ -126,12 +183,12 @@ fn write_attribute(svg: &mut String, name: &str, value: &str, is_root: bool, tar
 
 #[cfg(test)]
 mod tests {
-    use super::super::canvas::{Anchor, Type, paint};
+    use super::super::canvas::{Anchor, paint};
     use super::*;
 
     fn drawn() -> String {
         paint(100.0, 50.0, |canvas| {
-            canvas.line((0.0, 0.0), (10.0, 5.04), Ink { role: Role::Series(2), dash: Dash::Dashed }, 1.5);
+            canvas.line((0.0, 0.0), (10.0, 5.04), Ink::dashed(Role::Series(2), Dash::Dashed), 1.5);
             canvas.rect((1.0, 1.0), (3.0, 2.0), Role::Band);
             canvas.text("a < b \"&\" 'c'", (5.0, 20.0), Anchor::End, Type::HEAD);
         })
@@ -142,10 +199,10 @@ mod tests {
     fn sentinels_become_variables_in_the_page() {
         assert_eq!(
             finish(&drawn(), Target::Page),
-            "<svg width=\"100\" height=\"50\" viewBox=\"0 0 1000 500\" xmlns=\"http://www.w3.org/2000/svg\">\
+            "<svg width=\"100\" height=\"50\" viewBox=\"0 0 1000 500\">\
              <line stroke=\"var(--s2)\" stroke-dasharray=\"70 40\" stroke-width=\"15\" x1=\"0\" y1=\"0\" x2=\"100\" y2=\"50\"/>\
              <rect x=\"10\" y=\"10\" width=\"20\" height=\"10\" fill=\"var(--band)\"/>\
-             <text x=\"50\" y=\"200\" text-anchor=\"end\" font-size=\"125\" fill=\"var(--ink)\" font-weight=\"600\">\
+             <text class=\"h e o\" x=\"50\" y=\"200\">\
              a &lt; b &quot;&amp;&quot; &apos;c&apos;</text></svg>"
         );
     }

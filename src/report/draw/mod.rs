@@ -134,7 +134,7 @@ mod tests {
         };
         scene(Plot::Bars(Bars {
             axis: axis("speed-up", Scale::Log, Format::Times),
-            origin: 1.0,
+            origin: Some(1.0),
             groups: vec![group],
             lines: vec![Reference { at: 2.0, label: "line".to_string() }],
             bands: vec![Band { from: 0.98, to: 1.02, label: "band".to_string() }],

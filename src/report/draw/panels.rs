@@ -71,7 +71,7 @@ impl<'a> Layout<'a> {
         for (x, y, label, look, joined) in &self.legend {
             let middle = (x + 9.0, offset + y - 4.0);
             if *joined {
-                let ink = Ink { role: look.role, dash: look.dash };
+                let ink = Ink::dashed(look.role, look.dash);
                 canvas.line((*x, middle.1), (x + 18.0, middle.1), ink, 1.8);
             }
             canvas.marker(look.marker, middle, RADIUS, look.role);
@@ -214,7 +214,7 @@ impl<'a> Placed<'a> {
             return;
         }
         let dash = if roof.measured { Dash::Solid } else { Dash::Dashed };
-        canvas.path(&points, Ink { role: Role::Axis, dash }, 1.4);
+        canvas.path(&points, Ink::dashed(Role::Axis, dash), 1.4);
         if let Some((at, label)) = labels::along(&roof.label, &points, self.area, taken) {
             canvas.text(&label, at, Anchor::Start, Type::NOTE);
             taken.push(Box::text(&label, at, Type::NOTE));
@@ -225,7 +225,7 @@ impl<'a> Placed<'a> {
         let Look { role, marker, dash } = series.look;
         let at: Vec<_> = series.points.iter().map(|point| self.at(point.x, point.y)).collect();
         if series.joined && at.len() > 1 {
-            canvas.path(&at, Ink { role, dash }, 1.8);
+            canvas.path(&at, Ink::dashed(role, dash), 1.8);
         }
         for (point, &(x, y)) in series.points.iter().zip(&at) {
             if let Some((low, high)) = point.interval {

@@ -1,0 +1,114 @@
+//! The table of all cells, and the cells without a number.
+
+use super::builder::Html;
+use crate::compare::Word;
+use crate::report::model::{Empty, Model, Row};
+use crate::report::text;
+use crate::units::{Nanos, significant};
+use std::collections::BTreeMap;
+
+/// Most rows in the page; the others are in the file beside it.
+pub(super) const ROWS: usize = 2000;
+
+/// Points that are named for each reason.
+const NAMED: usize = 4;
+
+/// Writes the table of timed cells.
+pub(super) fn cells(html: &mut Html, model: &Model) {
+    let several = model.machines.len() > 1;
+    html.raw("<div id=\"tools\" hidden><label>Filter <input id=\"filter\" type=\"search\" placeholder=\"gemm native valid\"></label>");
+    html.raw(" <button id=\"copy\" type=\"button\">Copy as CSV</button> <span id=\"shown\" role=\"status\"></span></div>");
+    html.raw("<div class=\"scroll tall\" tabindex=\"0\" role=\"region\" aria-label=\"Timed cells\"><table id=\"cells\"><thead><tr>");
+    if several {
+        html.raw("<th scope=\"col\">Machine");
+    }
+    html.raw(
+        "<th scope=\"col\">Case<th scope=\"col\">Point<th scope=\"col\">Contender<th scope=\"col\">Clock",
+    );
+    html.raw("<th scope=\"col\" class=\"r\">Time<th scope=\"col\" class=\"r\">± 95 %<th scope=\"col\" class=\"r\">Rate");
+    html.raw("<th scope=\"col\" class=\"r\">Of peak<th scope=\"col\" class=\"r\">Speed-up<th scope=\"col\">Validity<tbody>\n");
+    let mut last = "";
+    for row in model.rows.iter().take(ROWS) {
+        html.raw(if row.group == last { "<tr>" } else { "<tr class=\"g\">" });
+        last = &row.group;
+        if several {
+            html.raw("<td>").text(model.machines.get(row.machine).map_or("", |machine| &machine.name));
+        }
+        write_row(html, row);
+    }
+    html.raw("</table></div>");
+    let baseline = model.baseline.as_deref().unwrap_or("none");
+    html.raw("<p class=\"source\">Speed-up is over ").text(baseline).raw(" in the same rounds. ");
+    if model.rows.len() > ROWS {
+        let (shown, all) = (text::grouped(ROWS), text::grouped(model.rows.len()));
+        html.text(&format!("The first {shown} of {all} rows are shown; all are in the file. "));
+    }
+    html.raw("<a href=\"cells.csv\">cells.csv</a></p>\n");
+}
+
+fn write_row(html: &mut Html, row: &Row) {
+    html.raw("<td>").text(&row.case).raw("<td>").text(&row.point);
+    html.raw("<td>").text(&row.contender.to_string());
+    html.raw("<td>").text(&text::conditions(row.kind).join(" · "));
+    html.raw("<td>").text(&Nanos(row.time.centre).to_string());
+    html.raw("<td>").text(&half_width(row));
+    html.raw("<td>").text(&text::with_unit(row.rate.value.centre, row.rate.unit));
+    html.raw("<td>").text(&row.share.map_or(String::new(), |share| text::percent(share.centre)));
+    html.raw("<td>").text(&row.speedup.map_or(String::new(), |gain| text::times(gain.centre)));
+    html.raw("<td>");
+    word(html, row.validity.word);
+    for reason in &row.validity.reasons {
+        html.raw(" ").text(&reason.code.name());
+    }
+    html.raw("\n");
+}
+
+fn half_width(row: &Row) -> String {
+    match text::is_bounded(&row.time) {
+        true => format!("{} %", significant(row.time.relative_half_width() * 100.0, 2)),
+        false => "unknown".to_string(),
+    }
+}
+
+/// A word of trust as a badge.
+pub(super) fn word(html: &mut Html, word: Word) {
+    html.raw(match word {
+        Word::Valid => "<b class=\"good\">VALID</b>",
+        Word::Suspect => "<b class=\"warn\">SUSPECT</b>",
+        Word::Invalid => "<b class=\"bad\">INVALID</b>",
+    });
+}
+
+/// Writes cells without a number, one row a reason.
+pub(super) fn empties(html: &mut Html, model: &Model) {
+    let mut reasons: BTreeMap<(&str, String, &str), Vec<&Empty>> = BTreeMap::new();
+    for empty in &model.empties {
+        let who = empty.contender.backend.clone();
+        reasons.entry((empty.outcome, who, &empty.reason)).or_default().push(empty);
+    }
+    if reasons.is_empty() {
+        html.raw("<p>Every cell of the plan gave a number.</p>\n");
+        return;
+    }
+    html.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Cells without a number\"><table><thead><tr>");
+    html.raw("<th scope=\"col\">What<th scope=\"col\">Contender<th scope=\"col\">Why<th scope=\"col\" class=\"r\">Cells<th scope=\"col\">Where<tbody>");
+    for ((outcome, who, reason), cells) in reasons {
+        html.raw("<tr><td>").raw(match outcome {
+            "skipped" => "<b>skipped</b>",
+            "failed" => "<b class=\"warn\">failed</b>",
+            _ => "<b class=\"bad\">wrong</b>",
+        });
+        html.raw("<td>").text(&who).raw("<td class=\"w\">").text(reason);
+        html.raw("<td class=\"r\">").text(&text::grouped(cells.len()));
+        let mut places: Vec<String> =
+            cells.iter().map(|cell| format!("{} {}", cell.case, cell.point)).collect();
+        places.dedup();
+        let left = places.len().saturating_sub(NAMED);
+        places.truncate(NAMED);
+        html.raw("<td class=\"w\">").text(&places.join("; "));
+        if left > 0 {
+            html.text(&format!(" and {left} more"));
+        }
+    }
+    html.raw("</table></div>\n");
+}

@@ -1,0 +1,129 @@
+//! From runs to what the page shows.
+
+use super::contest::{Field, Looks, default_baseline};
+use super::headline::headline;
+use super::rows::{empty, rows};
+use super::{Contest, Machine, Model, Options, RunNote, Tally, money};
+use crate::catalog::Catalog;
+use crate::compare::{self, Noise, Word};
+use crate::date::Date;
+
+use crate::record::{Outcome, Record, Run};
+use std::collections::BTreeMap;
+
+/// Reads nothing and writes nothing: the model of `runs`, with the prices of `catalog`.
+pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
+    let machines = machines(runs);
+    let looks = Looks::of(runs.iter().flat_map(|run| &run.records));
+    let fields: Vec<Vec<Field>> = runs.iter().map(fields).collect();
+    let baseline = options.baseline.clone().or_else(|| default_baseline(fields.iter().flatten()));
+    let mut model = Model {
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        as_of: options.as_of.unwrap_or_else(Date::today),
+        machines,
+        runs: runs.iter().map(note).collect(),
+        headline: Default::default(),
+        contests: Vec::new(),
+        baseline,
+        rows: Vec::new(),
+        empties: Vec::new(),
+        ceilings: Vec::new(),
+        money: Default::default(),
+        tally: Tally::default(),
+    };
+    for (number, (run, fields)) in runs.iter().zip(&fields).enumerate() {
+        add_run(&mut model, number, run, fields, &looks);
+    }
+    model.money = money::view(catalog, &model.contests, options, model.as_of);
+    model.headline = headline(&model.contests, &model.machines, &model.runs, &model.tally, &model.money);
+    model
+}
+
+/// Machines by the hash in their records.
+fn machines(runs: &[Run]) -> Vec<Machine> {
+    let mut machines: Vec<Machine> = Vec::new();
+    for run in runs {
+        for record in &run.records {
+            if machines.iter().all(|machine| machine.id != record.host) {
+                machines.push(Machine::of(&record.host, run));
+            }
+        }
+    }
+    machines
+}
+
+fn machine_of(model: &Model, record: &Record) -> usize {
+    model.machines.iter().position(|machine| machine.id == record.host).unwrap_or(0)
+}
+
+/// Timed records of each group, repetition and machine, in the order measured.
+fn fields(run: &Run) -> Vec<Field<'_>> {
+    let mut places: BTreeMap<(&str, u32, &str), usize> = BTreeMap::new();
+    let mut fields: Vec<Field> = Vec::new();
+    let timed = |record: &&Record| record.outcome == Outcome::Measured && !record.contender.twin;
+    for record in run.records.iter().filter(timed) {
+        let next = fields.len();
+        let place = *places.entry((&record.group, record.repeat, &record.host)).or_insert(next);
+        if place == next {
+            fields.push(Field { records: Vec::new() });
+        }
+        fields[place].records.push(record);
+    }
+    fields
+}
+
+fn note(run: &Run) -> RunNote {
+    let starts = || run.records.iter().map(|record| record.started.clone());
+    RunNote {
+        name: run.name.clone(),
+        span: (starts().min().unwrap_or_default(), starts().max().unwrap_or_default()),
+        records: run.records.len(),
+        rejected: run.rejected.iter().map(|line| (line.line, line.why.clone())).collect(),
+        floor: compare::floor(&run.records),
+        quick: run.records.iter().any(|record| record.quick),
+    }
+}
+
+fn add_run(model: &mut Model, number: usize, run: &Run, fields: &[Field], looks: &Looks) {
+    let noise = Noise::of(&run.records);
+    let baseline = model.baseline.clone();
+    for field in fields {
+        let machine = field.records.first().map_or(0, |record| machine_of(model, record));
+        let contests = field.kinds().into_iter().filter_map(|kind| {
+            let contest = field.contest(kind, baseline.as_deref(), &noise, looks)?;
+            Some(Contest { run: number, machine, ..contest })
+        });
+        model.contests.extend(contests);
+        let bases = field.bases(baseline.as_deref());
+        for record in &field.records {
+            model.rows.extend(rows(record, machine, &bases, &noise));
+        }
+    }
+    for ceiling in compare::ceilings(&run.records) {
+        let machine = run.records.first().map_or(0, |record| machine_of(model, record));
+        model.ceilings.push((machine, ceiling));
+    }
+    for record in &run.records {
+        model.tally.count(record);
+        model.empties.extend(empty(record, machine_of(model, record)));
+    }
+}
+
+impl Tally {
+    fn count(&mut self, record: &Record) {
+        self.cells += 1;
+        match &record.outcome {
+            Outcome::Skipped { .. } => self.skipped += 1,
+            Outcome::Failed { .. } => self.failed += 1,
+            Outcome::Wrong { .. } => self.wrong += 1,
+            Outcome::Measured => {
+                let words = record.series.iter().map(|series| compare::validity(record, Some(series)).word);
+                match words.max().unwrap_or(Word::Invalid) {
+                    Word::Valid => self.valid += 1,
+                    Word::Suspect => self.suspect += 1,
+                    Word::Invalid => self.invalid += 1,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The answer in sentences, and the few figures that it rests on.
+
+use super::{Basis, Contest, Entrant, Machine, MoneyView, RunNote, Tally};
+use crate::compare::{self, LEAST_MARGIN, Word};
+use crate::report::text;
+use crate::units::significant;
+
+/// What the page says first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Headline {
+    /// The answer, with its uncertainty.
+    pub answer: String,
+    /// What must be known beside it.
+    pub beside: Vec<String>,
+    /// Figures at a glance.
+    pub figures: Vec<KeyFigure>,
+}
+
+/// One figure at a glance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyFigure {
+    /// The number with its unit.
+    pub value: String,
+    /// What it is.
+    pub label: String,
+    /// Interval, conditions.
+    pub note: String,
+    /// What kind of number.
+    pub basis: Basis,
+    /// Whether the record behind it may be trusted, where there is one.
+    pub word: Option<Word>,
+}
+
+/// The fastest sound entrant of contests counted in `unit`; VALID ones come before all others.
+fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a Contest, &'a Entrant)> {
+    let named = |contest: &&Contest| {
+        let dtype = contest.params.get("dtype").map(ToString::to_string);
+        dtype.is_none_or(|dtype| dtype == precision)
+    };
+    contests
+        .iter()
+        .filter(named)
+        .flat_map(|contest| contest.entrants.iter().map(move |entrant| (contest, entrant)))
+        .filter(|(_, entrant)| entrant.is_sound() && entrant.rate.unit == unit)
+        .max_by(|(_, a), (_, b)| {
+            let order = |entrant: &Entrant| entrant.validity.word == Word::Valid;
+            order(a).cmp(&order(b)).then(a.rate.value.centre.total_cmp(&b.rate.value.centre))
+        })
+}
+
+/// The fastest sound entrant at the largest footprint: what main memory gives, not a cache.
+fn best_memory(contests: &[Contest]) -> Option<(&Contest, &Entrant)> {
+    let footprint = |contest: &Contest| contest.bytes.values().sum::<u64>();
+    let counts_bytes =
+        |contest: &&Contest| contest.entrants.first().is_some_and(|entrant| entrant.rate.unit == "B/s");
+    let largest = contests.iter().filter(counts_bytes).map(footprint).max()?;
+    contests
+        .iter()
+        .filter(counts_bytes)
+        .filter(|contest| footprint(contest) >= largest / 2)
+        .flat_map(|contest| contest.entrants.iter().map(move |entrant| (contest, entrant)))
+        .filter(|(_, entrant)| entrant.is_sound())
+        .max_by(|(_, a), (_, b)| a.rate.value.centre.total_cmp(&b.rate.value.centre))
+}
+
+/// The words for contests of one page.
+pub(super) fn headline(
+    contests: &[Contest],
+    machines: &[Machine],
+    runs: &[RunNote],
+    tally: &Tally,
+    money: &MoneyView,
+) -> Headline {
+    let arithmetic = best(contests, "FLOP/s", "f32");
+    let memory = best_memory(contests);
+    let mut beside = Vec::new();
+    beside.extend(memory.map(memory_sentence));
+    beside.extend(weak_baseline(contests));
+    beside.extend(trust(tally));
+    let figures = arithmetic
+        .map(|(contest, entrant)| rate_figure("fastest f32 work", contest, entrant))
+        .into_iter()
+        .chain(memory.map(|(contest, entrant)| rate_figure("memory traffic", contest, entrant)))
+        .chain([floor_figure(runs), trust_figure(tally)])
+        .chain(ratio_figure(money))
+        .chain(cost_figure(money))
+        .collect();
+    Headline { answer: answer(arithmetic.or(memory), machines, tally), beside, figures }
+}
+
+fn answer(best: Option<(&Contest, &Entrant)>, machines: &[Machine], tally: &Tally) -> String {
+    let Some((contest, entrant)) = best else {
+        let why = if tally.cells == 0 { "The run holds no records" } else { "No cell gave a number" };
+        return format!("{why}: there is nothing to answer with.");
+    };
+    let machine = machines.get(contest.machine).map_or("This machine", |machine| machine.name.as_str());
+    let rate = text::interval_with_unit(&entrant.rate.value, entrant.rate.unit);
+    let share = entrant.share.map_or(String::new(), |share| {
+        format!(", {} of the peak that was measured beside it", text::interval_percent(&share))
+    });
+    let doubt = match entrant.validity.word {
+        Word::Valid => "",
+        _ => " This number is suspect.",
+    };
+    format!(
+        "{machine}: {} {} at {rate}{share}.{doubt}",
+        entrant.contender.backend,
+        if entrant.rate.unit == "B/s" { "moves data" } else { "computes in f32" },
+    )
+}
+
+fn memory_sentence((contest, entrant): (&Contest, &Entrant)) -> String {
+    let rate = text::interval_with_unit(&entrant.rate.value, entrant.rate.unit);
+    let share = entrant
+        .share
+        .map_or(String::new(), |share| format!(", {} of the probe", text::interval_percent(&share)));
+    format!("Main memory gives {rate} to {} ({}){share}.", entrant.contender.backend, contest.name())
+}
+
+/// What a speed-up over plain loops is worth.
+fn weak_baseline(contests: &[Contest]) -> Option<String> {
+    let naive = |contest: &Contest| contest.entrant(super::contest::NAIVE).and_then(|entrant| entrant.share);
+    let (gain, share) = contests
+        .iter()
+        .filter_map(|contest| Some((contest.entrants.first()?.over_naive?, naive(contest)?)))
+        .max_by(|(a, _), (b, _)| a.centre.total_cmp(&b.centre))?;
+    let remark = compare::baseline_remark(&share)?;
+    Some(format!(
+        "Over plain loops on one thread the gain is up to {}, but {remark}.",
+        text::interval_times(&gain)
+    ))
+}
+
+fn trust(tally: &Tally) -> Option<String> {
+    let measured = tally.valid + tally.suspect + tally.invalid;
+    let doubtful = tally.suspect + tally.invalid;
+    (doubtful > 0).then(|| {
+        format!(
+            "{} of {} timed cells are suspect or invalid; each says why.",
+            text::grouped(doubtful),
+            text::grouped(measured)
+        )
+    })
+}
+
+fn rate_figure(label: &str, contest: &Contest, entrant: &Entrant) -> KeyFigure {
+    let range = text::ends(&entrant.rate.value).map_or("no interval".to_string(), |_| {
+        format!("{} (95 %)", text::interval_with_unit(&entrant.rate.value, entrant.rate.unit))
+    });
+    let share = entrant
+        .share
+        .map_or(String::new(), |share| format!("; {} of the measured peak", text::percent(share.centre)));
+    KeyFigure {
+        value: text::with_unit(entrant.rate.value.centre, entrant.rate.unit),
+        label: format!("{label}: {}, {}", contest.name(), entrant.name()),
+        note: format!("{range}{share}"),
+        basis: Basis::Measured,
+        word: Some(entrant.validity.word),
+    }
+}
+
+fn floor_figure(runs: &[RunNote]) -> KeyFigure {
+    let margin = runs.iter().map(|run| run.floor.margin()).fold(LEAST_MARGIN, f64::max);
+    let pairs: usize = runs.iter().map(|run| run.floor.pairs).sum();
+    let (basis, note) = match pairs {
+        0 => (Basis::User, "no twins in the run: the smallest margin that is ever used".to_string()),
+        count => (Basis::Measured, format!("from {} of identical contenders", text::plural(count, "pair"))),
+    };
+    KeyFigure {
+        value: format!("±{} %", significant(margin * 100.0, 2)),
+        label: "smaller differences are not called differences".to_string(),
+        note,
+        basis,
+        word: None,
+    }
+}
+
+fn trust_figure(tally: &Tally) -> KeyFigure {
+    let measured = tally.valid + tally.suspect + tally.invalid;
+    let without = tally.skipped + tally.failed + tally.wrong;
+    KeyFigure {
+        value: format!("{} of {}", text::grouped(tally.valid), text::grouped(measured)),
+        label: "timed cells are VALID".to_string(),
+        note: format!(
+            "{} skipped, {} failed, {} wrong: {} without a number",
+            tally.skipped,
+            tally.failed,
+            tally.wrong,
+            text::plural(without, "cell")
+        ),
+        basis: Basis::Derived,
+        word: None,
+    }
+}
+
+/// GPU memory over RAM by the newest prices of each segment.
+fn ratio_figure(money: &MoneyView) -> Option<KeyFigure> {
+    let newest = |segment| money.ratios.iter().rev().find(|ratio| ratio.segment == segment);
+    let now: Vec<_> = crate::cost::Segment::ALL.into_iter().filter_map(newest).collect();
+    let low = now.iter().map(|ratio| ratio.range.0).reduce(f64::min)?;
+    let high = now.iter().map(|ratio| ratio.range.1).reduce(f64::max)?;
+    let oldest = now.iter().map(|ratio| ratio.oldest).min()?;
+    Some(KeyFigure {
+        value: format!("{} to {}×", significant(low, 2), significant(high, 2)),
+        label: "what GPU memory costs over RAM, per GB".to_string(),
+        note: format!("by segment; prices from {oldest} on"),
+        basis: Basis::Datasheet,
+        word: None,
+    })
+}
+
+fn cost_figure(money: &MoneyView) -> Option<KeyFigure> {
+    let work = money.work.iter().find(|work| !work.measured.is_empty())?;
+    let cheapest = work.measured.iter().min_by(|a, b| a.cost[1].amount.total_cmp(&b.cost[1].amount))?;
+    Some(KeyFigure {
+        value: cheapest.cost[1].to_string(),
+        label: format!("a {} of {} on this machine", work.unit, work.subject),
+        note: format!("{}; by the price that the user gave", cheapest.name),
+        basis: Basis::User,
+        word: None,
+    })
+}

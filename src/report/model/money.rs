@@ -1,0 +1,192 @@
+//! Prices and costs that the page shows.
+
+use super::{Contest, Entrant, Options};
+use crate::catalog::{Catalog, Date, Money, PriceKind};
+use crate::cost::{self, Assumptions, Hourly, HourlyBasis, MemoryPrice, MemoryRatio, UnitCost};
+use crate::workloads::{Param, Params};
+use std::collections::BTreeMap;
+
+/// What this machine costs, as the user says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MachinePrice {
+    /// US dollars, bought.
+    Bought(f64),
+    /// US dollars an hour, rented.
+    Hourly(f64),
+}
+
+impl MachinePrice {
+    /// Reads `1500` (bought) or `0.25/h` (rented), in US dollars.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no price: write US dollars, 1500 for a machine you bought or 0.25/h for one you rent"
+            )
+        };
+        let bare = text.trim().trim_start_matches('$');
+        let (number, rented) = match bare.strip_suffix("/h") {
+            Some(number) => (number, true),
+            None => (bare, false),
+        };
+        let amount: f64 = number.trim().parse().map_err(|_| wrong())?;
+        if !(amount.is_finite() && amount > 0.0) {
+            return Err(wrong());
+        }
+        Ok(if rented { Self::Hourly(amount) } else { Self::Bought(amount) })
+    }
+
+    fn hourly(self, assumptions: &Assumptions, day: Date) -> Hourly {
+        let amount = match self {
+            // What it draws is not known here, so that energy is left out and the page says so.
+            Self::Bought(price) => assumptions.hour_of(Money::usd(price), None),
+            Self::Hourly(price) => Money::usd(price / assumptions.utilisation),
+        };
+        Hourly { amount, basis: HourlyBasis::User, date: day, stale: false }
+    }
+}
+
+/// What a unit of one workload costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkCost {
+    /// Name of the workload and point.
+    pub subject: String,
+    /// Stem for files.
+    pub stem: String,
+    /// Unit, as many of them as make amounts readable: `PFLOP`, `million tokens`.
+    pub unit: String,
+    /// Type of the operands.
+    pub precision: String,
+    /// On this machine, from measured times; empty where the user gave no price.
+    pub measured: Vec<UnitCost>,
+    /// The times are of a long window alone; else of short slices.
+    pub sustained: bool,
+    /// Lower bounds from datasheets, by kind of price, cheapest first.
+    pub datasheet: BTreeMap<PriceKind, Vec<UnitCost>>,
+}
+
+/// All money on the page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MoneyView {
+    /// $/GB and $/(GB/s), by kind of price.
+    pub memory: BTreeMap<PriceKind, Vec<MemoryPrice>>,
+    /// GPU memory over RAM by segment and date.
+    pub ratios: Vec<MemoryRatio>,
+    /// $ per unit of work.
+    pub work: Vec<WorkCost>,
+    /// What turns prices into hourly costs.
+    pub assumptions: Assumptions,
+    /// What the user said that this machine costs.
+    pub machine_price: Option<MachinePrice>,
+}
+
+/// Fastest contenders whose cost is shown.
+const CONTENDERS: usize = 3;
+
+/// Everything that the catalogue and the contests of one machine say on `as_of`.
+pub(super) fn view(catalog: &Catalog, contests: &[Contest], options: &Options, as_of: Date) -> MoneyView {
+    let assumptions = Assumptions::default();
+    MoneyView {
+        memory: cost::memory_prices(catalog, as_of),
+        ratios: cost::memory_ratios(catalog, as_of),
+        work: subjects(contests)
+            .into_iter()
+            .map(|contest| work_cost(catalog, contest, options, &assumptions, as_of))
+            .collect(),
+        assumptions,
+        machine_price: options.machine_price,
+    }
+}
+
+/// The largest contest of each unit worth paying for: an arithmetic peak, and what a user waits for.
+fn subjects(contests: &[Contest]) -> Vec<&Contest> {
+    let mut largest: BTreeMap<(&str, String), &Contest> = BTreeMap::new();
+    for contest in contests.iter().filter(|contest| contest.machine == 0 && contest.yields.amount > 0.0) {
+        let key = (contest.yields.unit.as_str(), precision(&contest.params));
+        let entry = largest.entry(key).or_insert(contest);
+        if contest.work.flops > entry.work.flops {
+            *entry = contest;
+        }
+    }
+    let mut found: Vec<&Contest> = largest
+        .into_values()
+        .filter(|contest| ["PFLOP", "token", "step"].contains(&contest.yields.unit.as_str()))
+        .collect();
+    found.sort_by_key(|contest| (contest.yields.unit != "PFLOP", std::cmp::Reverse(contest.work.flops)));
+    found.truncate(2);
+    found
+}
+
+/// Type of the operands that a datasheet's rate is looked up for.
+fn precision(params: &Params) -> String {
+    match params.get("dtype") {
+        Some(Param::Text(name)) => name.clone(),
+        _ => "f32".to_string(),
+    }
+}
+
+fn work_cost(
+    catalog: &Catalog,
+    contest: &Contest,
+    options: &Options,
+    assumptions: &Assumptions,
+    as_of: Date,
+) -> WorkCost {
+    let precision = precision(&contest.params);
+    let (name, scale) = readable_unit(catalog, contest, assumptions, &precision, as_of);
+    let unit = (name.as_str(), contest.yields.amount / scale);
+    let fastest: Vec<&Entrant> =
+        contest.entrants.iter().filter(|entrant| entrant.is_sound()).take(CONTENDERS).collect();
+    let sustained = !fastest.is_empty() && fastest.iter().all(|entrant| entrant.sustained.is_some());
+    let measured = options.machine_price.map_or(Vec::new(), |price| {
+        let hourly = price.hourly(assumptions, as_of);
+        let cost = |entrant: &&Entrant| {
+            let burst = entrant.time.times(1e-9);
+            let time = if sustained { entrant.sustained.unwrap_or(burst) } else { burst };
+            let seconds =
+                if time.high.is_finite() { [time.low, time.centre, time.high] } else { [time.centre; 3] };
+            cost::measured_cost(&entrant.name(), unit.0, unit.1, seconds, &hourly)
+        };
+        fastest.iter().filter_map(cost).collect()
+    });
+    WorkCost {
+        subject: format!("{} {}", contest.workload, contest.point),
+        stem: contest.workload.replace('_', "-"),
+        unit: name.clone(),
+        datasheet: cost::datasheet_costs(catalog, as_of, assumptions, contest.work, &precision, unit),
+        precision,
+        measured,
+        sustained,
+    }
+}
+
+/// So many units that the cheapest device's amount is at least a tenth of a cent.
+fn readable_unit(
+    catalog: &Catalog,
+    contest: &Contest,
+    assumptions: &Assumptions,
+    precision: &str,
+    as_of: Date,
+) -> (String, f64) {
+    let unit = (contest.yields.unit.as_str(), contest.yields.amount);
+    let costs = cost::datasheet_costs(catalog, as_of, assumptions, contest.work, precision, unit);
+    let least = costs.values().flatten().map(|cost| cost.cost[1].amount).fold(f64::INFINITY, f64::min);
+    let scales = [(1.0, ""), (1e3, "thousand "), (1e6, "million "), (1e9, "billion "), (1e12, "trillion ")];
+    let (scale, word) = scales.into_iter().find(|(scale, _)| least * scale >= 1e-3).unwrap_or((1.0, ""));
+    // Abbreviations have no plural.
+    let plural = if scale > 1.0 && unit.0.chars().all(char::is_lowercase) { "s" } else { "" };
+    (format!("{word}{}{plural}", unit.0), scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machines_price_is_bought_or_rented() {
+        assert_eq!(MachinePrice::parse("1500"), Ok(MachinePrice::Bought(1500.0)));
+        assert_eq!(MachinePrice::parse("$0.25/h"), Ok(MachinePrice::Hourly(0.25)));
+        for wrong in ["", "free", "-3", "0", "nan", "inf/h", "12/day"] {
+            assert!(MachinePrice::parse(wrong).unwrap_err().contains("no price"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The page and its charts, from records that nobody measured.
+
+#[path = "support/synthetic.rs"]
+mod synthetic;
+
+use cutgpu::catalog::{Catalog, Date};
+use cutgpu::record::{Outcome, Reading, Record, Run};
+use cutgpu::report::model::{MachinePrice, Model, Options, build};
+use cutgpu::report::{Destination, write};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn facts() -> serde_json::Value {
+    serde_json::to_value(cutgpu::host::facts()).unwrap()
+}
+
+fn run(records: Vec<Record>) -> Run {
+    Run { name: "quick".to_string(), records, host: Some(facts()), ..Run::default() }
+}
+
+fn options() -> Options {
+    Options {
+        machine_price: Some(MachinePrice::Hourly(0.09)),
+        as_of: Some(Date::parse("2026-11-23").unwrap()),
+        ..Options::default()
+    }
+}
+
+fn model(runs: &[Run]) -> Model {
+    build(runs, &Catalog::embedded().unwrap(), &options())
+}
+
+/// The page of `runs` and the names of the files beside it.
+fn drawn(runs: &[Run], png: bool) -> (String, BTreeSet<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let to = Destination { page: folder.path().into(), charts: folder.path().into(), png };
+    let written = write(&model(runs), &to).unwrap();
+    let names = fs::read_dir(folder.path()).unwrap().flatten();
+    let page = fs::read_to_string(&written.page).unwrap();
+    (page, names.map(|entry| entry.file_name().into_string().unwrap()).collect())
+}
+
+fn page(runs: &[Run]) -> String {
+    drawn(runs, false).0
+}
+
+/// What stands between the first `from` and the next `to`.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let start = text.find(from).unwrap_or_else(|| panic!("`{from}` is not there")) + from.len();
+    &text[start..start + text[start..].find(to).unwrap()]
+}
+
+/// Base64 of the SHA-256 of `text`, by a way that shares nothing with the page's.
+fn hash(text: &str) -> String {
+    let bits: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:08b}")).collect();
+    let letters: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
+    let padded = format!("{bits:0<258}");
+    let digits = padded.as_bytes().chunks(6).map(|six| std::str::from_utf8(six).unwrap());
+    digits.map(|six| letters[usize::from_str_radix(six, 2).unwrap()]).collect::<String>() + "="
+}
+
+#[test]
+fn the_page_answers_first_and_has_every_section() {
+    let page = page(&[run(synthetic::quick("5e17e71c", 1.0))]);
+    let order = [
+        "<h1>",
+        "id=\"speed-up\"",
+        "id=\"roofline\"",
+        "id=\"scaling\"",
+        "id=\"cost\"",
+        "id=\"memory\"",
+        "id=\"cells\"",
+        "id=\"empty\"",
+        "id=\"machine\"",
+        "id=\"method\"",
+        "id=\"limits\"",
+        "id=\"commands\"",
+    ];
+    let places: Vec<usize> =
+        order.iter().map(|part| page.find(part).unwrap_or_else(|| panic!("no {part}"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    let answer = between(&page, "<h1>", "</h1>");
+    assert!(answer.contains("GFLOP/s") && answer.contains('–') && answer.contains("97 %"), "{answer}");
+    for part in [
+        "the baseline was slow: it reached 2.1 % of the measured peak",
+        "<b class=\"warn\">SUSPECT</b> noisy_host",
+        "no library called libmkl_rt.so.2 was found",
+        "the worker was ended by signal 11",
+        "cutgpu run gemm m=64,n=64,k=64 --backend",
+        "class=\"b datasheet\"",
+        "prefers-color-scheme:dark",
+        "@media print",
+        "lang=\"en\"",
+        "name=\"viewport\"",
+    ] {
+        assert!(page.contains(part), "no `{part}`");
+    }
+    let links = page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap());
+    for anchor in links {
+        assert!(page.contains(&format!("id=\"{anchor}\"")), "nothing is called {anchor}");
+    }
+    for (open, close) in [
+        ("<section", "</section>"),
+        ("<figure", "</figure>"),
+        ("<details", "</details>"),
+        ("<table", "</table>"),
+    ] {
+        assert_eq!(page.matches(open).count(), page.matches(close).count(), "{open}");
+    }
+}
+
+#[test]
+fn the_page_may_load_nothing_but_itself() {
+    let page = page(&[run(synthetic::quick("5e17e71c", 1.0))]);
+    let policy = between(&page, "Content-Security-Policy\" content=\"", "\"");
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    let style = hash(between(&page, "<style>", "</style>"));
+    let script = hash(between(&page, "<script>", "</script>"));
+    assert!(policy.contains(&format!("style-src 'sha256-{style}'")), "{policy}");
+    assert!(policy.contains(&format!("script-src 'sha256-{script}'")), "{policy}");
+    assert_eq!((page.matches("<script").count(), page.matches("<style").count()), (1, 1));
+    for forbidden in
+        [" style=", " onclick=", " onload=", "javascript:", "http-equiv=\"refresh\"", "<iframe", "@import"]
+    {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    for attribute in ["src=\"", "href=\""] {
+        for target in page.split(attribute).skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            let local = target.starts_with('#') || target == "data:," || !target.contains([':', '/']);
+            assert!(local, "{attribute}{target}");
+        }
+    }
+    let urls = page.split("url(").skip(1).map(|rest| rest.split(')').next().unwrap());
+    assert!(urls.into_iter().all(|url| url.starts_with("data:font/woff2;base64,")));
+}
+
+/// A text that would be harmful if any part of it were taken for markup.
+const HOSTILE: &str =
+    "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\u{202e}\u{0}\u{1b}[2J\u{ffff}";
+
+/// Records and facts full of it.
+fn hostile() -> Run {
+    let mut records = synthetic::quick("5e17e71c", 1.0);
+    for record in &mut records {
+        record.case += HOSTILE;
+        record.group = format!("{}/{}/m=1,{HOSTILE}=2", record.suite, record.case);
+        record.contender.backend += HOSTILE;
+        record.host = HOSTILE.to_string();
+        record.started = HOSTILE.to_string();
+        record.yields.unit += HOSTILE;
+        record.memory = Reading::Absent(HOSTILE.to_string());
+        if let Outcome::Skipped { reason } = &mut record.outcome {
+            *reason = HOSTILE.to_string();
+        }
+    }
+    let text = facts().to_string().replace("AuthenticAMD", "x").replace("GenuineIntel", "x");
+    let mut facts: serde_json::Value = serde_json::from_str(&text).unwrap();
+    facts["cpu"]["model"] = serde_json::json!({ "value": HOSTILE });
+    Run { name: HOSTILE.to_string(), records, host: Some(facts), ..Run::default() }
+}
+
+#[test]
+fn hostile_text_is_inert_in_the_page_and_in_every_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = Destination { page: folder.path().into(), charts: folder.path().into(), png: true };
+    let written = write(&model(&[hostile()]), &to).unwrap();
+    let page = fs::read_to_string(written.page).unwrap();
+    assert!(page.contains("&lt;/script&gt;&lt;script&gt;alert(1)"), "the text itself is shown");
+    assert_eq!(page.matches("<script").count(), 1);
+    assert_eq!(page.matches("<img").count(), 0);
+    let svgs: Vec<_> = written.files.iter().filter(|file| file.extension().unwrap() == "svg").collect();
+    let texts = svgs.iter().map(|file| fs::read_to_string(file).unwrap());
+    for text in texts.chain([page]) {
+        assert!(!text.contains("<img") && !text.contains("onerror=alert(2)>\u{202e}"));
+        assert!(!text.contains(['\u{202e}', '\u{0}', '\u{1b}', '\u{ffff}']));
+    }
+}
+
+#[test]
+fn every_chart_has_its_files_and_no_drawing_holds_a_number_that_is_none() {
+    let (page, files) = drawn(&[run(synthetic::quick("5e17e71c", 1.0))], true);
+    let charts: Vec<&str> = page
+        .split("<figure class=\"chart\" id=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    for wanted in [
+        "speedup",
+        "speedup-naive",
+        "roofline",
+        "share",
+        "scaling",
+        "memory",
+        "cost-gemm",
+        "cost-per-gb",
+        "claim-ten-times",
+    ] {
+        assert!(charts.contains(&wanted), "{wanted} is not among {charts:?}");
+    }
+    for chart in &charts {
+        assert!(
+            files.contains(&format!("{chart}.svg")) && files.contains(&format!("{chart}.png")),
+            "{chart}"
+        );
+    }
+    let pictures = files.iter().filter(|name| name.ends_with(".png")).count();
+    assert_eq!(pictures, charts.len());
+    assert!(files.contains("cells.csv"));
+    for svg in page.split("<svg").skip(1).map(|rest| rest.split("</svg>").next().unwrap()) {
+        for wrong in ["NaN", "inf", "#A5"] {
+            assert!(!svg.contains(wrong), "{wrong} in {}", &svg[..svg.len().min(400)]);
+        }
+    }
+    assert_eq!(page.matches("<svg").count(), 2 * charts.len(), "one for wide and one for narrow screens");
+}
+
+#[test]
+fn datasheets_and_prices_are_never_drawn_like_measurements() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = Destination { page: folder.path().into(), charts: folder.path().into(), png: false };
+    write(&model(&[run(synthetic::quick("5e17e71c", 1.0))]), &to).unwrap();
+    let svg = fs::read_to_string(folder.path().join("cost-per-gb.svg")).unwrap();
+    let filled = svg.split("<rect").skip(2).filter(|rect| !rect.starts_with(" x=\"0\" y=\"0\"")).count();
+    assert_eq!(filled, 0, "a price is hatched or outlined, never filled");
+    assert!(svg.contains("stale") && svg.contains("Oldest price: 2025"), "dates are on the chart");
+    let svg = fs::read_to_string(folder.path().join("cost-gemm.svg")).unwrap();
+    assert!(svg.contains("≥ $") && svg.contains("stroke-dasharray"));
+}
+
+#[test]
+fn without_a_price_this_machine_has_no_cost() {
+    let options = Options { machine_price: None, ..options() };
+    let runs = [run(synthetic::quick("5e17e71c", 1.0))];
+    let model = build(&runs, &Catalog::embedded().unwrap(), &options);
+    assert!(model.money.work.iter().all(|work| work.measured.is_empty() && !work.datasheet.is_empty()));
+}
+
+#[test]
+fn a_page_of_a_thousand_cells_stays_small() {
+    let page = page(&[run(synthetic::many(1000))]);
+    assert!(between(&page, "<tbody>\n", "</table>").matches("<tr").count() > 1000);
+    assert!(page.len() < 500_000, "{} bytes", page.len());
+}
+
+#[test]
+fn rows_beyond_the_table_are_counted_and_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = Destination { page: folder.path().into(), charts: folder.path().into(), png: false };
+    let model = model(&[run(synthetic::many(2100))]);
+    let written = write(&model, &to).unwrap();
+    let page = fs::read_to_string(written.page).unwrap();
+    let rows = model.rows.len();
+    assert!(rows > 2000 && page.contains(&format!("The first 2,000 of 2,{:03} rows", rows - 2000)));
+    let table = fs::read_to_string(folder.path().join("cells.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + rows);
+}
+
+#[test]
+fn runs_of_several_machines_share_a_page() {
+    let mut other = run(synthetic::quick("0123abcd", 2.0));
+    other.name = "other".to_string();
+    let mut facts = facts();
+    facts["cpu"]["model"] = serde_json::json!({ "value": "Another Processor 9000" });
+    other.host = Some(facts);
+    let runs = [run(synthetic::quick("5e17e71c", 1.0)), other];
+    assert_eq!(model(&runs).machines.len(), 2);
+    let page = page(&runs);
+    assert!(page.contains("<th scope=\"col\">Machine") && page.contains("Another 9000"));
+}
+
+#[test]
+fn empty_and_half_empty_runs_still_have_a_page() {
+    let skipped: Vec<Record> = synthetic::quick("5e17e71c", 1.0)
+        .into_iter()
+        .filter(|record| record.outcome != Outcome::Measured)
+        .collect();
+    let one_start: Vec<Record> = synthetic::quick("5e17e71c", 1.0)
+        .into_iter()
+        .map(|mut record| {
+            record.series.iter_mut().for_each(|series| series.start.fill(0));
+            record
+        })
+        .collect();
+    for (records, answer) in [
+        (Vec::new(), "The run holds no records"),
+        (skipped, "No cell gave a number"),
+        (one_start, "This number is suspect"),
+    ] {
+        let run = Run { host: None, ..run(records) };
+        let page = page(&[run]);
+        assert!(between(&page, "<h1>", "</h1>").contains(answer), "{answer}");
+        let (shown, _script) = page.split_once("<script>").unwrap();
+        assert!(!shown.contains("NaN") && !shown.contains(">inf"));
+    }
+}
+
+#[test]
+fn golden_numbers_of_one_cell() {
+    let model = model(&[run(synthetic::quick("5e17e71c", 1.0))]);
+    let contest = model.contests.iter().find(|contest| contest.point == "512 × 512 × 512").unwrap();
+    let native = contest.entrant("cpu/native").unwrap();
+    // 96 % of 140 GFLOP/s at half-size 60 of a cube root of 645, packed: 97 % at 20.
+    let size = (2.0 * 512f64.powi(3)).cbrt();
+    let wanted = 140e9 * 0.97 * size / (size + 20.0);
+    assert!((native.rate.value.centre / wanted - 1.0).abs() < 0.02, "{:?}", native.rate);
+    let gain = native.over_naive.unwrap();
+    assert!((gain.centre / (wanted / (70e9 * 0.021)) - 1.0).abs() < 0.02, "{gain:?}");
+    assert_eq!(model.baseline.as_deref(), Some("cpu/openblas"));
+    assert_eq!(model.tally.failed, 1);
+    assert_eq!(model.tally.wrong, 1);
+}
+
+/// Writes a run that can be looked at: `SAMPLE=folder cargo test --test report -- --ignored sample`.
+#[test]
+#[ignore = "writes a page to look at"]
+fn sample() {
+    let folder = std::env::var("SAMPLE").unwrap();
+    let folder = Path::new(&folder);
+    synthetic::write(&folder.join("quick"), &synthetic::quick("5e17e71c", 1.0), &facts());
+    synthetic::write(&folder.join("many"), &synthetic::many(20_000), &facts());
+}
