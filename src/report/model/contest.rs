@@ -195,7 +195,7 @@ fn entrant(
         let (base, base_series) = base.filter(|(base, _)| base.contender != record.contender)?;
         // Clocks differ only where one side's resident series stands for end to end.
         debug_assert_eq!(base.group, record.group);
-        compare::ratio(&series, base_series, noise)
+        compare::ratio_paired(&series, base_series, noise)
     };
     let sustained = record.series.iter().find(|other| other.kind.load == Load::Sustained);
     Some(Entrant {

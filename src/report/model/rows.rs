@@ -30,7 +30,7 @@ pub(super) fn rate(record: &Record, series: &Series, time: &Interval) -> Rate {
 pub(super) fn rows(record: &Record, machine: usize, bases: &Bases, noise: &Noise) -> Vec<Row> {
     let speedup = |series: &Series| -> Option<Interval> {
         let (base, base_series) = bases.get(&series.kind)?;
-        (base.contender != record.contender).then(|| compare::ratio(series, base_series, noise))?
+        (base.contender != record.contender).then(|| compare::ratio_paired(series, base_series, noise))?
     };
     let row = |series: &Series| {
         let estimate = compare::estimate_with(series, &noise.times)?;
