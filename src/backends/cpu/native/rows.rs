@@ -12,9 +12,15 @@ use crate::ops::{LayerNorm, Softmax};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 
-/// Folds all elements of `x` with `each`, in several chains.
+/// Folds all elements of `x` in several chains: `each` and `last` take a partial result and elements, as a
+/// vector and one by one, and `join` two partial results.
 #[inline(always)]
-fn fold<V: Vector>(x: &[f32], start: f32, each: impl Fn(V, V) -> V, last: impl Fn(f32, f32) -> f32) -> f32 {
+fn fold<V: Vector>(
+    x: &[f32],
+    start: f32,
+    (each, last): (impl Fn(V, V) -> V, impl Fn(f32, f32) -> f32),
+    join: impl Fn(f32, f32) -> f32,
+) -> f32 {
     const CHAINS: usize = 4;
     let mut chains = [V::splat(start); CHAINS];
     let mut blocks = x.chunks_exact(CHAINS * V::LANES);
@@ -23,15 +29,24 @@ fn fold<V: Vector>(x: &[f32], start: f32, each: impl Fn(V, V) -> V, last: impl F
             *chain = each(*chain, V::load(x));
         }
     }
-    let mut lanes = [start; 16];
-    let all = chains.into_iter().fold(V::splat(start), &each);
-    all.store(&mut lanes);
-    blocks.remainder().iter().chain(&lanes[..V::LANES]).fold(start, |sum, x| last(sum, *x))
+    let mut total = blocks.remainder().iter().fold(start, |sum, x| last(sum, *x));
+    for chain in chains {
+        let mut lanes = [start; 16];
+        chain.store(&mut lanes);
+        total = lanes[..V::LANES].iter().fold(total, |sum, x| join(sum, *x));
+    }
+    total
 }
 
 #[inline(always)]
 fn sum<V: Vector>(x: &[f32]) -> f32 {
-    fold::<V>(x, 0.0, V::add, |sum, x| sum + x)
+    fold(x, 0.0, (V::add, |sum, x| sum + x), |sum, x| sum + x)
+}
+
+#[inline(always)]
+fn sum_of_squares<V: Vector>(x: &[f32]) -> f32 {
+    let each = |sum, x: V| x.multiply_add(x, sum);
+    fold(x, 0.0, (each, |sum, x| x * x + sum), |sum, x| sum + x)
 }
 
 /// Replaces scores by their exponentials over the sum of these; returns the logarithm of that sum.
@@ -41,7 +56,7 @@ impl Loops for Exponentials<'_> {
     type Output = f32;
     #[inline(always)]
     fn run<V: Vector>(self) -> f32 {
-        let max = fold::<V>(self.0, f32::NEG_INFINITY, V::max, f32::max);
+        let max = fold(self.0, f32::NEG_INFINITY, (V::max, f32::max), f32::max);
         self.0.iter_mut().for_each(|score| *score = exp(*score - max));
         let sum = sum::<V>(self.0);
         let factor = 1.0 / sum;
@@ -159,8 +174,7 @@ impl Loops for Normalize<'_> {
         let count = x.len() as f32;
         let mean = sum::<V>(x) / count;
         x.iter_mut().for_each(|x| *x -= mean);
-        let squares = fold::<V>(x, 0.0, |sum, x| x.multiply_add(x, sum), |sum, x| sum + x);
-        let rstd = 1.0 / (squares / count + eps).sqrt();
+        let rstd = 1.0 / (sum_of_squares::<V>(x) / count + eps).sqrt();
         x.iter_mut().for_each(|x| *x *= rstd);
         (mean, rstd)
     }

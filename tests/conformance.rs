@@ -1,0 +1,209 @@
+//! Every backend of this process against the f64 references: odd sizes, every transpose, every type, and
+//! planted faults that must be noticed.
+//!
+//! Each backend and lane runs in a process of its own, as in a measurement: libraries read their
+//! settings once, and two of them must not share a process. A backend that is not on this machine is
+//! said; one that `REQUIRE_BACKENDS` names (`cpu/openblas,cpu/onednn`) must be there.
+
+mod conformance_programs;
+
+use conformance_programs::{Case, faulted, programs};
+use cutgpu::backends::faulty::{FaultyDevice, Kind, Planted};
+use cutgpu::backends::{Device, FAMILIES, Family, Lane, LoadOptions, Packing, open};
+use cutgpu::measure::verify::{Answer, Failure, Here, Verifier, check_finite};
+use cutgpu::program::Program;
+use std::process::Command;
+
+/// What a child reads: backend, threads, packing.
+const CHILD: &str = "CUTGPU_CONFORMANCE";
+/// These are in every build and on every machine.
+const ALWAYS: [&str; 5] = ["cpu/native", "cpu/gemm", "cpu/matrixmultiply", "cpu/naive", "null"];
+const SEED: u64 = 11;
+
+/// What a child says of its backend, on its last line.
+#[derive(Debug, PartialEq)]
+struct Told {
+    ran: usize,
+    unsupported: usize,
+    caught: usize,
+}
+
+#[test]
+fn every_backend_answers_right_and_planted_faults_are_caught() {
+    let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+    let mut failed = vec![];
+    for family in FAMILIES.iter().filter(|family| family.external().is_none()) {
+        let mut ran = 0;
+        for found in family.devices() {
+            for (lane, variables) in lanes(*family) {
+                match child(*family, &found.backend, &lane, &variables) {
+                    Ok(Some(told)) => {
+                        let Told { ran: cells, unsupported, caught } = told;
+                        let settings: Vec<_> = variables.iter().map(|(_, value)| *value).collect();
+                        let name = format!("{} {lane} {}", found.backend, settings.join(" "));
+                        println!(
+                            "{name:34} {cells:4} cells, {unsupported:3} unsupported, {caught} faults caught"
+                        );
+                        ran += cells;
+                    }
+                    Ok(None) => {}
+                    Err(what) => failed.push(what),
+                }
+            }
+        }
+        let expected = ALWAYS.contains(&family.id()) || required.split(',').any(|name| name == family.id());
+        if ran == 0 && expected {
+            failed.push(format!("{}: no cell ran", family.id()));
+        } else if ran == 0 {
+            println!("{:34} not on this machine", family.id());
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+type Variables = Vec<(&'static str, &'static str)>;
+
+/// One and two threads, every packing, and for this program's kernels every instruction set.
+fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
+    let isas: &[Variables] = if family.id() == "cpu/native" {
+        &["portable", "avx2", "avx512"].map(|isa| vec![("CUTGPU_ISA", isa)])
+    } else {
+        &[vec![]]
+    };
+    let mut lanes = vec![];
+    for threads in [1, 2, 3] {
+        for &packing in family.packings() {
+            lanes.extend(isas.iter().map(|variables| (Lane { threads, packing }, variables.clone())));
+        }
+    }
+    lanes
+}
+
+/// Runs [`this_process`] in a new process: what it told, or nothing where the backend refuses the lane.
+fn child(
+    family: &dyn Family,
+    backend: &str,
+    lane: &Lane,
+    variables: &Variables,
+) -> Result<Option<Told>, String> {
+    let packed = if lane.packing == Packing::Packed { "packed" } else { "plain" };
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "this_process", "--nocapture", "--test-threads", "1"])
+        .env(CHILD, format!("{backend} {} {packed}", lane.threads))
+        .envs(family.environment(lane))
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let line = |prefix: &str| {
+        stdout.lines().find_map(|line| line.split_once(prefix)).map(|(_, rest)| rest.to_string())
+    };
+    if let Some(reason) = line("refused: ") {
+        println!("{backend} {lane}: {reason}");
+        return Ok(None);
+    }
+    let numbers: Option<Vec<usize>> =
+        line("told: ").map(|rest| rest.split_whitespace().filter_map(|number| number.parse().ok()).collect());
+    match numbers.as_deref() {
+        Some(&[ran, unsupported, caught]) if output.status.success() => {
+            Ok(Some(Told { ran, unsupported, caught }))
+        }
+        _ => Err(format!(
+            "{backend} {lane} {variables:?}: {}\n{stdout}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )),
+    }
+}
+
+/// The child's part; nothing to do in a test run of its own.
+#[test]
+fn this_process() {
+    let Ok(asked) = std::env::var(CHILD) else { return };
+    let [backend, threads, packing] = asked.split(' ').collect::<Vec<_>>()[..] else { panic!("{asked}") };
+    let packing = if packing == "packed" { Packing::Packed } else { Packing::Plain };
+    let lane = Lane { threads: threads.parse().unwrap(), packing };
+    let family = cutgpu::backends::family_of(backend).unwrap();
+    let mut device = match open(backend, &lane) {
+        Ok(device) => device,
+        Err(reason) => return println!("refused: {reason}"),
+    };
+    let mut verifier = Verifier::new(SEED, u64::MAX);
+    let (mut ran, mut unsupported) = (0, 0);
+    for Case { name, program } in programs() {
+        if program.steps.iter().any(|step| family.supports(&lane, step, &program).is_err()) {
+            unsupported += 1;
+            continue;
+        }
+        check(device.as_mut(), &program, &mut verifier).unwrap_or_else(|what| panic!("{name}: {what}"));
+        ran += 1;
+    }
+    let supported = |case: &Case| {
+        case.program.steps.iter().all(|step| family.supports(&lane, step, &case.program).is_ok())
+    };
+    let mut caught = 0;
+    for case in faulted().into_iter().filter(supported) {
+        for kind in Kind::WRONG {
+            let inner = std::mem::replace(&mut device, Box::new(Gone));
+            let mut faulty = FaultyDevice { inner, planted: Planted::new(kind) };
+            let answer = check(&mut faulty, &case.program, &mut verifier);
+            assert!(answer.is_err(), "{}: {kind:?} was not noticed", case.name);
+            device = faulty.inner;
+            caught += 1;
+        }
+    }
+    println!("told: {ran} {unsupported} {caught}");
+}
+
+/// Stands where a device was taken from.
+struct Gone;
+
+impl Device for Gone {
+    fn identity(&self) -> cutgpu::backends::Identity {
+        unreachable!()
+    }
+    fn load(
+        &mut self,
+        _: &Program,
+        _: &LoadOptions,
+    ) -> Result<Box<dyn cutgpu::backends::Loaded>, cutgpu::backends::Fault> {
+        unreachable!()
+    }
+}
+
+/// As a cell is proved: each step of a load that keeps everything, then the kept values of a load as it
+/// is timed, on both of two input sets and after a second execution.
+fn check(device: &mut dyn Device, program: &Program, verifier: &mut Verifier) -> Result<(), String> {
+    let told = |failure: Failure<_>| match failure {
+        Failure::Wrong(wrong) => wrong.to_string(),
+        Failure::Unreadable(fault) => panic!("{fault}"),
+    };
+    let mut load = |keep_all| device.load(program, &LoadOptions { seed: SEED, sets: 2, keep_all }).unwrap();
+    let mut whole = load(true);
+    let mut answers = vec![];
+    execute(whole.as_mut(), 1);
+    for set in 0..2 {
+        verifier.check_steps(program, set, &mut Here(whole.as_mut())).map_err(told)?;
+        answers.push(Answer::of(program, set, &mut Here(whole.as_mut())).unwrap());
+    }
+    drop(whole);
+    let mut timed = load(false);
+    execute(timed.as_mut(), 3);
+    for set in 0..2 {
+        check_finite(program, set, &mut Here(timed.as_mut())).map_err(told)?;
+    }
+    execute(timed.as_mut(), 1);
+    for answer in answers {
+        answer.check(program, &mut Here(timed.as_mut())).map_err(told)?;
+    }
+    Ok(())
+}
+
+fn execute(loaded: &mut dyn cutgpu::backends::Loaded, times: usize) {
+    loaded.reset().unwrap();
+    for _ in 0..times {
+        (0..2).for_each(|set| loaded.enqueue(set).unwrap());
+    }
+    loaded.wait().unwrap();
+    loaded.intact().unwrap();
+}
