@@ -121,10 +121,23 @@ def spoil(array):
 # --- ops --------------------------------------------------------------------------------------------
 
 
+def need(fits, why):
+    """Refuses a program whose shapes make no sense."""
+    if not fits:
+        raise Refused(f"the program is wrong: {why}")
+
+
+def shapes(*arrays):
+    """Refuses arrays of different shapes."""
+    need(len({array.shape for array in arrays}) == 1, "values of one step differ in shape")
+
+
 def gemm(step, args, outs, scratch):
     """D = alpha A B + beta C."""
-    a, b = args[0], args[1]
-    d = outs[0]
+    a, b, d = args[0], args[1], outs[0]
+    (m, k), (rows, n) = a.shape[-2:][:: -1 if step["trans_a"] else 1], b.shape[-2:][:: -1 if step["trans_b"] else 1]
+    need(k == rows and d.shape == a.shape[:-2] + (m, n), "the matrices of a product do not fit together")
+    need(b.ndim == 2 or b.shape[:-2] == a.shape[:-2], "A and B differ in their leading axes")
     if step["trans_a"]:
         a = a.swapaxes(-1, -2)
     elif b.ndim == 2:
@@ -155,11 +168,13 @@ def gemm(step, args, outs, scratch):
 
 def copy(step, args, outs, scratch):
     """y = x."""
+    shapes(args[0], outs[0])
     return lambda: np.copyto(outs[0], args[0])
 
 
 def triad(step, args, outs, scratch):
     """a = b + scale c."""
+    shapes(*args, outs[0])
     scale = step["scale"]
 
     def run():
@@ -171,6 +186,8 @@ def triad(step, args, outs, scratch):
 
 def add(step, args, outs, scratch):
     """z = x + y; also a bias, which numpy repeats over the rows."""
+    shapes(args[0], outs[0])
+    need(args[1].shape == args[0].shape[-args[1].ndim :], "what is added has another shape")
     return lambda: np.add(args[0], args[1], out=outs[0])
 
 
@@ -191,6 +208,7 @@ def gelu(step, args, outs, scratch):
     """The tanh form; numpy has no erf."""
     if step["form"] != "tanh":
         raise Unsupported("numpy has no error function; gelu is served in its tanh form")
+    shapes(args[0], outs[0])
     return lambda: gelu_tanh(args[0], outs[0])
 
 
@@ -215,6 +233,7 @@ def softmax_rows(x, y, hidden, row, lse):
 def softmax(step, args, outs, scratch):
     """y = softmax(scale x), and each row's log-sum-exp."""
     x, y = args[0], outs[0]
+    shapes(x, y)
     row = scratch.array(x.shape[:-1] + (1,), x.dtype)
     lse = outs[1] if step["log_sum_exp"] else None
     hidden = scratch.mask(x.shape[-2], x.shape[-1]) if step["causal"] else None
@@ -233,6 +252,8 @@ def layer_norm(step, args, outs, scratch):
     """y = (x - mean) rstd gain + bias, mean and rstd."""
     x, gain, bias = args
     y, mean, rstd = outs
+    shapes(x, y)
+    need(gain.shape == bias.shape == x.shape[-1:], "gain and bias have another shape than a row")
     eps, square = step["eps"], scratch.array(x.shape, x.dtype)
 
     def run():
@@ -254,6 +275,8 @@ def attention(step, args, outs, scratch):
     """o = softmax(scale q k^T) v, and each row's log-sum-exp."""
     q, k, v = args
     o, lse = outs
+    need(q.shape[-1] == k.shape[-1] and k.shape[:-1] == v.shape[:-1], "q, k and v do not fit together")
+    need(o.shape == q.shape[:-1] + v.shape[-1:], "the answer has another shape than its rows")
     scores = scratch.array(q.shape[:-1] + (k.shape[-2],), q.dtype)
     row = scratch.array(q.shape[:-1] + (1,), q.dtype)
     hidden = scratch.mask(q.shape[-2], k.shape[-2]) if step["causal"] else None
@@ -272,6 +295,7 @@ def adamw(step, args, outs, scratch):
     """One step of AdamW."""
     p, g, m, v = args
     new_p, new_m, new_v = outs[:3]
+    shapes(*args, *outs)
     rate, beta1, beta2, eps = step["rate"], step["beta1"], step["beta2"], step["eps"]
     kept = 1.0 - rate * step["weight_decay"]
     correct1, correct2 = 1.0 - beta1 ** step["step"], 1.0 - beta2 ** step["step"]

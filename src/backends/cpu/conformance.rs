@@ -117,14 +117,13 @@ fn operands(
 }
 
 /// Whether `family` has a device here. Its absence is said, and is a failure where the variable
-/// CUTGPU_REQUIRE lists the last part of its name.
+/// REQUIRE_BACKENDS lists its name.
 pub(crate) fn is_present(family: &dyn Family) -> bool {
     let present = !family.devices().is_empty();
-    let short = family.id().rsplit('/').next().unwrap_or_default();
-    let required = std::env::var("CUTGPU_REQUIRE").unwrap_or_default();
+    let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
     assert!(
-        present || !required.split(',').any(|name| name == short),
-        "{} is required and absent",
+        present || !required.split(',').any(|name| name == family.id()),
+        "{} is required and not on this machine",
         family.id()
     );
     if !present {
