@@ -46,9 +46,9 @@ impl Family for OneDnn {
     fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported> {
         Product::new(step, program)?;
         match lane.packing {
-            Packing::Packed if !packs(step, program) => Err(Unsupported(
-                format!("{ID} packs parameters that stay the same, and no B of this program is one"),
-            )),
+            Packing::Packed if !packs(step, program) => Err(Unsupported(format!(
+                "{ID} packs parameters that stay the same, and no B of this program is one"
+            ))),
             _ => Ok(()),
         }
     }
