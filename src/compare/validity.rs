@@ -5,6 +5,7 @@ use super::share::share;
 use super::within::Noise;
 use crate::backends::DeviceKind;
 use crate::record::{Outcome, Reading, Record, Series};
+use crate::suite::Load;
 use crate::units::significant;
 use serde::Serialize;
 
@@ -260,6 +261,10 @@ impl Found {
         let Some(estimate) = estimate(series) else {
             return self.add(Code::Unconverged, "no sample took any time");
         };
+        // A long window is taken once: it tells about heat and power, not about where pages lie.
+        if series.kind.load == Load::Sustained {
+            return;
+        }
         if estimate.starts < STARTS {
             let sentence = format!("{} starts, and at least {STARTS} are wanted", estimate.starts);
             return self.add(Code::FewStarts, sentence);

@@ -25,4 +25,5 @@ mod tally;
 mod trial;
 mod turn;
 pub mod verify;
+mod warm;
 pub mod worker;
