@@ -155,6 +155,21 @@ impl Facts {
         self.cpu.flags.iter().any(|known| known == flag)
     }
 
+    /// A short name of this kind of machine for folders of results: `epyc-9654-96c`. Made from the
+    /// processor and the number of cores that may be used, never from the host's name.
+    pub fn kind(&self) -> String {
+        let model = self.cpu.model.value().map(String::as_str).unwrap_or_default();
+        let mut words = model_words(model);
+        if let Reading::Value([family, number, _]) = self.cpu.signature
+            && !words.iter().any(|word| word.contains(|letter: char| letter.is_ascii_digit()))
+        {
+            words.push(format!("f{family}m{number}"));
+        }
+        words.truncate(4);
+        words.push(format!("{}c", self.usable_cores()));
+        words.join("-")
+    }
+
     /// First 16 hex digits of the SHA-256 of all facts but those of the moment.
     pub fn hash(&self) -> String {
         let nothing = || Reading::absent("not part of the identity");
@@ -166,5 +181,40 @@ impl Facts {
         };
         let lasting = Facts { now, clock_precision_ns: 0.0, ..self.clone() };
         super::hash(&lasting)
+    }
+}
+
+/// The words of a processor's marketing name that tell it from others.
+fn model_words(model: &str) -> Vec<String> {
+    const EMPTY: [&str; 10] =
+        ["amd", "intel", "cpu", "processor", "with", "genuine", "r", "tm", "gen", "authentic"];
+    let name = model.split(['@', ',']).next().unwrap_or_default().to_lowercase();
+    let words = name.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-'));
+    let tells = |word: &&str| {
+        !word.is_empty() && !EMPTY.contains(word) && !word.ends_with("-core") && word.len() <= 12
+    };
+    words.filter(tells).map(str::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_machine_has_a_short_name() {
+        let mut facts = crate::host::facts();
+        facts.container.cores = Reading::absent("no limit is set");
+        facts.cpu.signature = Reading::Value([25, 17, 1]);
+        for (model, allowed, kind) in [
+            ("AMD EPYC 9654 96-Core Processor", 192, "epyc-9654-192c"),
+            ("AMD EPYC", 2, "epyc-f25m17-2c"),
+            ("Intel(R) Xeon(R) Platinum 8480+ CPU @ 2.00GHz", 4, "xeon-platinum-8480-4c"),
+            ("13th Gen Intel(R) Core(TM) i7-13700K", 16, "13th-core-i7-13700k-16c"),
+            ("../../etc/passwd\u{1b}", 1, "etc-passwd-f25m17-1c"),
+            ("", 1, "f25m17-1c"),
+        ] {
+            (facts.cpu.model, facts.cpu.allowed) = (Reading::Value(model.to_string()), allowed);
+            assert_eq!(facts.kind(), kind, "{model}");
+        }
     }
 }

@@ -40,7 +40,7 @@ const TABLE: u64 = 1 << 28;
 /// Names of the functions and data that a library exports, as they lie in its file: a library may have
 /// tens of thousands, of which a caller wants a few.
 #[derive(Debug, Default)]
-pub struct Exports {
+pub(super) struct Exports {
     /// The section `.dynsym`.
     symbols: Vec<u8>,
     /// The section of its names, each ended by 0.
