@@ -263,7 +263,7 @@ fn without_number(record: Record, outcome: Outcome) -> Record {
 
 /// Records of one run on a machine whose facts hash to `host`: what the quick suite leaves, with a
 /// skipped backend, a crash and a wrong answer.
-pub fn quick(host: &str, speed: f64) -> Vec<Record> {
+pub(crate) fn quick(host: &str, speed: f64) -> Vec<Record> {
     let rates = Rates { flops: 140e9 * speed, bytes: 18e9 * speed, last_level: 32e6 };
     let mut records = Vec::new();
     for (number, point) in points().iter().enumerate() {
@@ -298,7 +298,7 @@ pub fn quick(host: &str, speed: f64) -> Vec<Record> {
 }
 
 /// `count` records of as many sizes as that takes.
-pub fn many(count: usize) -> Vec<Record> {
+pub(crate) fn many(count: usize) -> Vec<Record> {
     let rates = Rates { flops: 140e9, bytes: 18e9, last_level: 32e6 };
     let sizes = (0..).flat_map(|number| (0..CONTENDERS.len()).map(move |lane| (number, lane)));
     sizes
@@ -313,7 +313,7 @@ pub fn many(count: usize) -> Vec<Record> {
 }
 
 /// Writes a run's folder.
-pub fn write(folder: &Path, records: &[Record], facts: &serde_json::Value) {
+pub(crate) fn write(folder: &Path, records: &[Record], facts: &serde_json::Value) {
     std::fs::create_dir_all(folder).unwrap();
     let lines: Vec<String> = records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
     std::fs::write(folder.join("run.jsonl"), lines.join("\n") + "\n").unwrap();
