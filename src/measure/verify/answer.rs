@@ -100,7 +100,7 @@ fn sample(program: &Program, id: ValueId) -> Vec<Range<usize>> {
     let elements = program.values[id].spec.elements();
     let maker =
         program.steps.iter().find_map(|step| Some((step, step.outs.iter().position(|&out| out == id)?)));
-    let Some((step, output)) = maker else { return Vec::from([0..elements.min(ELEMENTS)]) };
+    let Some((step, output)) = maker else { return std::iter::once(0..elements.min(ELEMENTS)).collect() };
     let (op, specs) = (step.op.operation(), program.specs(&step.args));
     let units = op.units(&specs);
     let chosen: Vec<usize> = if elements <= ELEMENTS {

@@ -108,8 +108,8 @@ fn adamw(step: u32, round: Round) -> Plain {
         let (b1, b2, rate, decay, eps) = (0.9f32, 0.999f32, 1e-3f32, 0.01f32, 1e-8f32);
         let (c1, c2) = (1.0 - b1.powi(step as i32), 1.0 - b2.powi(step as i32));
         let mut outputs = vec![vec![]; 3];
-        for i in 0..4096 {
-            let [p, g, m, v] = [0, 1, 2, 3].map(|arg| inputs[arg][i]);
+        let elements = (0..4096).map(|i| [0, 1, 2, 3].map(|arg: usize| inputs[arg][i]));
+        for [p, g, m, v] in elements {
             let (m, v) = (b1 * m + (1.0 - b1) * round(g), b2 * v + (1.0 - b2) * round(g) * round(g));
             let p = p - rate * decay * p - rate * (m / c1) / ((v / c2).sqrt() + eps);
             [p, m, v].into_iter().zip(&mut outputs).for_each(|(x, output)| output.push(x));
