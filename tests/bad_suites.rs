@@ -153,3 +153,16 @@ fn deep_and_long_texts_end_in_an_error_and_not_on_the_stack() {
         assert!(suite::parse(&text, "deep.toml").is_err());
     }
 }
+
+#[test]
+fn the_page_about_the_format_holds_a_suite_that_is_right() {
+    let page = include_str!("../docs/suites.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let suite = suite::parse(example, "docs/suites.md").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(suite.cases[0].sweep.points().len(), 4);
+    // Every key that a case may have is shown: one that is not known lists them by its nearest.
+    let keys = example.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key.trim());
+    let shown: std::collections::BTreeSet<&str> = keys.filter(|key| !key.starts_with('{')).collect();
+    assert_eq!(shown.len(), 5 + 18 - 1, "{shown:?}");
+}
