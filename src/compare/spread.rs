@@ -109,7 +109,9 @@ mod tests {
     /// of the first family is off by `change`.
     fn seen(change: f64, seed: u64) -> Vec<Seen<'static>> {
         let mut draw = Draw::new(seed);
-        let value = |n: usize, draw: &mut Draw| 0.007 * draw.normal() + if n % 4 == 0 { change } else { 0.0 };
+        let value = |n: usize, draw: &mut Draw| {
+            0.007 * draw.normal() + if n.is_multiple_of(4) { change } else { 0.0 }
+        };
         (0..40)
             .map(|n| Seen { family: ["a", "b"][n % 2], value: value(n, &mut draw), variance: 1.6e-5 })
             .collect()

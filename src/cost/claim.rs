@@ -121,7 +121,7 @@ fn moments(ram: &[&MemoryPrice]) -> Vec<Date> {
 }
 
 /// For each device the newest prices that `moment` knew, if they are of the last two years.
-fn newest_by<'a>(prices: &'a [MemoryPrice], moment: Date) -> Vec<&'a MemoryPrice> {
+fn newest_by(prices: &[MemoryPrice], moment: Date) -> Vec<&MemoryPrice> {
     let current = |price: &&MemoryPrice| {
         price.date.first_day() <= moment.last_day() && price.date.age_days(moment) <= GPU_DAYS
     };

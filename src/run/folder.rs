@@ -201,7 +201,7 @@ mod tests {
         drop(first);
         // The file with the old number is still there.
         assert!(folder.path().join(".lock").exists());
-        let (_, found, said) = Folder::open(folder.path()).unwrap();
+        let (_held, found, said) = Folder::open(folder.path()).unwrap();
         assert_eq!((found, said), (request("a"), None));
         assert!(matches!(Folder::create(folder.path(), &request("a")), Err(RunError::InUse { .. })));
     }

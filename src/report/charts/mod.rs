@@ -82,7 +82,7 @@ fn head(model: &Model, contest: &Contest) -> String {
 
 /// Up to [`GROUPS`] contests that `wanted` accepts: of each case and machine in turn the largest, then
 /// the smallest, then those between; in the order measured.
-fn representative<'a>(model: &'a Model, wanted: impl Fn(&Contest) -> bool) -> Vec<&'a Contest> {
+fn representative(model: &Model, wanted: impl Fn(&Contest) -> bool) -> Vec<&Contest> {
     let mut cases: BTreeMap<(usize, &str, &str), Vec<usize>> = BTreeMap::new();
     for (number, contest) in model.contests.iter().enumerate() {
         if contest.repeat == 0 && wanted(contest) {

@@ -156,8 +156,7 @@ pub(super) fn claim(model: &Model) -> Vec<Scene> {
     let holds = ratios.iter().filter(|ratio| ratio.range.0 <= 10.0 && ratio.range.1 >= 10.0).count();
     let origin = low / 1.5;
     let groups = crate::cost::Segment::ALL.into_iter().filter_map(|segment| {
-        let bars: Vec<Bar> =
-            ratios.iter().filter(|ratio| ratio.segment == segment).map(|ratio| range_bar(ratio)).collect();
+        let bars: Vec<Bar> = ratios.iter().filter(|ratio| ratio.segment == segment).map(range_bar).collect();
         (!bars.is_empty()).then(|| BarGroup { label: segment.label().to_string(), note: String::new(), bars })
     });
     let plot = Plot::Bars(Bars {

@@ -52,7 +52,7 @@ impl Looks {
             let is_of = |family: &&dyn Family| {
                 backend == family.id() || backend.starts_with(&format!("{}/", family.id()))
             };
-            FAMILIES.iter().position(|family| is_of(family)).unwrap_or(FAMILIES.len())
+            FAMILIES.iter().position(is_of).unwrap_or(FAMILIES.len())
         };
         let names: BTreeSet<(usize, &str)> =
             records.map(|record| (place(&record.contender.backend), &*record.contender.backend)).collect();

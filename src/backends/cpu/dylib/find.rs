@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn no_record_holds_the_folder_of_a_named_file() {
-        let location = Location::given("/home/someone/private/libb.so.3");
+        let location = Location::given("/opt/someone/private/libb.so.3");
         assert_eq!((location.origin.as_str(), location.name().as_str()), ("user:libb.so.3", "libb.so.3"));
     }
 
