@@ -5,7 +5,7 @@
 mod bench;
 
 use bench::{Bench, assert_no_duplicates, names, said, within, workers_of};
-use cutgpu::record::{Outcome, Record};
+use cutgpu::record::{self, Outcome, Record};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -192,7 +192,7 @@ fn two_runs_in_one_folder_are_refused() {
 }
 
 #[test]
-fn another_build_and_another_suite_are_refused() {
+fn another_suite_build_or_machine_is_refused() {
     let bench = Bench::products("[4, 5]", "[\"null\"]", "");
     assert_eq!(said(&bench.measure()).0, 0);
     let (code, text) = said(&bench.cutgpu(&["run", "quick", "--resume", "RUN"]));
@@ -208,6 +208,14 @@ fn another_build_and_another_suite_are_refused() {
     assert!(text.contains("another build") && text.contains("--mix"), "{text}");
     assert_eq!(said(&bench.cutgpu(&["run", "--resume", "RUN", "--mix"])).0, 0);
     assert_eq!(bench.records().len(), 2);
+
+    let host = bench.run_folder().join("host.json");
+    let mut facts: Value = serde_json::from_str(&fs::read_to_string(&host).unwrap()).unwrap();
+    facts["hash"] = "0123456789abcdef".into();
+    fs::write(&host, facts.to_string()).unwrap();
+    let (code, text) = said(&bench.cutgpu(&["run", "--resume", "RUN", "--mix"]));
+    assert_eq!(code, 1);
+    assert!(text.contains("another machine"), "{text}");
 }
 
 #[test]
@@ -261,6 +269,19 @@ fn data_goes_to_stdout_and_the_rest_to_stderr() {
     assert!(record.loads.len() == 3 && record.verification.as_ref().unwrap().complete);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("[1/1] tiny/small/") && said.contains("2 of 2 measured"), "{said}");
+}
+
+#[test]
+fn runs_of_the_same_second_have_folders_of_their_own() {
+    let bench = Bench::products("[4]", "[\"null\"]", "");
+    let begun: Vec<_> = (0..3).map(|_| bench.command(&["run", "SUITE"]).spawn().unwrap()).collect();
+    for mut run in begun {
+        assert!(run.wait().unwrap().success());
+    }
+    let folders = fs::read_dir(bench.folder.path().join("runs")).unwrap();
+    let folders: Vec<_> = folders.flatten().map(|entry| entry.path()).collect();
+    assert_eq!(folders.len(), 3);
+    assert!(folders.iter().all(|folder| record::read(folder).unwrap().records.len() == 1), "{folders:?}");
 }
 
 #[test]

@@ -25,14 +25,30 @@ pub struct Folder {
     _lock: File,
 }
 
-/// Where a run of `suite` that begins now is kept: `runs/2026-11-23T13-05-09-quick`.
-pub fn name_for(suite: &str, now: SystemTime) -> PathBuf {
+/// Where a run of `suite` that begins `now` is kept: `runs/2026-11-23T13-05-09-quick`.
+fn name_for(suite: &str, now: SystemTime) -> PathBuf {
     let (date, [hours, minutes, seconds]) = Date::at(now);
     let suite: String = suite.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     PathBuf::from("runs").join(format!("{date}T{hours:02}-{minutes:02}-{seconds:02}-{suite}"))
 }
 
 impl Folder {
+    /// A new run of `suite` in a new folder under `runs/`, named for the moment and counted where another
+    /// run began in the same second.
+    pub fn create_new(suite: &str, request: &Request) -> Result<Self, RunError> {
+        const MOST: u32 = 100;
+        let path = name_for(suite, SystemTime::now());
+        let numbered = |number: u32| match number {
+            1 => path.clone(),
+            _ => path.with_file_name(format!("{}-{number}", path.file_name().unwrap_or_default().display())),
+        };
+        let is_taken = |made: &Result<Self, RunError>| {
+            matches!(made, Err(RunError::Occupied(_) | RunError::InUse { .. }))
+        };
+        let mut attempts = (1..=MOST).map(|number| Self::create(&numbered(number), request));
+        attempts.find(|made| !is_taken(made)).unwrap_or(Err(RunError::Occupied(path)))
+    }
+
     /// A new run in a folder that holds none yet.
     pub fn create(path: &Path, request: &Request) -> Result<Self, RunError> {
         fs::create_dir_all(path).map_err(|error| RunError::io(path, error, ADVICE))?;
@@ -67,10 +83,14 @@ impl Folder {
         &self.path
     }
 
-    /// Keeps the machine's facts beside the records. Builds that measured here before stay listed.
+    /// Keeps the machine's facts beside the records. Builds that measured here before stay listed; another
+    /// machine is refused.
     pub fn write_host(&self, mut host: Host) -> Result<(), RunError> {
         let before = fs::read(self.path.join("host.json")).ok();
         if let Some(before) = before.and_then(|text| serde_json::from_slice::<Host>(&text).ok()) {
+            if before.hash != host.hash {
+                return Err(RunError::OtherMachine(self.path.clone()));
+            }
             for (hash, build) in before.builds {
                 host.builds.entry(hash).or_insert(build);
             }

@@ -9,7 +9,7 @@ mod resume;
 mod row;
 
 pub use execute::{Context, Summary, Watcher, execute};
-pub use folder::{Folder, Scratch, name_for};
+pub use folder::{Folder, Scratch};
 pub use host::Host;
 pub use request::{Choices, Request, SuiteText};
 pub use resume::{Finished, sort_out};
@@ -58,6 +58,12 @@ pub enum RunError {
         /// What was asked for.
         wanted: String,
     },
+    /// Resuming on another machine.
+    #[error(
+        "{0} was measured on another machine, or on this one before its processor, memory, kernel or limits \
+         changed; start a new run: reports and `cutgpu compare` take several"
+    )]
+    OtherMachine(PathBuf),
     /// Resuming with another build.
     #[error(
         "{path} was measured by another build of cutgpu ({found}; this is {this}), and times of two builds \

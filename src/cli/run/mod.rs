@@ -18,7 +18,7 @@ use progress::Progress;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Arguments of `cutgpu run`.
 #[derive(Debug, clap::Args)]
@@ -198,9 +198,10 @@ fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<Prepar
         groups: plan.groups.iter().map(|group| group.id.clone()).collect(),
         dropped: plan.dropped.clone(),
     };
-    let path =
-        args.out.clone().unwrap_or_else(|| run::name_for(&request.names().join("-"), SystemTime::now()));
-    let folder = Folder::create(&path, &request)?;
+    let folder = match &args.out {
+        Some(path) => Folder::create(path, &request)?,
+        None => Folder::create_new(&request.names().join("-"), &request)?,
+    };
     let allowed = allowed(&suites, &request);
     Ok(Prepared { folder, request, plan, allowed })
 }
