@@ -39,7 +39,7 @@ fn every_backend_answers_right_and_planted_faults_are_caught() {
                 match child(*family, &found.backend, &lane, &variables) {
                     Ok(Some(told)) => {
                         let Told { ran: cells, unsupported, caught } = told;
-                        let settings: Vec<_> = variables.iter().map(|(_, value)| *value).collect();
+                        let settings: Vec<_> = variables.iter().map(|(_, value)| value.as_str()).collect();
                         let name = format!("{} {lane} {}", found.backend, settings.join(" "));
                         println!(
                             "{name:34} {cells:4} cells, {unsupported:3} unsupported, {caught} faults caught"
@@ -61,12 +61,44 @@ fn every_backend_answers_right_and_planted_faults_are_caught() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-type Variables = Vec<(&'static str, &'static str)>;
+/// A CBLAS of plain loops with 64-bit integers and the decoration `scipy_` .. `64_`.
+const TOY: &str = r#"
+typedef long I;
+void scipy_cblas_sgemm64_(int order, int ta, int tb, I m, I n, I k, float alpha, const float *a, I lda,
+                          const float *b, I ldb, float beta, float *c, I ldc) {
+    for (I i = 0; i < m; i++)
+        for (I j = 0; j < n; j++) {
+            double sum = 0;
+            for (I p = 0; p < k; p++)
+                sum += (double)(ta == 112 ? a[p * lda + i] : a[i * lda + p]) *
+                       (tb == 112 ? b[j * ldb + p] : b[p * ldb + j]);
+            c[i * ldc + j] = order == 101 ? alpha * sum + (beta == 0 ? 0 : beta * c[i * ldc + j]) : -1;
+        }
+}
+"#;
+
+#[test]
+fn a_named_library_answers_right_whatever_its_names_and_integers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, file) = (folder.path().join("toy.c"), folder.path().join("libtoy.so"));
+    std::fs::write(&source, TOY).unwrap();
+    match Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&file, &source]).status() {
+        Ok(status) => assert!(status.success()),
+        Err(error) => return println!("cc cannot be run ({error}): no library to name"),
+    }
+    let family = cutgpu::backends::family_of("cpu/blas").unwrap();
+    let lane = Lane { threads: 1, packing: Packing::Plain };
+    let variables = vec![("CUTGPU_BLAS", file.to_string_lossy().into_owned())];
+    let told = child(family, "cpu/blas/libtoy.so", &lane, &variables).unwrap().unwrap();
+    assert!(told.ran > 20 && told.caught > 0, "{told:?}");
+}
+
+type Variables = Vec<(&'static str, String)>;
 
 /// One and two threads, every packing, and for this program's kernels every instruction set.
 fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
     let isas: &[Variables] = if family.id() == "cpu/native" {
-        &["portable", "avx2", "avx512"].map(|isa| vec![("CUTGPU_ISA", isa)])
+        &["portable", "avx2", "avx512"].map(|isa| vec![("CUTGPU_ISA", isa.to_string())])
     } else {
         &[vec![]]
     };
@@ -91,7 +123,7 @@ fn child(
         .args(["--exact", "this_process", "--nocapture", "--test-threads", "1"])
         .env(CHILD, format!("{backend} {} {packed}", lane.threads))
         .envs(family.environment(lane))
-        .envs(variables.iter().copied())
+        .envs(variables.iter().cloned())
         .output()
         .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);

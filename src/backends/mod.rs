@@ -16,6 +16,8 @@ pub mod cpu;
 pub mod faulty;
 pub mod null;
 pub mod peer;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;

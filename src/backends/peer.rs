@@ -126,8 +126,8 @@ fn libraries(python: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::cpu::conformance::{products, single};
-    use crate::ops::{BiasGelu, Gelu, GemmI8, Softmax};
+    use crate::backends::testing::{single, squares};
+    use crate::ops::{BiasGelu, Gelu, Gemm, GemmI8, Softmax};
     use crate::random;
     use crate::tensor::ValueSpec;
     use std::process::Command;
@@ -141,24 +141,24 @@ mod tests {
 
     #[test]
     fn the_table_follows_the_script() {
-        let spec = |dtype| ValueSpec::new(&[4, 4], dtype);
         let rows = [ValueSpec::new(&[4, 4], DType::F32), ValueSpec::new(&[4], DType::F32)];
         let softmax = |output| Op::Softmax(Softmax::plain(output));
         for (op, args, want) in [
-            (Op::Gelu(Gelu { form: GeluForm::Tanh }), vec![spec(DType::F32)], true),
-            (Op::Gelu(Gelu { form: GeluForm::Erf }), vec![spec(DType::F32)], false),
-            (Op::Gelu(Gelu { form: GeluForm::Tanh }), vec![spec(DType::F16)], false),
+            (Op::Gelu(Gelu { form: GeluForm::Tanh }), squares(&[DType::F32]), true),
+            (Op::Gelu(Gelu { form: GeluForm::Erf }), squares(&[DType::F32]), false),
+            (Op::Gelu(Gelu { form: GeluForm::Tanh }), squares(&[DType::F16]), false),
             (Op::BiasGelu(BiasGelu { form: GeluForm::Tanh }), rows.to_vec(), false),
-            (softmax(DType::F32), vec![spec(DType::F32)], true),
-            (softmax(DType::Bf16), vec![spec(DType::F32)], false),
-            (Op::Copy(Default::default()), vec![spec(DType::Bf16)], true),
-            (Op::GemmI8(GemmI8::default()), vec![spec(DType::U8), spec(DType::I8)], false),
+            (softmax(DType::F32), squares(&[DType::F32]), true),
+            (softmax(DType::Bf16), squares(&[DType::F32]), false),
+            (Op::Copy(Default::default()), squares(&[DType::Bf16]), true),
+            (Op::Gemm(Gemm::plain(DType::F32)), squares(&[DType::F32; 2]), true),
+            (Op::Gemm(Gemm::plain(DType::F32)), squares(&[DType::Bf16; 2]), false),
+            (Op::GemmI8(GemmI8::default()), squares(&[DType::U8, DType::I8]), false),
         ] {
             assert_eq!(is_served(op.clone(), &args), want, "{op:?}");
             let row = format!("\n    \"{}\": ", op.operation().name());
             assert!(!want || SCRIPT.contains(&row), "the script has no row for {op:?}");
         }
-        assert!(products(DType::F32, DType::F32).into_iter().all(|(op, args)| is_served(op, &args)));
     }
 
     #[test]

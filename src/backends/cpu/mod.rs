@@ -2,8 +2,6 @@
 
 pub mod blas;
 pub mod buffer;
-#[cfg(test)]
-pub(crate) mod conformance;
 pub mod dylib;
 pub mod float;
 pub mod functions;

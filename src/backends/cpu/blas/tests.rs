@@ -1,7 +1,7 @@
 use super::*;
-use crate::backends::cpu::conformance::{check, integer_products, is_present, products, single};
-use crate::ops::Op;
-use crate::tensor::{DType, ValueSpec};
+use crate::backends::testing::{is_present, single, squares};
+use crate::ops::{Gemm, GemmI8, Op};
+use crate::tensor::DType;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,73 +9,24 @@ fn lane(threads: usize) -> Lane {
     Lane { threads, packing: Packing::Plain }
 }
 
-/// Every product of a library that is here, on one thread and on two.
-fn conforms(family: &'static Cblas) {
-    if !is_present(family) {
-        return;
-    }
-    for threads in [1, 2] {
-        let mut device = family.open(family.id, &lane(threads)).unwrap();
-        let identity = device.identity();
-        assert!(!identity.version.is_empty() && identity.hash.len() == 16, "{identity:?}");
-        assert_eq!(identity.threads, threads);
-        assert!(!format!("{identity:?}").contains("/.peers"), "a path: {identity:?}");
-        for (op, args) in products(DType::F32, DType::F32) {
-            check(&mut *device, &single(op, &args, &[]));
+#[test]
+fn a_library_says_who_it_is_and_uses_the_threads_of_its_lane() {
+    for family in [&OPENBLAS, &BLIS, &MKL] {
+        if !is_present(family) {
+            continue;
         }
-        for dtype in [DType::Bf16, DType::F16] {
-            served(family, &mut *device, products(dtype, DType::F32));
-        }
-        served(family, &mut *device, integer_products(DType::U8, &[(0, 0), (128, 0), (7, -3)]));
-    }
-}
-
-/// Checks those products that the family says it has; a load may refuse none of them.
-fn served(family: &Cblas, device: &mut dyn Device, products: Vec<(Op, Vec<ValueSpec>)>) {
-    for (op, args) in products {
-        let program = single(op, &args, &[]);
-        match family.supports(&lane(1), &program.steps[0], &program) {
-            Ok(()) => check(device, &program),
-            Err(reason) => {
-                let options = LoadOptions { seed: 1, sets: 1, keep_all: false };
-                assert!(device.load(&program, &options).is_err(), "{reason}");
-            }
+        for threads in [1, 2] {
+            let identity = family.open(family.id, &lane(threads)).unwrap().identity();
+            assert_eq!((identity.name.as_str(), identity.threads), (family.name, threads));
+            assert!(!identity.version.is_empty() && identity.hash.len() == 16, "{identity:?}");
+            let folders = ["/.peers", "/usr", "/home"];
+            assert!(
+                !folders.iter().any(|folder| format!("{identity:?}").contains(folder)),
+                "a path: {identity:?}"
+            );
         }
     }
 }
-
-#[test]
-fn openblas_conforms() {
-    conforms(&OPENBLAS);
-}
-
-#[test]
-fn blis_conforms() {
-    conforms(&BLIS);
-}
-
-#[test]
-fn mkl_conforms() {
-    conforms(&MKL);
-}
-
-/// A CBLAS of plain loops with 64-bit integers and the decoration `scipy_` .. `64_`, counting its calls.
-const TOY: &str = r#"
-typedef long I;
-int toy_calls;
-void scipy_cblas_sgemm64_(int order, int ta, int tb, I m, I n, I k, float alpha, const float *a, I lda,
-                          const float *b, I ldb, float beta, float *c, I ldc) {
-    toy_calls++;
-    for (I i = 0; i < m; i++)
-        for (I j = 0; j < n; j++) {
-            double sum = 0;
-            for (I p = 0; p < k; p++)
-                sum += (double)(ta == 112 ? a[p * lda + i] : a[i * lda + p]) *
-                       (tb == 112 ? b[j * ldb + p] : b[p * ldb + j]);
-            c[i * ldc + j] = order == 101 ? alpha * sum + (beta == 0 ? 0 : beta * c[i * ldc + j]) : -1;
-        }
-}
-"#;
 
 /// A shared library of `source` in `folder`; none where there is no C compiler.
 fn compiled(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
@@ -96,26 +47,6 @@ fn compiled(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
 
 fn open(file: &Path) -> Result<Opened, Unsupported> {
     USER.opened(Location::given(file), 1)
-}
-
-#[test]
-fn a_named_library_is_used_whatever_its_names_and_integers() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(file) = compiled(folder.path(), "libtoy.so", TOY) else { return };
-    let opened = open(&file).unwrap();
-    assert!(matches!(opened.functions, Functions::Wide(_)));
-    let identity = opened.identity();
-    assert_eq!((identity.origin.as_str(), identity.hash.len()), ("user:libtoy.so", 16));
-    assert_eq!(identity.notes["names"], "scipy_cblas_sgemm64_");
-    assert!(!format!("{identity:?}").contains('/'), "a path: {identity:?}");
-    let mut device = CpuDevice(opened);
-    for (op, args) in products(DType::F32, DType::F32) {
-        check(&mut device, &single(op, &args, &[]));
-    }
-    let (op, args) = products(DType::Bf16, DType::F32).remove(0);
-    let options = LoadOptions { seed: 1, sets: 1, keep_all: false };
-    let refused = device.load(&single(op, &args, &[]), &options).err().unwrap().to_string();
-    assert!(refused.contains("libtoy.so has no cblas_sbgemm"), "{refused}");
 }
 
 #[test]
@@ -155,13 +86,36 @@ fn an_absent_library_is_said_with_what_to_do() {
 }
 
 #[test]
+fn names_tell_the_width_of_the_integers() {
+    let folder = tempfile::tempdir().unwrap();
+    for (function, wide) in [("cblas_sgemm", false), ("scipy_cblas_sgemm64_", true), ("cblas_sgemm_64", true)]
+    {
+        let source = format!("void {function}(void) {{}}");
+        let Some(file) = compiled(folder.path(), &format!("lib{function}.so"), &source) else { return };
+        assert_eq!(matches!(open(&file).unwrap().functions, Functions::Wide(_)), wide, "{function}");
+    }
+}
+
+#[test]
+fn every_named_file_is_a_backend_of_its_own() {
+    let files = || ["a/libx.so", "b/liby.so", "c/libx.so"].map(Location::given).to_vec();
+    let family = Cblas { libraries: files, ..USER };
+    let names: Vec<String> = family.devices().into_iter().map(|found| found.backend).collect();
+    assert_eq!(names, ["cpu/blas/libx.so", "cpu/blas/liby.so", "cpu/blas/libx.so~2"]);
+    assert_eq!(family.location("cpu/blas/libx.so~2").unwrap().path, Path::new("c/libx.so"));
+}
+
+#[test]
 fn what_no_blas_computes_is_refused_before_any_is_opened() {
-    let mut refused = products(DType::F32, DType::Bf16);
-    refused.extend(products(DType::F64, DType::F32));
-    refused.extend(integer_products(DType::I8, &[(0, 0)]));
-    refused.extend(integer_products(DType::U8, &[(200, 0)]));
-    for (op, args) in refused {
-        let program = single(op, &args, &[]);
+    let gemm = |output| Op::Gemm(Gemm::plain(output));
+    let far = GemmI8 { zero_a: 200, ..GemmI8::default() };
+    for (op, dtypes) in [
+        (gemm(DType::Bf16), [DType::F32; 2]),
+        (gemm(DType::F32), [DType::F64; 2]),
+        (Op::GemmI8(GemmI8::default()), [DType::I8; 2]),
+        (Op::GemmI8(far), [DType::U8, DType::I8]),
+    ] {
+        let program = single(op, &squares(&dtypes), &[]);
         assert!(MKL.supports(&lane(1), &program.steps[0], &program).is_err(), "{:?}", program.steps[0].op);
     }
 }
