@@ -127,6 +127,13 @@ fn page(comparison: &Comparison, differences: &[Difference]) -> String {
     for shift in &comparison.machine {
         let _ = writeln!(text, "machine  {}", machine(shift));
     }
+    for (name, doubts) in ["A", "B"].iter().zip(&comparison.doubts) {
+        let counts: Vec<String> =
+            doubts.iter().map(|(code, count)| format!("{} {count}", code.name())).collect();
+        if !counts.is_empty() {
+            let _ = writeln!(text, "doubts   series of {name}: {}", counts.join(", "));
+        }
+    }
     for lost in &comparison.lost {
         let id = &lost.id;
         let _ = writeln!(
@@ -150,13 +157,10 @@ fn short(value: &str) -> String {
 
 fn machine(shift: &Shift) -> String {
     let probe = format!("{:?}", shift.probe).to_lowercase();
-    let percent = (shift.rate - 1.0) * 100.0;
-    let word = if percent < 0.0 { "slower" } else { "faster" };
+    let Shift { threads, groups, .. } = shift;
+    let speed = shift.rate * 100.0;
     let seen = format!(
-        "the {probe} probe at {} threads ran {} % {word} in B ({} groups)",
-        shift.threads,
-        significant(percent.abs(), 2),
-        shift.groups
+        "the {probe} probe at {threads} threads ran at {speed:.1} % of A's rate in B ({groups} groups)"
     );
     match shift.corrected == 1.0 {
         true => format!("{seen}: within its own error"),

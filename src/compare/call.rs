@@ -29,13 +29,17 @@ impl std::fmt::Display for Call {
     }
 }
 
+/// No margin, however large the noise, makes a cell SAME that may differ by more than this.
+const MOST: f64 = 0.10;
+
 /// The call of a ratio of times (second over first) whose interval, and whose p-value for lying beyond
 /// the margin corrected for the number of cells, are given.
 pub(super) fn call(ratio: &Interval, corrected: f64, margin: f64) -> Call {
-    let (least, most) = (1.0 / (1.0 + margin), 1.0 + margin);
     if corrected < ALPHA {
         return if ratio.centre > 1.0 { Call::Slower } else { Call::Faster };
     }
+    let most = 1.0 + margin.min(MOST);
+    let least = 1.0 / most;
     if ratio.low >= least && ratio.high <= most { Call::Same } else { Call::CannotTell }
 }
 
@@ -82,5 +86,6 @@ mod tests {
         ] {
             assert_eq!(call(&ratio, corrected, 0.02), want);
         }
+        assert_eq!(call(&interval(0.7, 1.3), 1.0, 0.5), Call::CannotTell);
     }
 }

@@ -10,6 +10,7 @@ use super::machine::{Shift, correct};
 use super::noise::{Prior, Variance};
 use super::peers::corrections;
 use super::spread::{Seen, excess, p_value};
+use super::validity::{Code, validity};
 use super::within::satterthwaite;
 use crate::record::{Outcome, Record, Run};
 use crate::suite::Load;
@@ -74,6 +75,8 @@ pub struct Comparison {
     pub lost: Vec<Lost>,
     /// Measured cells that only the first and only the second run has.
     pub alone: [usize; 2],
+    /// How many series of each run are not VALID, by the code of the reason.
+    pub doubts: [BTreeMap<Code, usize>; 2],
     /// What twins within either run differ by.
     pub floor: Floor,
     /// Differences up to this share are SAME: the larger of the policy's margin and the floor.
@@ -131,6 +134,7 @@ pub fn compare_runs(a: &Run, b: &Run, policy: &Policy) -> Result<Comparison, Com
         unknown: unknown as f64 / (cells.len() + lost.len()) as f64,
         cells,
         lost,
+        doubts: [a, b].map(|run| doubts(&run.records, policy.load)),
         floor,
         margin,
         between_runs,
@@ -144,6 +148,19 @@ fn pairs(first: &BTreeMap<CellId, Side>, second: &BTreeMap<CellId, Side>) -> Vec
     let names: BTreeSet<&str> = shared.clone().map(|id| id.group.as_str()).collect();
     let numbers: BTreeMap<&str, usize> = names.into_iter().enumerate().map(|(n, name)| (name, n)).collect();
     shared.map(|id| Pair::new(id, numbers[id.group.as_str()], [&first[id], &second[id]])).collect()
+}
+
+/// Reasons of doubt among the series that are compared.
+fn doubts(records: &[Record], load: Option<Load>) -> BTreeMap<Code, usize> {
+    let mut doubts = BTreeMap::new();
+    for record in records.iter().filter(|record| record.outcome == Outcome::Measured) {
+        for series in record.series.iter().filter(|series| load.is_none_or(|only| only == series.kind.load)) {
+            for reason in validity(record, Some(series)).reasons {
+                *doubts.entry(reason.code).or_default() += 1;
+            }
+        }
+    }
+    doubts
 }
 
 /// Cells of the first run that the second tried and failed at.
@@ -340,6 +357,28 @@ mod tests {
         assert_eq!((comparison.cells.len(), comparison.lost.len(), comparison.alone), (34, 2, [4, 0]));
         assert_eq!(comparison.lost[0].why, "hang: 60 s");
         assert!(comparison.unknown >= 2.0 / 36.0);
+    }
+
+    #[test]
+    fn extreme_numbers_are_no_fault() {
+        let extremes = [0.0, f64::MIN_POSITIVE, 1e-300, 1e300, f64::MAX];
+        let (a, mut b) = (TYPICAL.run(1, |_, _| 1.0), TYPICAL.run(2, |_, _| 1.0));
+        for (number, record) in b.records.iter_mut().enumerate() {
+            let series = &mut record.series[0];
+            series.ns[number % 18] = extremes[number % 5];
+            series.probe_rate[(number + 3) % 18] = extremes[(number + 2) % 5];
+            series.start[number % 7] = u32::MAX;
+            series.round[number % 5] = u32::MAX;
+            series.steal_ns[0] = u64::MAX;
+            series.iters = vec![u64::MAX];
+            assert!(series.check().is_ok());
+        }
+        b.records[0].series[0].ns.fill(0.0);
+        b.records[1].series[0].ns.fill(f64::MAX);
+        for (first, second) in [(&a, &b), (&b, &a), (&b, &b)] {
+            let comparison = compare_runs(first, second, &Policy::default()).unwrap();
+            assert!(serde_json::to_string(&comparison).is_ok());
+        }
     }
 
     #[test]
