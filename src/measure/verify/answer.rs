@@ -7,7 +7,8 @@ use crate::program::{Program, ValueId};
 use crate::random;
 use std::ops::Range;
 
-/// Elements of a value that are compared at most; a larger value is sampled by units of its step.
+/// Elements that are compared at most, of all kept values together: where each has more than its share,
+/// it is sampled by units of its step.
 const ELEMENTS: usize = 1 << 22;
 
 /// Elements of the kept values after a reset and one execution.
@@ -25,11 +26,12 @@ struct Part {
 }
 
 impl Answer {
-    /// What `values` hold in `set`: of a value over 4 million elements, a sample that holds both ends.
+    /// What `values` hold in `set`: 4 million elements at most, samples that hold both ends.
     pub fn of<V: Values>(program: &Program, set: usize, values: &mut V) -> Result<Self, V::Error> {
         let mut parts = vec![];
-        for id in program.kept() {
-            parts.push((id, read(values, id, set, &sample(program, id))?));
+        let kept = program.kept();
+        for &id in &kept {
+            parts.push((id, read(values, id, set, &sample(program, id, kept.len()))?));
         }
         Ok(Self { set, parts })
     }
@@ -57,20 +59,21 @@ impl Answer {
     }
 }
 
-/// Whether the kept values of `set` hold finite numbers, whatever has been executed: a sample of values
-/// over 4 million elements.
+/// Whether the kept values of `set` hold finite numbers, whatever has been executed: 4 million elements at
+/// most, samples that hold both ends.
 pub fn check_finite<V: Values>(
     program: &Program,
     set: usize,
     values: &mut V,
 ) -> Result<(), Failure<V::Error>> {
-    for id in program.kept() {
+    let kept = program.kept();
+    for &id in &kept {
         let value = &program.values[id];
         if !value.spec.dtype.is_float() {
             continue;
         }
         let (mut first, mut wrong, mut compared) = (None, 0, 0);
-        for part in read(values, id, set, &sample(program, id)).map_err(Failure::Unreadable)? {
+        for part in read(values, id, set, &sample(program, id, kept.len())).map_err(Failure::Unreadable)? {
             compared += part.data.len() as u64;
             for (index, &got) in part.range.zip(&part.data).filter(|(_, got)| !got.is_finite()) {
                 wrong += 1;
@@ -95,18 +98,18 @@ pub fn check_finite<V: Values>(
     Ok(())
 }
 
-/// Units of the step that makes `id`.
-fn sample(program: &Program, id: ValueId) -> Vec<Range<usize>> {
-    let elements = program.values[id].spec.elements();
+/// Elements of units of the step that makes `id`, which is one of `kept` values.
+fn sample(program: &Program, id: ValueId, kept: usize) -> Vec<Range<usize>> {
+    let (elements, most) = (program.values[id].spec.elements(), ELEMENTS / kept);
     let maker =
         program.steps.iter().find_map(|step| Some((step, step.outs.iter().position(|&out| out == id)?)));
-    let Some((step, output)) = maker else { return std::iter::once(0..elements.min(ELEMENTS)).collect() };
+    let Some((step, output)) = maker else { return std::iter::once(0..elements.min(most)).collect() };
     let (op, specs) = (step.op.operation(), program.specs(&step.args));
     let units = op.units(&specs);
-    let chosen: Vec<usize> = if elements <= ELEMENTS {
+    let chosen: Vec<usize> = if elements <= most {
         (0..units).collect()
     } else {
-        let wanted = ELEMENTS / (elements / units).max(1);
+        let wanted = most / (elements / units).max(1);
         stretches(units, wanted.clamp(16, 1024), |stretch| random::bits(0, id as u64, stretch))
     };
     chosen.into_iter().map(|unit| op.writes(&specs, unit)[output].clone()).collect()
