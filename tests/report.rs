@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 fn facts() -> serde_json::Value {
-    serde_json::to_value(cutgpu::host::facts()).unwrap()
+    synthetic::host("Synthetic Processor 1000")
 }
 
 fn run(records: Vec<Record>) -> Run {
@@ -85,7 +85,7 @@ fn the_page_answers_first_and_has_every_section() {
     assert!(answer.contains("GFLOP/s") && answer.contains('–') && answer.contains("97 %"), "{answer}");
     for part in [
         "the baseline was slow: it reached 2.1 % of the measured peak",
-        "<b class=\"warn\">SUSPECT</b> noisy_host",
+        "<td class=\"warn\">SUSPECT noisy_host",
         "no library called libmkl_rt.so.2 was found",
         "the worker was ended by signal 11",
         "cutgpu run gemm m=64,n=64,k=64 --backend",
@@ -155,10 +155,7 @@ fn hostile() -> Run {
             *reason = HOSTILE.to_string();
         }
     }
-    let text = facts().to_string().replace("AuthenticAMD", "x").replace("GenuineIntel", "x");
-    let mut facts: serde_json::Value = serde_json::from_str(&text).unwrap();
-    facts["cpu"]["model"] = serde_json::json!({ "value": HOSTILE });
-    Run { name: HOSTILE.to_string(), records, host: Some(facts), ..Run::default() }
+    Run { name: HOSTILE.to_string(), records, host: Some(synthetic::host(HOSTILE)), ..Run::default() }
 }
 
 #[test]
@@ -240,7 +237,7 @@ fn without_a_price_this_machine_has_no_cost() {
 #[test]
 fn a_page_of_a_thousand_cells_stays_small() {
     let page = page(&[run(synthetic::many(1000))]);
-    assert!(between(&page, "<tbody>\n", "</table>").matches("<tr").count() > 1000);
+    assert!(between(&page, "<tbody>\n", "</table>").matches("<tr").count() >= 1000);
     assert!(page.len() < 500_000, "{} bytes", page.len());
 }
 
@@ -248,11 +245,11 @@ fn a_page_of_a_thousand_cells_stays_small() {
 fn rows_beyond_the_table_are_counted_and_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let to = Destination { page: folder.path().into(), charts: folder.path().into(), png: false };
-    let model = model(&[run(synthetic::many(2100))]);
+    let model = model(&[run(synthetic::many(1100))]);
     let written = write(&model, &to).unwrap();
     let page = fs::read_to_string(written.page).unwrap();
     let rows = model.rows.len();
-    assert!(rows > 2000 && page.contains(&format!("The first 2,000 of 2,{:03} rows", rows - 2000)));
+    assert!(rows > 1000 && page.contains(&format!("The first 1,000 of 1,{:03} rows", rows - 1000)));
     let table = fs::read_to_string(folder.path().join("cells.csv")).unwrap();
     assert_eq!(table.lines().count(), 1 + rows);
 }
@@ -261,9 +258,7 @@ fn rows_beyond_the_table_are_counted_and_in_the_file() {
 fn runs_of_several_machines_share_a_page() {
     let mut other = run(synthetic::quick("0123abcd", 2.0));
     other.name = "other".to_string();
-    let mut facts = facts();
-    facts["cpu"]["model"] = serde_json::json!({ "value": "Another Processor 9000" });
-    other.host = Some(facts);
+    other.host = Some(synthetic::host("Another Processor 9000"));
     let runs = [run(synthetic::quick("5e17e71c", 1.0)), other];
     assert_eq!(model(&runs).machines.len(), 2);
     let page = page(&runs);

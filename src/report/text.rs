@@ -21,7 +21,7 @@ pub(super) fn with_unit(value: f64, unit: &str) -> String {
     format!("{}{unit}", units::si(value))
 }
 
-/// `213 (210–216) GFLOP/s`, both ends in the prefix of the middle.
+/// `213 GFLOP/s (210–216)`, both ends in the prefix of the middle.
 pub(super) fn interval_with_unit(interval: &Interval, unit: &str) -> String {
     let middle = units::si(interval.centre);
     let (number, prefix) = middle.split_once(' ').unwrap_or((&middle, ""));
@@ -32,7 +32,7 @@ pub(super) fn interval_with_unit(interval: &Interval, unit: &str) -> String {
         _ => 1.0,
     };
     let end = |value: f64| units::significant(value / scale, 3);
-    format!("{number} ({}–{}) {prefix}{unit}", end(low), end(high))
+    format!("{number} {prefix}{unit} ({}–{})", end(low), end(high))
 }
 
 /// `1.23×`.
@@ -109,6 +109,8 @@ fn parameter(axis: &str, value: &str) -> String {
     match (axis, value.parse::<u64>()) {
         ("bytes", Ok(bytes)) => Bytes(bytes).to_string(),
         ("dtype", _) => value.to_string(),
+        ("b", Err(_)) if value == "parameter" => "weights".to_string(),
+        ("out", _) => format!("to {value}"),
         _ => format!("{axis} {value}"),
     }
 }
@@ -146,9 +148,9 @@ mod tests {
     #[test]
     fn intervals_share_the_prefix_of_their_middle() {
         for (low, centre, high, shown) in [
-            (2.10e11, 2.13e11, 2.16e11, "213 (210–216) GFLOP/s"),
-            (0.99e9, 1.01e9, 1.03e9, "1.01 (0.990–1.03) GFLOP/s"),
-            (9.5e8, 9.996e8, 1.1e9, "1.00 (0.950–1.10) GFLOP/s"),
+            (2.10e11, 2.13e11, 2.16e11, "213 GFLOP/s (210–216)"),
+            (0.99e9, 1.01e9, 1.03e9, "1.01 GFLOP/s (0.990–1.03)"),
+            (9.5e8, 9.996e8, 1.1e9, "1.00 GFLOP/s (0.950–1.10)"),
             (0.0, 5e3, f64::INFINITY, "5.00 kFLOP/s"),
         ] {
             assert_eq!(interval_with_unit(&interval(low, centre, high), "FLOP/s"), shown);
@@ -163,7 +165,7 @@ mod tests {
         let mut record = example::measured();
         for (group, shown) in [
             ("matmul/square/m=512,n=256,k=64", "512 × 256 × 64"),
-            ("matmul/square/m=1,n=2,k=3,dtype=bf16,b=parameter", "1 × 2 × 3, bf16, b parameter"),
+            ("matmul/square/m=1,n=2,k=3,dtype=bf16,b=parameter", "1 × 2 × 3, bf16, weights"),
             ("memory/copy/bytes=32768", "32.8 kB"),
             ("ops/attention/queries=128", "queries 128"),
             ("ops/odd/name", "name"),

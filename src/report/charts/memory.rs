@@ -58,11 +58,17 @@ pub(super) fn by_state(model: &Model) -> Vec<Scene> {
             fill: Fill::Hatched,
         })
         .collect();
-    legend.push(Key { label: "measured peak of a process".to_string(), role: Role::Axis, fill: Fill::Solid });
+    let is_measured = |contest: &&Contest| contest.entrants.iter().any(|e| e.memory.value().is_some());
+    let peaks = if contests.iter().any(is_measured) {
+        let label = "measured peak of a process".to_string();
+        legend.push(Key { label, role: Role::Axis, fill: Fill::Solid });
+        "Solid: the high-water mark of a fresh process over one execution, less what it held before loading; packed \
+         copies and workspace are in it."
+    } else {
+        "What a process needs beyond them was not measured in this run."
+    };
     let about = format!(
-        "Hatched: bytes of the program's values by state, on paper. Solid: the high-water mark of a fresh process \
-         over one execution, less what it held before loading; packed copies and workspace are in it. The largest \
-         point of each case.{}",
+        "Hatched: bytes of the program's values by state, on paper. {peaks} The largest point of each case.{}",
         shown_of(contests.len(), largest.len())
     );
     let plot = Plot::Bars(Bars {
@@ -100,7 +106,6 @@ fn group(model: &Model, contest: &Contest, table: &mut Numbers) -> BarGroup {
     }
     let value = Bytes(contest.bytes.values().sum()).to_string();
     let mut bars = vec![Bar { label: "values, on paper".to_string(), value, parts, interval: None }];
-    let mut reason = None;
     for entrant in contest.entrants.iter().filter(|entrant| entrant.is_sound()) {
         match &entrant.memory {
             Reading::Value(peak) if bars.len() <= PEAKS => {
@@ -114,15 +119,10 @@ fn group(model: &Model, contest: &Contest, table: &mut Numbers) -> BarGroup {
                 let part = Part { until: peak.peak as f64, role: Role::Axis, fill: Fill::Solid };
                 bars.push(Bar { label: entrant.name(), value, parts: vec![part], interval: None });
             }
-            Reading::Value(_) => {}
-            Reading::Absent(why) => reason = Some(why.clone()),
+            Reading::Value(_) | Reading::Absent(_) => {}
         }
     }
-    let note = match reason {
-        Some(why) if bars.len() == 1 => format!("peak not measured: {why}"),
-        _ => String::new(),
-    };
-    BarGroup { label: head(model, contest), note, bars }
+    BarGroup { label: head(model, contest), note: String::new(), bars }
 }
 
 fn finding(contests: &[&Contest]) -> String {

@@ -54,7 +54,9 @@ pub const CHARTS: &[Chart] = &[
 ];
 
 /// Most groups of bars in one chart.
-const GROUPS: usize = 6;
+const GROUPS: usize = 12;
+/// Most bars in one chart; the first groups may exceed it.
+const ALL_BARS: usize = 36;
 /// Most bars in one group.
 const BARS: usize = 8;
 
@@ -80,8 +82,8 @@ fn head(model: &Model, contest: &Contest) -> String {
     }
 }
 
-/// Up to [`GROUPS`] contests that `wanted` accepts: of each case and machine in turn the largest, then
-/// the smallest, then those between; in the order measured.
+/// Up to [`GROUPS`] contests that `wanted` accepts, with about [`ALL_BARS`] entrants: of each case and
+/// machine in turn the largest, then the smallest, then those between; in the order measured.
 fn representative(model: &Model, wanted: impl Fn(&Contest) -> bool) -> Vec<&Contest> {
     let mut cases: BTreeMap<(usize, &str, &str), Vec<usize>> = BTreeMap::new();
     for (number, contest) in model.contests.iter().enumerate() {
@@ -99,9 +101,15 @@ fn representative(model: &Model, wanted: impl Fn(&Contest) -> bool) -> Vec<&Cont
     });
     let queues: Vec<Vec<usize>> = ordered.collect();
     let longest = queues.iter().map(Vec::len).max().unwrap_or(0);
+    let mut bars = 0;
     let mut chosen: Vec<usize> = (0..longest)
         .flat_map(|turn| queues.iter().filter_map(move |queue| queue.get(turn).copied()))
         .take(GROUPS)
+        .take_while(|number| {
+            let has_room = bars < ALL_BARS;
+            bars += model.contests[*number].entrants.len().min(BARS);
+            has_room
+        })
         .collect();
     chosen.sort_unstable();
     chosen.into_iter().map(|number| &model.contests[number]).collect()
@@ -130,8 +138,17 @@ fn shown_of(shown: usize, all: usize) -> String {
 fn mark(entrant: &Entrant) -> &'static str {
     match entrant.validity.word {
         Word::Valid => "",
-        Word::Suspect => " suspect",
+        Word::Suspect => " †",
         Word::Invalid => " invalid",
+    }
+}
+
+/// What a mark means, where one of the contests' entrants has one.
+fn marks(contests: &[&Contest]) -> &'static str {
+    let mut entrants = contests.iter().flat_map(|contest| &contest.entrants);
+    match entrants.any(|entrant| entrant.validity.word == Word::Suspect) {
+        true => " † SUSPECT: the table of cells says why.",
+        false => "",
     }
 }
 

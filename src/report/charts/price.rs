@@ -112,7 +112,7 @@ fn class_group(class: Class, colour: u8, known: &[(&MemoryPrice, Money)]) -> Opt
         .take(DEVICES)
         .map(|(price, money)| Bar {
             label: price.name.clone(),
-            value: format!("{money}  {}{}", price.date, marks(price)),
+            value: format!("{money} · {}{}", price.date, marks(price)),
             parts: vec![Part {
                 until: money.amount,
                 role: Role::Series(colour),
@@ -127,7 +127,7 @@ fn class_group(class: Class, colour: u8, known: &[(&MemoryPrice, Money)]) -> Opt
 }
 
 fn marks(price: &MemoryPrice) -> String {
-    let marks = [(price.stale, " stale"), (price.unverified, " unverified")];
+    let marks = [(price.stale, " · stale"), (price.unverified, " · unverified")];
     marks.into_iter().filter(|(set, _)| *set).map(|(_, mark)| mark).collect()
 }
 

@@ -5,8 +5,9 @@ use super::super::model::{Contest, Model};
 use super::super::scene::{Axis, Format, Numbers, Panel, Plot, Point, Roof, Scale, Scene, Series};
 use super::super::text;
 use super::source;
-use crate::compare::{Ceiling, Interval, counts_operations};
+use crate::compare::{Interval, counts_operations};
 use crate::measure::protocol::ProbeKind;
+use crate::workloads::Param;
 use std::collections::BTreeMap;
 
 /// Most contests in one panel.
@@ -23,12 +24,12 @@ pub(super) fn roofline(model: &Model) -> Vec<Scene> {
     if panels.is_empty() {
         return Vec::new();
     }
-    for (_, ceiling) in &model.ceilings {
+    for ceiling in (0..model.machines.len()).flat_map(|machine| measured(model, machine)) {
         table.rows.push(vec![
             probe_name(ceiling.probe).to_string(),
             text::threads(ceiling.threads),
             "roof".to_string(),
-            roof_text(ceiling),
+            roof_text(&ceiling),
         ]);
     }
     let about = "Each point is a contender at its best number of threads: arithmetic over time, against arithmetic \
@@ -50,14 +51,14 @@ pub(in crate::report) fn probe_name(probe: ProbeKind) -> &'static str {
         ProbeKind::Fma => "f32 arithmetic",
         ProbeKind::Vnni => "8-bit arithmetic",
         ProbeKind::Bf16 => "bf16 arithmetic",
-        ProbeKind::Read => "reading memory",
-        ProbeKind::Copy => "copying memory",
-        ProbeKind::Triad => "triad in memory",
-        ProbeKind::Adam => "AdamW's streams",
+        ProbeKind::Read => "read",
+        ProbeKind::Copy => "copy",
+        ProbeKind::Triad => "triad",
+        ProbeKind::Adam => "AdamW streams",
     }
 }
 
-fn roof_text(ceiling: &Ceiling) -> String {
+fn roof_text(ceiling: &Ceil) -> String {
     let unit = if counts_operations(ceiling.probe) { "FLOP/s" } else { "B/s" };
     text::with_unit(ceiling.rate, unit)
 }
@@ -70,17 +71,41 @@ fn intensity(contest: &Contest) -> f64 {
     contest.work.flops as f64 / contest.work.bytes().max(1) as f64
 }
 
-/// The roofs worth a line: f32 arithmetic and memory, on the most threads and, for arithmetic, on one.
-fn roofs_of(model: &Model, machine: usize) -> (Vec<Ceiling>, Option<Ceiling>) {
-    let here = || model.ceilings.iter().filter(|(at, _)| *at == machine).map(|(_, ceiling)| *ceiling);
-    let highest = |fits: &dyn Fn(&Ceiling) -> bool| {
-        here().filter(fits).max_by(|a, b| a.threads.cmp(&b.threads).then(a.rate.total_cmp(&b.rate)))
+/// A roof worth a line.
+#[derive(Clone, Copy)]
+struct Ceil {
+    probe: ProbeKind,
+    threads: usize,
+    rate: f64,
+}
+
+/// What a machine was measured to give: by probes of their own where the run began with them, else by
+/// the probes beside its samples.
+fn measured(model: &Model, machine: usize) -> Vec<Ceil> {
+    let rows = model.machines.get(machine).map_or(&[][..], |machine| &machine.peaks.rows);
+    let own = rows.iter().filter(|peak| ["registers", "memory"].contains(&peak.place.as_str()));
+    let own: Vec<Ceil> = own
+        .filter_map(|peak| Some(Ceil { probe: peak.probe, threads: peak.threads, rate: *peak.rate.value()? }))
+        .collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let beside = model.ceilings.iter().filter(|(at, _)| *at == machine);
+    beside.map(|(_, found)| Ceil { probe: found.probe, threads: found.threads, rate: found.rate }).collect()
+}
+
+/// f32 arithmetic on the most threads, then on one; and memory on the most threads.
+fn roofs_of(model: &Model, machine: usize) -> (Vec<Ceil>, Option<Ceil>) {
+    let all = measured(model, machine);
+    let highest = |fits: &dyn Fn(&&Ceil) -> bool| {
+        let order = |a: &&Ceil, b: &&Ceil| a.threads.cmp(&b.threads).then(a.rate.total_cmp(&b.rate));
+        all.iter().filter(fits).max_by(order).copied()
     };
-    let arithmetic = highest(&|ceiling| ceiling.probe == ProbeKind::Fma);
-    let single = here().find(|ceiling| ceiling.probe == ProbeKind::Fma && ceiling.threads == 1);
+    let arithmetic = highest(&|ceil| ceil.probe == ProbeKind::Fma);
+    let single = all.iter().find(|ceil| ceil.probe == ProbeKind::Fma && ceil.threads == 1).copied();
     let single = single.filter(|one| arithmetic.is_some_and(|top| top.threads > one.threads));
-    let memory = highest(&|ceiling| ceiling.probe == ProbeKind::Triad)
-        .or_else(|| highest(&|ceiling| !counts_operations(ceiling.probe)));
+    let memory = highest(&|ceil| ceil.probe == ProbeKind::Triad)
+        .or_else(|| highest(&|ceil| !counts_operations(ceil.probe)));
     (arithmetic.into_iter().chain(single).collect(), memory)
 }
 
@@ -89,7 +114,7 @@ fn panel(model: &Model, machine: usize, table: &mut Numbers) -> Option<Panel> {
         .contests
         .iter()
         .filter(|contest| contest.machine == machine && contest.repeat == 0 && contest.work.flops > 0)
-        .filter(|contest| contest.entrants.first().is_some_and(|entrant| entrant.rate.unit != "op/s"))
+        .filter(|contest| is_f32(contest))
         .filter(|contest| is_of_memory(model, contest))
         .collect();
     let step = all.len().div_ceil(POINTS).max(1);
@@ -132,6 +157,13 @@ fn panel(model: &Model, machine: usize, table: &mut Numbers) -> Option<Panel> {
     })
 }
 
+/// Whether the roof of f32 arithmetic is the one above a contest.
+fn is_f32(contest: &Contest) -> bool {
+    let other = |dtype: &Param| *dtype != Param::Text("f32".to_string());
+    let is_integer = contest.entrants.first().is_some_and(|entrant| entrant.rate.unit == "op/s");
+    !is_integer && !contest.params.get("dtype").is_some_and(other)
+}
+
 /// Whether a contest is bound by arithmetic or too large for the caches: the roof of main memory says
 /// nothing about what stays in a cache.
 fn is_of_memory(model: &Model, contest: &Contest) -> bool {
@@ -157,10 +189,10 @@ fn short_name(contest: &Contest) -> String {
 }
 
 /// Roofs from far left to far right, meeting at the highest one's ridge.
-fn lines(arithmetic: &[Ceiling], memory: Option<Ceiling>) -> Vec<Roof> {
+fn lines(arithmetic: &[Ceil], memory: Option<Ceil>) -> Vec<Roof> {
     const FAR: f64 = 1e9;
-    let ridge = |ceiling: &Ceiling| memory.map_or(1.0 / FAR, |memory| ceiling.rate / memory.rate);
-    let flat = |ceiling: &Ceiling| Roof {
+    let ridge = |ceiling: &Ceil| memory.map_or(1.0 / FAR, |memory| ceiling.rate / memory.rate);
+    let flat = |ceiling: &Ceil| Roof {
         label: format!(
             "{}, {}: {}",
             probe_name(ceiling.probe),
@@ -174,7 +206,7 @@ fn lines(arithmetic: &[Ceiling], memory: Option<Ceiling>) -> Vec<Roof> {
     if let Some(memory) = memory {
         let end = arithmetic.first().map_or(FAR, ridge);
         roofs.push(Roof {
-            label: format!("{}: {}", probe_name(memory.probe), roof_text(&memory)),
+            label: format!("memory, {}: {}", probe_name(memory.probe), roof_text(&memory)),
             points: vec![(1.0 / FAR, memory.rate / FAR), (end, end * memory.rate)],
             measured: true,
         });

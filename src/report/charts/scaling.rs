@@ -1,4 +1,4 @@
-//! Rate over size, one panel a case.
+//! Rate over size, one panel a workload.
 
 use super::super::model::{Contest, Model};
 use super::super::scene::{Axis, Format, Numbers, Panel, Plot, Point, Roof, Scale, Scene, Series};
@@ -11,18 +11,18 @@ use std::collections::BTreeMap;
 /// Most panels.
 const PANELS: usize = 6;
 /// Fewest sizes that make a curve.
-const SIZES: usize = 3;
+const SIZES: usize = 2;
 /// Most sizes in one panel.
 const MOST: usize = 24;
 
-/// One case swept over one size.
+/// One workload swept over one size.
 struct Sweep<'a> {
     title: String,
     axis: String,
     contests: Vec<(f64, &'a Contest)>,
 }
 
-/// Panels of the cases with the most sizes, in the order measured.
+/// Panels of the workloads with the most sizes, in the order measured.
 pub(super) fn scaling(model: &Model) -> Vec<Scene> {
     let mut sweeps = sweeps(model);
     let all = sweeps.len();
@@ -35,7 +35,7 @@ pub(super) fn scaling(model: &Model) -> Vec<Scene> {
         return Vec::new();
     }
     let mut table = Numbers {
-        columns: ["case", "size", "contender", "rate", "share of measured peak"].map(String::from).into(),
+        columns: ["workload", "size", "contender", "rate", "share of measured peak"].map(String::from).into(),
         rows: Vec::new(),
     };
     let panels = sweeps.iter().map(|sweep| panel(sweep, &mut table)).collect();
@@ -43,7 +43,7 @@ pub(super) fn scaling(model: &Model) -> Vec<Scene> {
         "Rate of each contender at its best number of threads. The grey line is the probe that ran beside the \
          fastest one: what the machine gave at that size. Whiskers: 95 % intervals, where they are wider than the \
          marker.{}",
-        if all > sweeps.len() { " Cases with fewer sizes are in the table." } else { "" }
+        if all > sweeps.len() { " Workloads with fewer sizes are in the table." } else { "" }
     );
     vec![Scene {
         name: "scaling".to_string(),
@@ -56,59 +56,88 @@ pub(super) fn scaling(model: &Model) -> Vec<Scene> {
 }
 
 fn sweeps(model: &Model) -> Vec<Sweep<'_>> {
-    type Key<'a> = (usize, usize, &'a str, &'a str, SeriesKind, Vec<(&'a str, &'a str)>);
-    let mut cases: BTreeMap<Key, (usize, Vec<&Contest>)> = BTreeMap::new();
+    type Key<'a> = (usize, usize, &'a str, SeriesKind, Vec<(&'a str, &'a str)>);
+    let mut kinds: BTreeMap<Key, (usize, Vec<&Contest>)> = BTreeMap::new();
     for (number, contest) in model.contests.iter().enumerate().filter(|(_, contest)| contest.repeat == 0) {
         let words = contest.params.iter().filter_map(|(axis, value)| match value {
             Param::Text(text) => Some((axis.as_str(), text.as_str())),
             Param::Int(_) => None,
         });
-        let key =
-            (contest.run, contest.machine, &*contest.suite, &*contest.case, contest.kind, words.collect());
-        cases.entry(key).or_insert((number, Vec::new())).1.push(contest);
+        let key = (contest.run, contest.machine, &*contest.workload, contest.kind, words.collect());
+        kinds.entry(key).or_insert((number, Vec::new())).1.push(contest);
     }
     let mut found: Vec<(usize, Sweep)> =
-        cases.into_values().filter_map(|(first, contests)| Some((first, sweep(model, contests)?))).collect();
+        kinds.into_values().filter_map(|(first, contests)| Some((first, sweep(model, &contests)?))).collect();
     found.sort_by_key(|(first, _)| *first);
     found.into_iter().map(|(_, sweep)| sweep).collect()
 }
 
-/// The size that varies, if all that varies does so together.
-fn sweep<'a>(model: &Model, contests: Vec<&'a Contest>) -> Option<Sweep<'a>> {
-    let sizes = |params: &Params| -> BTreeMap<String, u64> {
-        let int = |value: &Param| if let Param::Int(value) = value { Some(*value) } else { None };
-        params.iter().filter_map(|(axis, value)| Some((axis.clone(), int(value)?))).collect()
-    };
-    let all: Vec<BTreeMap<String, u64>> = contests.iter().map(|contest| sizes(&contest.params)).collect();
-    let first = all.first()?;
-    let varying: Vec<&String> =
-        first.keys().filter(|axis| all.iter().any(|other| other.get(*axis) != first.get(*axis))).collect();
-    let lead = varying.first()?;
-    let tied = all.iter().all(|params| varying.iter().all(|axis| params.get(*axis) == params.get(*lead)));
-    let mut points: Vec<(f64, &Contest)> = all
-        .iter()
-        .zip(&contests)
-        .filter_map(|(params, contest)| Some((*params.get(*lead)? as f64, *contest)))
+/// The points at which one size varies, or several together: those of the first axis that gives most.
+fn sweep<'a>(model: &Model, contests: &[&'a Contest]) -> Option<Sweep<'a>> {
+    let sizes: Vec<BTreeMap<&str, u64>> = contests.iter().map(|contest| sizes(&contest.params)).collect();
+    let first = sizes.first()?;
+    let varying: Vec<&str> = first
+        .keys()
+        .copied()
+        .filter(|axis| sizes.iter().any(|other| other.get(axis) != first.get(axis)))
         .collect();
-    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    points.dedup_by(|a, b| a.0 == b.0);
-    let step = points.len().div_ceil(MOST).max(1);
-    let points: Vec<_> = points.into_iter().step_by(step).collect();
-    let names: Vec<&str> =
-        ["m", "n", "k"].into_iter().filter(|axis| varying.iter().any(|v| v == axis)).collect();
-    let names =
-        if names.len() == varying.len() { names } else { varying.iter().map(|v| v.as_str()).collect() };
-    let kept = contests.first()?;
+    // All together, as in a cube; or one alone, the others as they are most often.
+    let together = (
+        varying.join(" = "),
+        points(contests, &sizes, |size| {
+            let lead = size.get(varying.first()?)?;
+            varying.iter().all(|axis| size.get(axis) == Some(lead)).then_some(*lead)
+        }),
+    );
+    let alone = varying.iter().map(|axis| {
+        let rest = |size: &BTreeMap<&str, u64>| -> Vec<(String, u64)> {
+            size.iter()
+                .filter(|(other, _)| *other != axis)
+                .map(|(name, value)| (name.to_string(), *value))
+                .collect()
+        };
+        let mut counts: BTreeMap<Vec<(String, u64)>, usize> = BTreeMap::new();
+        sizes.iter().for_each(|size| *counts.entry(rest(size)).or_default() += 1);
+        let usual = counts.into_iter().max_by_key(|(_, count)| *count).map(|(rest, _)| rest);
+        (
+            axis.to_string(),
+            points(contests, &sizes, |size| (Some(rest(size)) == usual).then(|| size.get(axis).copied())?),
+        )
+    });
+    let all: Vec<(String, Vec<(f64, &Contest)>)> = std::iter::once(together).chain(alone).collect();
+    let most = all.iter().map(|(_, points)| points.len()).max()?;
+    let (axis, points) = all.into_iter().find(|(_, points)| points.len() == most)?;
+    let kept = points.first()?.1;
     let machine = if model.machines.len() > 1 {
         format!(" · {}", model.machines.get(kept.machine)?.name)
     } else {
         String::new()
     };
-    (tied && points.len() >= SIZES).then(|| Sweep {
-        title: format!("{}{}{machine}", kept.case, unusual(kept)),
-        axis: names.join(" = "),
+    let order = if axis == "k = m = n" { "m = n = k".to_string() } else { axis };
+    (points.len() >= SIZES).then(|| Sweep {
+        title: format!("{}{}{machine}", kept.workload, unusual(kept)),
+        axis: order,
         contests: points,
     })
+}
+
+fn sizes(params: &Params) -> BTreeMap<&str, u64> {
+    let int = |value: &Param| if let Param::Int(value) = value { Some(*value) } else { None };
+    params.iter().filter_map(|(axis, value)| Some((axis.as_str(), int(value)?))).collect()
+}
+
+/// Contests with the size that `of` gives them, in order, thinned to [`MOST`].
+fn points<'a>(
+    contests: &[&'a Contest],
+    sizes: &[BTreeMap<&str, u64>],
+    of: impl Fn(&BTreeMap<&str, u64>) -> Option<u64>,
+) -> Vec<(f64, &'a Contest)> {
+    let mut points: Vec<(f64, &Contest)> =
+        sizes.iter().zip(contests).filter_map(|(size, contest)| Some((of(size)? as f64, *contest))).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points.dedup_by(|a, b| a.0 == b.0);
+    let step = points.len().div_ceil(MOST).max(1);
+    points.into_iter().step_by(step).collect()
 }
 
 /// What sets a contest's parameters and clock apart, for titles.
@@ -179,7 +208,7 @@ fn panel(sweep: &Sweep, table: &mut Numbers) -> Panel {
     }
 }
 
-/// From which size on the first case's winner has nine tenths of its best share.
+/// From which size on the first workload's winner has nine tenths of its best share.
 fn finding(sweeps: &[Sweep]) -> String {
     let Some(sweep) = sweeps.first() else { return String::new() };
     let best = |contest: &Contest| {
@@ -189,10 +218,10 @@ fn finding(sweeps: &[Sweep]) -> String {
         sweep.contests.iter().filter_map(|(size, contest)| Some((*size, best(contest)?))).collect();
     let top = rates.iter().map(|rate| rate.1).fold(0.0, f64::max);
     match rates.iter().find(|rate| rate.1 >= 0.9 * top) {
-        Some((size, _)) => format!(
+        Some((size, _)) if rates.len() > 2 => format!(
             "{}: nine tenths of the best rate are reached from {} = {size} on",
             sweep.title, sweep.axis
         ),
-        None => "Rate over size".to_string(),
+        _ => "How the rate changes with the size of the work".to_string(),
     }
 }

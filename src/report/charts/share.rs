@@ -5,7 +5,7 @@ use super::super::scene::{
     Axis, Bar, BarGroup, Bars, Fill, Format, Numbers, Part, Plot, Reference, Scale, Scene,
 };
 use super::super::text;
-use super::{BARS, head, mark, representative, shown_of, source};
+use super::{BARS, head, mark, marks, representative, shown_of, source};
 
 /// Bars of shares, point by point.
 pub(super) fn share(model: &Model) -> Vec<Scene> {
@@ -26,8 +26,9 @@ pub(super) fn share(model: &Model) -> Vec<Scene> {
     let about = format!(
         "Rate over the rate of a probe that ran just before each sample on as many threads: multiply-adds in \
          registers for arithmetic, streams of the same footprint for memory. A share of the machine as it was then, \
-         not of a datasheet. Whiskers: 95 % intervals.{}",
-        shown_of(contests.len(), all)
+         not of a datasheet. Whiskers: 95 % intervals.{}{}",
+        shown_of(contests.len(), all),
+        marks(&contests)
     );
     let mut table = Numbers {
         columns: ["point", "contender", "share", "rate"].map(String::from).into(),

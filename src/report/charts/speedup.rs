@@ -4,7 +4,7 @@ use super::super::model::{Contest, Entrant, Model};
 use super::super::palette::Role;
 use super::super::scene::{Axis, Band, Bar, BarGroup, Bars, Fill, Format, Numbers, Part, Plot, Scale, Scene};
 use super::super::text;
-use super::{BARS, head, mark, representative, shown_of, source};
+use super::{BARS, head, mark, marks, representative, shown_of, source};
 use crate::compare::{Interval, LEAST_MARGIN, baseline_remark};
 
 const NAIVE: &str = "cpu/naive";
@@ -53,9 +53,10 @@ fn chart(
     let about = format!(
         "Speed-up over {baseline}, which is 1×. Each contender at its best number of threads, picked on odd \
          rounds and timed on even ones. Whiskers: 95 % intervals, rounds paired, starts as the unit. The band is \
-         ±{} %: differences inside it are none.{}",
+         ±{} %: differences inside it are none.{}{}",
         crate::units::significant(margin * 100.0, 2),
-        shown_of(contests.len(), all)
+        shown_of(contests.len(), all),
+        marks(&contests)
     );
     Some(Scene {
         name: name.to_string(),

@@ -95,10 +95,10 @@ fn datasheet_group(kind: PriceKind, costs: &[UnitCost]) -> BarGroup {
     let bar = |cost: &UnitCost| Bar {
         label: cost.name.clone(),
         value: format!(
-            "≥ {}  {}{}",
+            "≥ {} · {}{}",
             cost.cost[1],
             cost.hourly.date,
-            if cost.hourly.stale { " stale" } else { "" }
+            if cost.hourly.stale { " · stale" } else { "" }
         ),
         parts: vec![Part { until: cost.cost[1].amount, role: Role::Series(1), fill: Fill::Hatched }],
         interval: None,
@@ -142,7 +142,7 @@ fn numbers(work: &WorkCost) -> Numbers {
             rate.to_string(),
             cost.hourly.amount.to_string(),
             basis(cost),
-            cost.hourly.date.to_string() + if cost.hourly.stale { " stale" } else { "" },
+            cost.hourly.date.to_string() + if cost.hourly.stale { " · stale" } else { "" },
         ]
     };
     let measured = work.measured.iter().map(|cost| row(cost, "measured"));

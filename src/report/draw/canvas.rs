@@ -173,7 +173,7 @@ impl Canvas<'_> {
 
     /// Parallel diagonals inside a rectangle, as one line that runs along the edges between them.
     pub(super) fn hatch(&mut self, from: (f64, f64), to: (f64, f64), role: Role) {
-        const STEP: f64 = 6.0;
+        const STEP: f64 = 8.0;
         let (width, height) = (to.0 - from.0, to.1 - from.1);
         let mut points = Vec::new();
         let mut foot = STEP - height;

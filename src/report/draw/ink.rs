@@ -66,7 +66,7 @@ fn pattern(dash: Dash) -> Option<&'static str> {
 
 /// Where a drawing goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(super) enum Target {
     /// Inside the page: colours are CSS variables, the font is the page's.
     Page,
     /// A file of its own in literal colours.
@@ -101,14 +101,14 @@ pub(super) fn finish(drawn: &str, target: Target) -> String {
 fn write_tag(svg: &mut String, tag: &str, is_root: bool, target: Target) {
     let (name, attributes) = parse(tag);
     svg.push_str(name);
-    let class = if name == "text" && target == Target::Page { class(&attributes) } else { None };
+    let class = if target == Target::Page { class(name, &attributes) } else { None };
+    // Writing to a String cannot fail.
     if let Some(class) = &class {
-        // Writing to a String cannot fail.
         let _ = write!(svg, " class=\"{class}\"");
     }
-    for (name, value) in attributes {
-        if class.is_none() || ["x", "y"].contains(&name) {
-            write_attribute(svg, name, value, is_root, target);
+    for (attribute, value) in attributes {
+        if class.is_none() || !is_in_class(name, attribute, value) {
+            write_attribute(svg, attribute, value, is_root, target);
         }
     }
     if tag.ends_with('/') {
@@ -128,10 +128,27 @@ fn parse(tag: &str) -> (&str, Vec<(&str, &str)>) {
     (name, attributes)
 }
 
-/// Classes of a text, as `assets/report.css` knows them: its look, `m` or `e` for its anchor, `o` for an
-/// outline of paper. None for a look that has no class.
-fn class(attributes: &[(&str, &str)]) -> Option<String> {
+/// Whether a class says what an attribute would.
+fn is_in_class(tag: &str, attribute: &str, value: &str) -> bool {
+    match (tag, attribute) {
+        ("text", attribute) => !["x", "y"].contains(&attribute),
+        ("polyline", "fill") => true,
+        (_, "fill" | "stroke") => Ink::from_sentinel(value).is_some_and(|ink| ink.dash == Dash::Solid),
+        (_, "stroke-width") => value == "10",
+        _ => false,
+    }
+}
+
+/// Classes of an element in the page, as [`classes`] and `assets/report.css` know them: for a text its
+/// look, `m` or `e` for its anchor and `o` for an outline of paper; for a shape `f` or `k` with a role's
+/// number for its fill or stroke. None where there is no class for it.
+fn class(tag: &str, attributes: &[(&str, &str)]) -> Option<String> {
     let value = |wanted: &str| attributes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    if tag != "text" {
+        let ink = |name| Ink::from_sentinel(value(name)?).filter(|ink| ink.dash == Dash::Solid);
+        let fill = ink("fill").map(|ink| format!("f{}", ink.role.index()));
+        return fill.or_else(|| ink("stroke").map(|ink| format!("k{}", ink.role.index())));
+    }
     let ink = Ink::from_sentinel(value("fill")?)?;
     let size = value("font-size")?.parse::<f64>().ok()? / UNITS;
     let bold = value("font-weight").is_some();
@@ -144,6 +161,19 @@ fn class(attributes: &[(&str, &str)]) -> Option<String> {
         _ => "",
     };
     Some(class + if ink.outlined { " o" } else { "" })
+}
+
+/// The rules behind the classes of drawings in the page.
+pub(in crate::report) fn classes() -> String {
+    let texts = [(Type::LABEL, "l"), (Type::NOTE, "n"), (Type::HEAD, "h")].map(|(look, class)| {
+        let weight = if look.bold { ";font-weight:600" } else { "" };
+        format!(".{class}{{font-size:{}px;fill:var(--{}){weight}}}", look.size * UNITS, look.role.variable())
+    });
+    let inks = Role::all().map(|role| {
+        let (number, variable) = (role.index(), role.variable());
+        format!(".f{number}{{fill:var(--{variable})}}.k{number}{{stroke:var(--{variable})}}")
+    });
+    texts.into_iter().chain(inks).collect::<String>() + "\n"
 }
 
 fn write_attribute(svg: &mut String, name: &str, value: &str, is_root: bool, target: Target) {
@@ -201,7 +231,7 @@ mod tests {
             finish(&drawn(), Target::Page),
             "<svg width=\"100\" height=\"50\" viewBox=\"0 0 1000 500\">\
              <line stroke=\"var(--s2)\" stroke-dasharray=\"70 40\" stroke-width=\"15\" x1=\"0\" y1=\"0\" x2=\"100\" y2=\"50\"/>\
-             <rect x=\"10\" y=\"10\" width=\"20\" height=\"10\" fill=\"var(--band)\"/>\
+             <rect class=\"f6\" x=\"10\" y=\"10\" width=\"20\" height=\"10\"/>\
              <text class=\"h e o\" x=\"50\" y=\"200\">\
              a &lt; b &quot;&amp;&quot; &apos;c&apos;</text></svg>"
         );

@@ -8,7 +8,8 @@ mod ink;
 mod labels;
 mod panels;
 
-pub use ink::Target;
+use ink::Target;
+pub(super) use ink::classes;
 
 use super::palette::{Role, Theme};
 use super::scene::{Plot, Scene};

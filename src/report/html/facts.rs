@@ -21,16 +21,51 @@ pub(super) fn machines(html: &mut Html, model: &Model) {
             html.raw("<div>").element("dt", "", name);
             match fact {
                 Reading::Value(value) => html.element("dd", "", value),
-                Reading::Absent(why) => html.element("dd", "absent", &format!("not known: {why}")),
+                Reading::Absent(why) => html.element("dd", "absent", why),
             };
             html.raw("</div>");
         }
         html.raw("</dl>\n");
     }
-    html.raw("<h3>Measured roofs</h3>");
-    numbers(html, &roofs(model), "Measured roofs");
+    let peaks = peaks(model);
+    if !peaks.rows.is_empty() {
+        html.raw("<h3>Ceilings measured before the run</h3>");
+        numbers(html, &peaks, "Ceilings measured before the run");
+    }
+    html.raw("<h3>Probes beside the samples</h3>");
+    numbers(html, &roofs(model), "Probes beside the samples");
     html.raw("<h3>Runs</h3>");
     numbers(html, &runs(model), "Runs");
+}
+
+/// Without the column of machines where there is only one.
+fn for_machines(model: &Model, mut table: Numbers) -> Numbers {
+    if model.machines.len() < 2 {
+        table.columns.remove(0);
+        table.rows.iter_mut().for_each(|row| drop(row.remove(0)));
+    }
+    table
+}
+
+fn peaks(model: &Model) -> Numbers {
+    let all =
+        model.machines.iter().flat_map(|machine| machine.peaks.rows.iter().map(move |peak| (machine, peak)));
+    let row = |(machine, peak): (&crate::report::model::Machine, &crate::measure::peaks::Peak)| {
+        let unit = if counts_operations(peak.probe) { "op/s" } else { "B/s" };
+        let rate = match &peak.rate {
+            Reading::Value(rate) => text::with_unit(*rate, unit),
+            Reading::Absent(why) => format!("none: {why}"),
+        };
+        vec![
+            machine.name.clone(),
+            probe_name(peak.probe).to_string(),
+            peak.place.clone(),
+            peak.threads.to_string(),
+            rate,
+        ]
+    };
+    let columns = ["machine", "probe", "where", "threads", "best rate"].map(String::from).into();
+    for_machines(model, Numbers { columns, rows: all.map(row).collect() })
 }
 
 fn roofs(model: &Model) -> Numbers {
@@ -49,12 +84,9 @@ fn roofs(model: &Model) -> Numbers {
             text::grouped(ceiling.samples),
         ]
     };
-    Numbers {
-        columns: ["machine", "probe", "threads", "median", "5 % to 95 % of samples", "samples"]
-            .map(String::from)
-            .into(),
-        rows: model.ceilings.iter().map(row).collect(),
-    }
+    let columns = ["machine", "probe", "threads", "median", "5 % to 95 % of samples", "samples"];
+    let columns = columns.map(String::from).into();
+    for_machines(model, Numbers { columns, rows: model.ceilings.iter().map(row).collect() })
 }
 
 fn runs(model: &Model) -> Numbers {
@@ -85,7 +117,7 @@ pub(super) fn prices(html: &mut Html, model: &Model) {
     let money = |money: Option<crate::catalog::Money>| money.map_or(String::new(), |money| money.to_string());
     let rows = model.money.memory.iter().flat_map(|(kind, prices)| {
         prices.iter().map(move |price| {
-            let marks = [(price.stale, " stale"), (price.unverified, " unverified")];
+            let marks = [(price.stale, " · stale"), (price.unverified, " · unverified")];
             let marks: String = marks.into_iter().filter(|(set, _)| *set).map(|(_, mark)| mark).collect();
             let per = if kind.is_rent() { " an hour" } else { "" };
             vec![

@@ -8,7 +8,7 @@ mod policy;
 mod prose;
 
 use super::charts::Section;
-use super::draw::DrawError;
+use super::draw::{DrawError, classes};
 use super::model::{Basis, Headline, KeyFigure, Model};
 use super::palette::{self, Theme};
 use super::scene::Scene;
@@ -21,7 +21,7 @@ const REGULAR: &[u8] = include_bytes!("../../../assets/fonts/Inter-Regular.woff2
 const SEMIBOLD: &[u8] = include_bytes!("../../../assets/fonts/Inter-SemiBold.woff2");
 
 /// Sections with charts: anchor, title, and what stands above the charts.
-const SECTIONS: [(Section, &str, &str, &str); 5] = [
+const SECTIONS: [(Section, &'static str, &'static str, &'static str); 5] = [
     (
         Section::Speedup,
         "speed-up",
@@ -38,12 +38,11 @@ const SECTIONS: [(Section, &str, &str, &str); 5] = [
 pub fn page(model: &Model, charts: &[(Section, Vec<Scene>)], with_png: bool) -> Result<String, DrawError> {
     let style = style();
     let mut html = Html::default();
-    head(&mut html, model, &style);
+    head(&mut html, model, charts, &style);
     html.raw("<main>\n");
     answer(&mut html, model);
     for (section, anchor, title, about) in SECTIONS {
-        let scenes: Vec<&Scene> =
-            charts.iter().filter(|(at, _)| *at == section).flat_map(|(_, scenes)| scenes).collect();
+        let scenes: Vec<&Scene> = scenes_of(charts, section).collect();
         if scenes.is_empty() {
             continue;
         }
@@ -101,10 +100,10 @@ fn style() -> String {
         ":root{{color-scheme:light dark;{light}}}\n\
          @media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     );
-    [face(400, REGULAR), face(600, SEMIBOLD), colours, STYLE.to_string()].concat()
+    [face(400, REGULAR), face(600, SEMIBOLD), colours, classes(), STYLE.to_string()].concat()
 }
 
-fn head(html: &mut Html, model: &Model, style: &str) {
+fn head(html: &mut Html, model: &Model, charts: &[(Section, Vec<Scene>)], style: &str) {
     html.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
     html.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"");
     // The policy's quotes are single ones, which need no escape inside double ones.
@@ -113,21 +112,18 @@ fn head(html: &mut Html, model: &Model, style: &str) {
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>cutgpu: ");
     html.text(&machines(model)).raw("</title>\n<style>").asset(style).raw("</style></head>\n<body>");
     html.raw("<a class=\"skip\" href=\"#answer\">Skip to the answer</a><header><p class=\"brand\">cutgpu</p><nav aria-label=\"Sections\"><ul>");
-    let links: [(&'static str, &'static str); 9] = [
-        ("#speed-up", "Speed-up"),
-        ("#roofline", "Roofline"),
-        ("#scaling", "Scaling"),
-        ("#cost", "Cost"),
-        ("#memory", "Memory"),
-        ("#cells-section", "Cells"),
-        ("#machine", "Machine"),
-        ("#method", "Method"),
-        ("#limits", "Limits"),
-    ];
-    for (href, name) in links {
-        html.raw("<li><a href=\"").raw(href).raw("\">").raw(name).raw("</a>");
+    let charts = SECTIONS.iter().filter(|(section, ..)| scenes_of(charts, *section).next().is_some());
+    let charts = charts.map(|(_, anchor, title, _)| (*anchor, *title));
+    let tables = [("cells-section", "Cells"), ("machine", "Machine"), ("method", "Method"), ("limits", "Limits")];
+    for (anchor, name) in charts.chain(tables) {
+        html.raw("<li><a href=\"#").raw(anchor).raw("\">").raw(name).raw("</a>");
     }
     html.raw("</ul></nav></header>\n");
+}
+
+/// The scenes of a section.
+fn scenes_of(charts: &[(Section, Vec<Scene>)], section: Section) -> impl Iterator<Item = &Scene> {
+    charts.iter().filter(move |(at, _)| *at == section).flat_map(|(_, scenes)| scenes)
 }
 
 fn machines(model: &Model) -> String {

@@ -76,6 +76,7 @@ pub(super) fn headline(
     let mut beside = Vec::new();
     beside.extend(memory.map(memory_sentence));
     beside.extend(weak_baseline(contests));
+    beside.extend(cost_sentence(money));
     beside.extend(trust(tally));
     let figures = arithmetic
         .map(|(contest, entrant)| rate_figure("fastest f32 work", contest, entrant))
@@ -93,20 +94,37 @@ fn answer(best: Option<(&Contest, &Entrant)>, machines: &[Machine], tally: &Tall
         let why = if tally.cells == 0 { "The run holds no records" } else { "No cell gave a number" };
         return format!("{why}: there is nothing to answer with.");
     };
-    let machine = machines.get(contest.machine).map_or("This machine", |machine| machine.name.as_str());
+    let machine = machines.get(contest.machine).map_or("unknown", |machine| machine.name.as_str());
     let rate = text::interval_with_unit(&entrant.rate.value, entrant.rate.unit);
     let share = entrant.share.map_or(String::new(), |share| {
-        format!(", {} of the peak that was measured beside it", text::interval_percent(&share))
+        format!(", {} of the peak measured beside it", text::interval_percent(&share))
     });
     let doubt = match entrant.validity.word {
         Word::Valid => "",
         _ => " This number is suspect.",
     };
-    format!(
-        "{machine}: {} {} at {rate}{share}.{doubt}",
-        entrant.contender.backend,
-        if entrant.rate.unit == "B/s" { "moves data" } else { "computes in f32" },
-    )
+    let what = if entrant.rate.unit == "B/s" { "" } else { " in f32" };
+    format!("This machine ({machine}) reaches {rate}{what} with {}{share}.{doubt}", entrant.contender.backend)
+}
+
+/// What the same work would cost at the best that a datasheet allows.
+fn cost_sentence(money: &MoneyView) -> Option<String> {
+    let work = money.work.first()?;
+    let (kind, there) =
+        work.datasheet.iter().filter(|(kind, _)| !kind.is_rent()).find_map(|(kind, costs)| Some((kind, costs.first()?)))?;
+    let here = work.measured.iter().map(|cost| &cost.cost[1]).min_by(|a, b| a.amount.total_cmp(&b.amount));
+    let here = match here {
+        Some(amount) => format!("costs {amount} here by the price that you gave"),
+        None => "has no price here until you say what this machine costs (--machine-price)".to_string(),
+    };
+    Some(format!(
+        "A {} {here}; a {} at its datasheet's peak would need {} (price: {}, {}).",
+        work.unit,
+        there.name,
+        there.cost[1],
+        kind.label(),
+        there.hourly.date
+    ))
 }
 
 fn memory_sentence((contest, entrant): (&Contest, &Entrant)) -> String {

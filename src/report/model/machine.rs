@@ -1,8 +1,10 @@
 //! What a reader must know about a machine, as names and values.
 
-use crate::host::{Cache, Facts};
+use crate::host::{Build, Cache, Facts};
+use crate::measure::peaks::Peaks;
 use crate::record::Run;
 use crate::report::text;
+use crate::run::Host;
 use crate::units::{Bytes, Reading, significant};
 
 /// A machine that measured.
@@ -14,36 +16,46 @@ pub struct Machine {
     pub name: String,
     /// Names of facts and what is known; the reason where it is not.
     pub facts: Vec<(&'static str, Reading<String>)>,
-    /// Bytes of a last-level cache, where known.
+    /// Bytes of all last-level caches, where known.
     pub last_level: Option<u64>,
+    /// Ceilings measured before the run; empty where none were.
+    pub peaks: Peaks,
 }
 
 impl Machine {
     /// The machine that records call `id`, with the facts beside them where those can be read.
     pub(super) fn of(id: &str, run: &Run) -> Self {
-        let facts = run.host.as_ref().and_then(|host| {
-            // Facts alone, or beside other things under their name.
-            let inner = host.get("facts").unwrap_or(host);
-            serde_json::from_value::<Facts>(inner.clone()).ok()
-        });
-        match facts {
-            Some(facts) => Self {
-                id: id.to_string(),
-                name: name(&facts),
-                last_level: facts.last_level_bytes().map(|bytes| bytes.0),
-                facts: rows(&facts),
-            },
+        let host = run.host.as_ref().and_then(|host| serde_json::from_value::<Host>(host.clone()).ok());
+        match host {
+            Some(Host { facts, peaks, builds, .. }) => {
+                let builds: Vec<String> = builds.values().map(build).collect();
+                let built = Reading::Value(builds.join("; "));
+                Self {
+                    id: id.to_string(),
+                    name: name(&facts),
+                    last_level: facts.last_level_bytes().map(|bytes| bytes.0),
+                    facts: rows(&facts).into_iter().chain([("Measured by", built)]).collect(),
+                    peaks,
+                }
+            }
             None => {
                 let why = "the run has no host.json that this program can read";
                 Self {
                     id: id.to_string(),
                     name: format!("machine {id}"),
-                    last_level: None,
                     facts: vec![("Processor", Reading::absent(why))],
+                    last_level: None,
+                    peaks: Peaks::default(),
                 }
             }
         }
     }
+}
+
+/// `cutgpu 0.1.0 (433c093), rustc 1.95.0, release`.
+fn build(build: &Build) -> String {
+    let compiler = build.rustc.split(" (").next().unwrap_or_default();
+    format!("cutgpu {} ({}), {compiler}, {}", build.version, build.revision, build.profile)
 }
 
 /// `AMD EPYC 9B14, 2 logical cores`.
@@ -115,7 +127,7 @@ fn cores(facts: &Facts) -> Reading<String> {
     let cpu = &facts.cpu;
     let physical = cpu.cores.value().map_or(String::new(), |cores| format!("{cores} physical, "));
     let threads =
-        cpu.threads_per_core.value().map_or(String::new(), |each| format!(", {each} threads a core"));
+        cpu.threads_per_core.value().map_or(String::new(), |each| format!(", {} a core", text::threads(*each)));
     Reading::Value(format!("{physical}{} logical, {} usable{threads}", cpu.logical, facts.usable_cores()))
 }
 
@@ -157,12 +169,13 @@ mod tests {
 
     #[test]
     fn this_machine_is_described_and_a_run_without_facts_says_so() {
-        let host = serde_json::to_value(crate::host::facts()).unwrap();
-        for host in [host.clone(), serde_json::json!({ "facts": host })] {
-            let machine = Machine::of("abc", &Run { host: Some(host), ..Run::default() });
-            assert!(machine.name.contains("logical core"), "{}", machine.name);
-            assert!(machine.facts.len() > 10);
-        }
+        let facts = crate::host::facts();
+        let builds = [("b".to_string(), crate::host::build())].into_iter().collect();
+        let host = Host { hash: facts.hash(), facts, peaks: Peaks::default(), builds };
+        let run = Run { host: serde_json::to_value(host).ok(), ..Run::default() };
+        let machine = Machine::of("abc", &run);
+        assert!(machine.name.contains("logical core"), "{}", machine.name);
+        assert!(machine.facts.iter().any(|(name, _)| *name == "Measured by"));
         let unknown = Machine::of("abc", &Run::default());
         assert_eq!(unknown.name, "machine abc");
         assert!(unknown.facts[0].1.value().is_none());

@@ -99,11 +99,17 @@ pub(super) fn view(catalog: &Catalog, contests: &[Contest], options: &Options, a
 
 /// The largest contest of each unit worth paying for: an arithmetic peak, and what a user waits for.
 fn subjects(contests: &[Contest]) -> Vec<&Contest> {
-    let mut largest: BTreeMap<(&str, String), &Contest> = BTreeMap::new();
-    for contest in contests.iter().filter(|contest| contest.machine == 0 && contest.yields.amount > 0.0) {
-        let key = (contest.yields.unit.as_str(), precision(&contest.params));
-        let entry = largest.entry(key).or_insert(contest);
-        if contest.work.flops > entry.work.flops {
+    let mut largest: BTreeMap<&str, &Contest> = BTreeMap::new();
+    let is_paid = |contest: &&Contest| {
+        contest.machine == 0 && contest.yields.amount > 0.0 && precision(&contest.params) == "f32"
+    };
+    // A long window tells what the machine sustains, so it counts more than size.
+    let order = |contest: &Contest| {
+        (contest.entrants.iter().any(|entrant| entrant.sustained.is_some()), contest.work.flops)
+    };
+    for contest in contests.iter().filter(is_paid) {
+        let entry = largest.entry(&contest.yields.unit).or_insert(contest);
+        if order(contest) > order(entry) {
             *entry = contest;
         }
     }

@@ -1,0 +1,218 @@
+//! The page in a real browser: nothing is loaded, nothing is complained about, nothing overflows, the
+//! table sorts and filters, colours follow the reader's choice. Skipped where there is no Chromium,
+//! unless `REQUIRE_BROWSER` is set. `SCREENSHOTS=folder` keeps pictures to look at.
+
+mod chromium;
+#[path = "../support/synthetic.rs"]
+mod synthetic;
+
+use chromium::Chromium;
+use cutgpu::catalog::{Catalog, Date};
+use cutgpu::record::Run;
+use cutgpu::report::model::{MachinePrice, Options, build};
+use cutgpu::report::{Destination, write};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// A browser, or none with the reason on the terminal.
+fn browser() -> Option<Chromium> {
+    match chromium::find() {
+        Some(command) => Some(Chromium::start(command)),
+        None => {
+            assert!(std::env::var_os("REQUIRE_BROWSER").is_none(), "chromium is not installed");
+            eprintln!("skipped: chromium is not installed, so the page was not tried in a browser");
+            None
+        }
+    }
+}
+
+/// A page of two machines that do not exist.
+fn page(folder: &Path) -> PathBuf {
+    let facts = synthetic::host("Synthetic Processor 1000");
+    let run = |host: &str, speed: f64| Run {
+        name: "synthetic".to_string(),
+        records: synthetic::quick(host, speed),
+        host: Some(facts.clone()),
+        ..Run::default()
+    };
+    let options = Options {
+        machine_price: Some(MachinePrice::Hourly(0.09)),
+        as_of: Some(Date::parse("2026-11-23").unwrap()),
+        ..Options::default()
+    };
+    let model = build(&[run("5e17e71c", 1.0)], &Catalog::embedded().unwrap(), &options);
+    let to = Destination { page: folder.into(), charts: folder.into(), png: false };
+    write(&model, &to).unwrap().page
+}
+
+fn keep_screenshot(browser: &mut Chromium, name: &str) {
+    let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
+    let size = browser.ask("Page.getLayoutMetrics", json!({}))["cssContentSize"].clone();
+    let clip = json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
+    let shot = browser.ask("Page.captureScreenshot", json!({ "clip": clip, "captureBeyondViewport": true }));
+    let file = PathBuf::from(folder).join(format!("{name}.png"));
+    std::fs::write(file, base64(shot["data"].as_str().unwrap())).unwrap();
+}
+
+/// Decodes base64.
+fn base64(text: &str) -> Vec<u8> {
+    let digit = |letter: u8| match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let letters: Vec<u8> = text.bytes().filter(|letter| *letter != b'=').collect();
+    letters
+        .chunks(4)
+        .flat_map(|four| {
+            let bits = four.iter().fold(0u32, |bits, letter| bits << 6 | u32::from(digit(*letter)));
+            let bits = bits << (6 * (4 - four.len()));
+            bits.to_be_bytes()[1..four.len()].to_vec()
+        })
+        .collect()
+}
+
+/// What runs past the right edge of the window, outside of areas that scroll by themselves.
+const OVERFLOW: &str = "(() => {
+    const wide = document.documentElement.scrollWidth > innerWidth;
+    const past = [...document.querySelectorAll('main *, header, footer')].filter(e =>
+        e.getClientRects().length && !e.closest('.scroll') && !e.closest('nav') && !e.closest('svg') &&
+        e.getBoundingClientRect().right > innerWidth + 1);
+    return wide || past.length ? past.slice(0, 5).map(e => e.outerHTML.slice(0, 120)).join('\\n') || 'page' : '';
+})()";
+
+/// Texts of drawings that touch another text, or run out of their drawing.
+const COLLISIONS: &str = "(() => {
+    const wrong = [];
+    for (const svg of document.querySelectorAll('svg')) {
+        if (!svg.getClientRects().length) continue;
+        const frame = svg.getBoundingClientRect();
+        const boxes = [...svg.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()]);
+        boxes.forEach(([text, b], at) => {
+            if (b.left < frame.left - 1.5 || b.right > frame.right + 1.5 || b.bottom > frame.bottom + 1.5)
+                wrong.push('out: ' + text);
+            for (const [other, o] of boxes.slice(at + 1)) {
+                const x = Math.min(b.right, o.right) - Math.max(b.left, o.left);
+                const y = Math.min(b.bottom, o.bottom) - Math.max(b.top, o.top);
+                if (x > 1 && y > 5) wrong.push(text + ' | ' + other);
+            }
+        });
+    }
+    return wrong.slice(0, 12).join('\\n');
+})()";
+
+#[test]
+fn the_page_in_a_browser() {
+    let Some(mut browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path());
+    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark"), (768, "light")] {
+        browser.show(width, 900, scheme);
+        browser.open(&page);
+        assert_eq!(browser.complaints(), Vec::<String>::new(), "{width} {scheme}");
+        assert_eq!(browser.requests().len(), 1, "{:?}", browser.requests());
+        assert_eq!(browser.eval(OVERFLOW), "", "{width} {scheme}");
+        assert_eq!(browser.eval(COLLISIONS), "", "{width} {scheme}");
+        let dark = browser.eval("getComputedStyle(document.body).backgroundColor") == "rgb(18, 22, 28)";
+        assert_eq!(dark, scheme == "dark");
+        // A drawing follows the theme: its text has the page's colour.
+        let ink = browser.eval("getComputedStyle(document.querySelector('svg text.h')).fill");
+        assert_eq!(ink, if dark { "rgb(230, 235, 242)" } else { "rgb(22, 32, 44)" });
+        keep_screenshot(&mut browser, &format!("{width}-{scheme}"));
+    }
+    table(&mut browser);
+    print(&mut browser, &page);
+    without_script(&mut browser, &page);
+    accessibility(&mut browser, &page);
+}
+
+/// Sorting, filtering and copying.
+fn table(browser: &mut Chromium) {
+    let rows = browser.eval("document.querySelectorAll('#cells tbody tr').length").as_u64().unwrap();
+    assert!(rows > 150, "{rows}");
+    browser.eval(
+        "(() => { const f = document.getElementById('filter'); f.value = 'naive triad';
+          f.dispatchEvent(new Event('input')); })()",
+    );
+    let visible = "[...document.querySelectorAll('#cells tbody tr')].filter(r => !r.hidden)";
+    let kept = browser.eval(&format!("{visible}.map(r => r.textContent).join('|')"));
+    let kept: Vec<&str> = kept.as_str().unwrap().split('|').collect();
+    assert!(
+        !kept.is_empty() && kept.iter().all(|row| row.contains("naive") && row.contains("triad")),
+        "{kept:?}"
+    );
+    assert_eq!(
+        browser.eval("document.getElementById('shown').textContent"),
+        format!("{} of {rows} rows", kept.len())
+    );
+    browser.eval(
+        "(() => { const f = document.getElementById('filter'); f.value = ''; f.dispatchEvent(new Event('input')); })()",
+    );
+    let click = |browser: &mut Chromium| {
+        browser.eval(
+            "[...document.querySelectorAll('#cells th button')].find(b => b.textContent === 'Time').click()",
+        );
+        browser.eval("document.querySelector('#cells tbody tr').cells[6].textContent")
+    };
+    // Microseconds are shorter than seconds whatever their digits.
+    assert!(click(browser).as_str().unwrap().contains("ns"));
+    assert_eq!(browser.eval("document.querySelector('#cells th[aria-sort]').ariaSort"), "ascending");
+    let longest = click(browser);
+    assert!(
+        longest.as_str().unwrap().ends_with(" s") || longest.as_str().unwrap().contains("ms"),
+        "{longest}"
+    );
+}
+
+/// On paper no drawing is cut, and the page is as light as the paper.
+fn print(browser: &mut Chromium, page: &Path) {
+    browser.show(1280, 900, "dark");
+    browser.open(page);
+    browser.ask("Emulation.setEmulatedMedia", json!({ "media": "print" }));
+    assert_eq!(
+        browser.eval("getComputedStyle(document.documentElement).getPropertyValue('--paper')"),
+        "#ffffff"
+    );
+    let pdf = browser.ask("Page.printToPDF", json!({ "paperWidth": 8.27, "paperHeight": 11.69 }));
+    let pdf = base64(pdf["data"].as_str().unwrap());
+    let pages = String::from_utf8_lossy(&pdf).matches("/Type /Page\n").count();
+    assert!((5..40).contains(&pages), "{pages} pages");
+    if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+        std::fs::write(PathBuf::from(folder).join("print.pdf"), pdf).unwrap();
+    }
+    browser.ask("Emulation.setEmulatedMedia", json!({ "media": "" }));
+}
+
+/// Everything but sorting and filtering is there without the script.
+fn without_script(browser: &mut Chromium, page: &Path) {
+    browser.ask("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+    browser.show(1280, 900, "light");
+    browser.open(page);
+    let text = browser.ask(
+        "Runtime.evaluate",
+        json!({ "expression": "document.querySelector('main').innerText", "returnByValue": true }),
+    );
+    let text = text["result"]["value"].as_str().unwrap_or_default().to_string();
+    for part in ["GFLOP/s", "Every timed cell", "VALID", "Cells without a number"] {
+        assert!(text.contains(part), "{part} needs the script");
+    }
+    assert!(!text.contains("Copy as CSV"), "a button that does nothing is not shown");
+    browser.ask("Emulation.setScriptExecutionDisabled", json!({ "value": false }));
+}
+
+/// Rules of axe-core, where `AXE` names its file (npm axe-core, axe.min.js).
+fn accessibility(browser: &mut Chromium, page: &Path) {
+    let Some(axe) = std::env::var_os("AXE") else { return };
+    let axe = std::fs::read_to_string(axe).unwrap();
+    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light")] {
+        browser.show(width, 900, scheme);
+        browser.open(page);
+        browser.eval(&format!("{axe};1"));
+        let found = browser.eval(
+            "axe.run().then(r => r.violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 150)).join(' ; ')).join('\\n'))",
+        );
+        assert_eq!(found, "", "{width} {scheme}");
+    }
+}
