@@ -38,7 +38,9 @@ pub(super) fn cells(html: &mut Html, model: &Model) {
     }
     html.raw("</table></div>");
     let baseline = model.baseline.as_deref().unwrap_or("none");
-    html.raw("<p class=\"source\">Speed-up is over ").text(baseline).raw(" in the same rounds. The clock runs while data is already in place unless it says end to end. ");
+    html.raw("<p class=\"source\">Speed-up is over ").text(baseline).raw(
+        " in the same rounds. The clock runs while data is already in place unless it says end to end. ",
+    );
     if model.rows.len() > ROWS {
         let (shown, all) = (text::grouped(ROWS), text::grouped(model.rows.len()));
         html.text(&format!("The first {shown} of {all} rows are shown; all are in the file. "));

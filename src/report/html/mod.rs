@@ -114,7 +114,8 @@ fn head(html: &mut Html, model: &Model, charts: &[(Section, Vec<Scene>)], style:
     html.raw("<a class=\"skip\" href=\"#answer\">Skip to the answer</a><header><p class=\"brand\">cutgpu</p><nav aria-label=\"Sections\"><ul>");
     let charts = SECTIONS.iter().filter(|(section, ..)| scenes_of(charts, *section).next().is_some());
     let charts = charts.map(|(_, anchor, title, _)| (*anchor, *title));
-    let tables = [("cells-section", "Cells"), ("machine", "Machine"), ("method", "Method"), ("limits", "Limits")];
+    let tables =
+        [("cells-section", "Cells"), ("machine", "Machine"), ("method", "Method"), ("limits", "Limits")];
     for (anchor, name) in charts.chain(tables) {
         html.raw("<li><a href=\"#").raw(anchor).raw("\">").raw(name).raw("</a>");
     }

@@ -110,8 +110,11 @@ fn answer(best: Option<(&Contest, &Entrant)>, machines: &[Machine], tally: &Tall
 /// What the same work would cost at the best that a datasheet allows.
 fn cost_sentence(money: &MoneyView) -> Option<String> {
     let work = money.work.first()?;
-    let (kind, there) =
-        work.datasheet.iter().filter(|(kind, _)| !kind.is_rent()).find_map(|(kind, costs)| Some((kind, costs.first()?)))?;
+    let (kind, there) = work
+        .datasheet
+        .iter()
+        .filter(|(kind, _)| !kind.is_rent())
+        .find_map(|(kind, costs)| Some((kind, costs.first()?)))?;
     let here = work.measured.iter().map(|cost| &cost.cost[1]).min_by(|a, b| a.amount.total_cmp(&b.amount));
     let here = match here {
         Some(amount) => format!("costs {amount} here by the price that you gave"),

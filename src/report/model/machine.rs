@@ -126,8 +126,10 @@ fn binary(bytes: Bytes) -> String {
 fn cores(facts: &Facts) -> Reading<String> {
     let cpu = &facts.cpu;
     let physical = cpu.cores.value().map_or(String::new(), |cores| format!("{cores} physical, "));
-    let threads =
-        cpu.threads_per_core.value().map_or(String::new(), |each| format!(", {} a core", text::threads(*each)));
+    let threads = cpu
+        .threads_per_core
+        .value()
+        .map_or(String::new(), |each| format!(", {} a core", text::threads(*each)));
     Reading::Value(format!("{physical}{} logical, {} usable{threads}", cpu.logical, facts.usable_cores()))
 }
 
