@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A browser with one open page.
-pub struct Chromium {
+pub(crate) struct Chromium {
     child: Child,
     ask: File,
     answers: Receiver<Value>,
@@ -25,7 +25,7 @@ pub struct Chromium {
 }
 
 /// The browser's command, if it is installed.
-pub fn find() -> Option<&'static str> {
+pub(crate) fn find() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
         Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     })
@@ -33,7 +33,7 @@ pub fn find() -> Option<&'static str> {
 
 impl Chromium {
     /// Starts it with a profile of its own.
-    pub fn start(command: &str) -> Self {
+    pub(crate) fn start(command: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [to, from] = ["to", "from"].map(|name| folder.path().join(name));
         assert!(Command::new("mkfifo").args([&to, &from]).status().unwrap().success());
@@ -73,7 +73,7 @@ impl Chromium {
     }
 
     /// Sends a command and returns its result; panics with the browser's words if it refuses.
-    pub fn ask(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn ask(&mut self, method: &str, params: Value) -> Value {
         self.number += 1;
         let mut message = json!({ "id": self.number, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -93,7 +93,7 @@ impl Chromium {
     }
 
     /// Opens a file and waits until it is loaded.
-    pub fn open(&mut self, page: &Path) {
+    pub(crate) fn open(&mut self, page: &Path) {
         self.events.clear();
         self.ask("Page.navigate", json!({ "url": format!("file://{}", page.display()) }));
         self.eval("new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))");
@@ -101,7 +101,7 @@ impl Chromium {
     }
 
     /// The value of an expression in the page; promises are waited for.
-    pub fn eval(&mut self, expression: &str) -> Value {
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let result = self.ask("Runtime.evaluate", params);
         assert!(result["exceptionDetails"].is_null(), "{expression}: {}", result["exceptionDetails"]);
@@ -109,7 +109,7 @@ impl Chromium {
     }
 
     /// Size of the window and preferred colours.
-    pub fn show(&mut self, width: u32, height: u32, scheme: &str) {
+    pub(crate) fn show(&mut self, width: u32, height: u32, scheme: &str) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
         self.ask("Emulation.setDeviceMetricsOverride", size);
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
@@ -117,7 +117,7 @@ impl Chromium {
     }
 
     /// Texts of errors and warnings in the console, and of refusals by the page's policy.
-    pub fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         let loud = |event: &&Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
             Some("Runtime.consoleAPICalled") => event["params"]["type"] == "error",
@@ -130,7 +130,7 @@ impl Chromium {
     }
 
     /// Addresses that were asked for since the page was opened; data inside the page does not count.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         let urls = sent.filter_map(|event| event["params"]["request"]["url"].as_str());
         urls.filter(|url| !url.starts_with("data:")).map(str::to_string).collect()
