@@ -140,10 +140,10 @@ impl Cblas {
     /// Whether one of the files has a function for the product. A plan asks for hundreds of products, and
     /// reading a file's names takes milliseconds, so the answer is kept.
     fn offers(&self, product: &Product) -> Result<(), Unsupported> {
-        type Answers = BTreeMap<(usize, &'static str), Result<(), Unsupported>>;
+        type Answers = BTreeMap<(&'static str, &'static str), Result<(), Unsupported>>;
         static ANSWERS: Mutex<Answers> = Mutex::new(BTreeMap::new());
         let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (self.libraries as usize, product.functions[0]);
+        let key = (self.id, product.functions[0]);
         answers.entry(key).or_insert_with(|| self.look_for(product)).clone()
     }
 
