@@ -31,7 +31,7 @@ pub fn half(series: &Series, which: Half) -> Series {
     }
 }
 
-/// The fastest of several records, picked on odd rounds; compare its even ones ([`half`]), because the
+/// The fastest of several records, picked on odd rounds; compare its even ones ([`half()`]), because the
 /// rounds that made it look best flatter it. None where no record has the series in odd rounds.
 pub fn best_of<'a>(
     records: impl IntoIterator<Item = &'a Record>,

@@ -21,7 +21,7 @@ const REGULAR: &[u8] = include_bytes!("../../../assets/fonts/Inter-Regular.woff2
 const SEMIBOLD: &[u8] = include_bytes!("../../../assets/fonts/Inter-SemiBold.woff2");
 
 /// Sections with charts: anchor, title, and what stands above the charts.
-const SECTIONS: [(Section, &'static str, &'static str, &'static str); 5] = [
+const SECTIONS: [(Section, &str, &str, &str); 5] = [
     (
         Section::Speedup,
         "speed-up",
