@@ -3,7 +3,7 @@
 //! never share a process and nothing of the harness lies inside the timed loop.
 //!
 //! `cargo bench -- gemm/512` runs what a name contains. Without a filter the quick suite runs.
-#![allow(clippy::expect_used, reason = "a bench that cannot go on ends with what was wrong")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use cutgpu::measure::protocol::{Ask, Reply};

@@ -1,4 +1,5 @@
 //! What a suite may get wrong: each mistake is refused with its line and what to do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use cutgpu::suite::{self, MAX_POINTS};
 

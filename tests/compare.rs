@@ -1,4 +1,5 @@
 //! `cutgpu compare` as a program: calls, exit codes, bad input.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use serde_json::{Value, json};
 use std::fs;

@@ -4,6 +4,7 @@
 //! Each backend and lane runs in a process of its own, as in a measurement: libraries read their
 //! settings once, and two of them must not share a process. A backend that is not on this machine is
 //! said; one that `REQUIRE_BACKENDS` names (`cpu/openblas,cpu/onednn`) must be there.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod conformance_programs;
 

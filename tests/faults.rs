@@ -1,5 +1,5 @@
 //! What goes wrong in a worker costs that worker, is called by its name, and leaves no process behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod common;
 

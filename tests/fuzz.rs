@@ -2,6 +2,7 @@
 //!
 //! Ten thousand inputs of each kind by default; `CUTGPU_FUZZ=1000000` for more. The mutations are a
 //! function of the input's number, so that a failure can be repeated by its number alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use cutgpu::{catalog, random, record, suite};
 use std::panic;

@@ -1,7 +1,7 @@
 //! Kills the parent at random moments: what was finished stays, nothing is recorded twice, no worker
 //! survives, and the run can always be completed. `CUTGPU_KILLS` sets the number of kills.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod bench;
 

@@ -1,5 +1,6 @@
 //! The rules of the source tree that the compiler does not check: imports point down, files stay
 //! small, features stay in the backends.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
 //! From suites to cells on a machine that is made up.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use cutgpu::backends::{DeviceKind, Packing};
 use cutgpu::host::{self, Cache, Facts};

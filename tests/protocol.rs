@@ -1,6 +1,6 @@
 //! Every implementation of the worker protocol keeps `docs/worker-protocol.md`: this program's own on
 //! several backends, and the one in Python.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The page and its charts, from records that nobody measured.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 #[path = "support/synthetic.rs"]
 mod synthetic;

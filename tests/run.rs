@@ -1,6 +1,6 @@
 //! Whole runs: what one failure costs, how runs end and go on, what is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod bench;
 

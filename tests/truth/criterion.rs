@@ -1,6 +1,6 @@
 //! criterion's clock around a library's `cblas_sgemm`, to hold cutgpu's against: a plain `b.iter`, with
 //! nothing of cutgpu in between. `CUTGPU_TRUTH_LIBRARY` names the library, `CUTGPU_TRUTH_N` the size.
-#![allow(clippy::expect_used, reason = "a bench that cannot go on ends with what was wrong")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 #![allow(unsafe_code, reason = "a function of a library opened at run time is called")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
