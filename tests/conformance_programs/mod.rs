@@ -139,7 +139,8 @@ fn products() -> Vec<Case> {
 
 fn integer_products() -> Vec<Case> {
     const ZEROS: [(i32, i32); 3] = [(0, 0), (3, 0), (7, -5)];
-    let product = |(number, (extents, trans)): (usize, ((usize, usize, usize), (bool, bool)))| {
+    type Extents = (usize, usize, usize);
+    let product = |(number, (extents, trans)): (usize, (Extents, (bool, bool)))| {
         let (zero_a, zero_b) = ZEROS[number % 3];
         let a = [DType::U8, DType::I8][number % 2];
         let op = GemmI8 { trans_a: trans.0, trans_b: trans.1, zero_a, zero_b };

@@ -180,7 +180,7 @@ fn record(point: &Point, number: usize, lane: usize, twin: bool, rates: Rates, h
         probe_rate: (0..samples).map(|sample| peak * (2.0 - wobble(sample))).collect(),
         latency_ns: (sync == Sync::Each).then_some([1.0, 1.1, 1.4].map(|f| f * amount / reached * 1e9)),
         discarded: (seed % 3) as u32,
-        noisy: if seed % 23 == 0 { samples / 4 } else { 0 },
+        noisy: if seed.is_multiple_of(23) { samples / 4 } else { 0 },
         stop: "settled".to_string(),
     };
     let params: Params = point.params.iter().map(|(axis, value)| (axis.to_string(), value.clone())).collect();
@@ -191,7 +191,7 @@ fn record(point: &Point, number: usize, lane: usize, twin: bool, rates: Rates, h
         .map(|(axis, value)| format!("{axis}={value}"))
         .collect();
     let mut all = vec![series(Scope::Resident, Sync::Batch, Load::Burst, 1.0)];
-    if number % 5 == 0 && !twin {
+    if number.is_multiple_of(5) && !twin {
         all.push(series(Scope::Resident, Sync::Each, Load::Burst, 1.03));
         all.push(series(Scope::Resident, Sync::Batch, Load::Sustained, 1.06));
     }
@@ -268,11 +268,11 @@ pub(crate) fn quick(host: &str, speed: f64) -> Vec<Record> {
     let rates = Rates { flops: 140e9 * speed, bytes: 18e9 * speed, last_level: 32e6 };
     let mut records = Vec::new();
     for (number, point) in points().iter().enumerate() {
-        for lane in 0..CONTENDERS.len() {
-            let takes = point.workload == "gemm" || ["cpu/naive", "cpu/native"].contains(&CONTENDERS[lane].0);
+        for (lane, contender) in CONTENDERS.iter().enumerate() {
+            let takes = point.workload == "gemm" || ["cpu/naive", "cpu/native"].contains(&contender.0);
             // Naive loops would take minutes at the largest sizes.
-            let too_slow = CONTENDERS[lane].0 == "cpu/naive" && point.work.flops > 20_000_000_000;
-            let streams = point.workload != "gemm" && CONTENDERS[lane].2 == Packing::Packed;
+            let too_slow = contender.0 == "cpu/naive" && point.work.flops > 20_000_000_000;
+            let streams = point.workload != "gemm" && contender.2 == Packing::Packed;
             if takes && !too_slow && !streams {
                 records.push(record(point, number, lane, false, rates, host));
             }
@@ -314,7 +314,7 @@ pub(crate) fn many(count: usize) -> Vec<Record> {
 }
 
 /// The contents of host.json on this machine under another name for its processor; no measured ceilings.
-pub fn host(processor: &str) -> serde_json::Value {
+pub(crate) fn host(processor: &str) -> serde_json::Value {
     let mut facts = serde_json::to_value(cutgpu::host::facts()).unwrap();
     facts["cpu"]["model"] = serde_json::json!({ "value": processor });
     let build = serde_json::to_value(cutgpu::host::build()).unwrap();
