@@ -51,12 +51,12 @@ pub(super) fn cells(html: &mut Html, model: &Model) {
 fn write_row(html: &mut Html, row: &Row) {
     html.raw("<td>").text(&row.case).raw("<td>").text(&row.point);
     html.raw("<td>").text(&row.contender.to_string());
+    html.raw("<td>").text(&clock(row));
+    html.raw("<td>").text(&Nanos(row.time.centre).to_string());
+    html.raw("<td>").text(&half_width(row));
     html.raw("<td>").text(&text::with_unit(row.rate.value.centre, row.rate.unit));
     html.raw("<td>").text(&row.share.map_or(String::new(), |share| text::percent(share.centre)));
     html.raw("<td>").text(&row.speedup.map_or(String::new(), |gain| text::times(gain.centre)));
-    html.raw("<td>").text(&Nanos(row.time.centre).to_string());
-    html.raw("<td>").text(&half_width(row));
-    html.raw("<td>").text(&clock(row));
     html.raw(match row.validity.word {
         Word::Valid => "<td class=\"good\">VALID",
         Word::Suspect => "<td class=\"warn\">SUSPECT",
