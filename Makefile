@@ -6,7 +6,7 @@ CUTGPU := target/release/cutgpu
 OUT    ?= runs/quick
 
 .DEFAULT_GOAL := help
-.PHONY: help build bench test lint unit test-needs goals aa truth fuzz clean
+.PHONY: help build bench test lint unit test-needs browser goals aa truth fuzz clean
 
 -include mk/*.mk
 
@@ -29,14 +29,17 @@ lint:  ## formatting, lints, documentation
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps
 
-unit: libs test-needs  ## every Rust test
+unit: libs  ## every Rust test
 	@$(CARGO) test --quiet
 
-# Chromium and a font for the tests that open the page; without root, or elsewhere than on Debian, they
-# are skipped in plain words.
+# Chromium and a font, for the test that opens the page; without root, or elsewhere than on Debian, it is
+# skipped in plain words.
 test-needs:
 	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && test $$(id -u) -eq 0 && \
 	  (apt-get update && apt-get install --yes --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1; } || true
+
+browser: test-needs  ## the page in a real browser: themes, phone, print, table, no script
+	@$(CARGO) test --quiet --test browser -- --nocapture
 
 goals: build  ## measure every goal of tests/goals.toml; ONLY=first selects
 	@$(CARGO) test --release --quiet --test goals -- $(ONLY)
