@@ -193,7 +193,10 @@ fn judge(mut pairs: Vec<Pair>, margin: f64) -> (Vec<Compared>, f64, Vec<Shift>) 
     let differences: Vec<f64> =
         values(&pairs).iter().zip(&peers).map(|(d, peers)| d + peers.change).collect();
     let own = own_variances(&pairs);
-    let seen = |n: usize| Seen { family: pairs[n].family(), value: differences[n], variance: own[n].value };
+    let seen = |n: usize| {
+        let pair: &Pair = &pairs[n];
+        Seen { family: pair.family(), group: pair.group, value: differences[n], variance: own[n].value }
+    };
     let excess = excess(&(0..pairs.len()).map(seen).collect::<Vec<_>>());
     let error = |n: usize| {
         let doubt = Variance { value: peers[n].doubt.powi(2), df: f64::INFINITY };

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 /// A difference with its family, its value and its variance as far as the starts show it.
 pub(super) struct Seen<'a> {
     pub(super) family: &'a str,
+    pub(super) group: usize,
     pub(super) value: f64,
     pub(super) variance: f64,
 }
@@ -61,7 +62,9 @@ fn distances(seen: &[Seen]) -> Vec<(f64, f64)> {
     let mut distances = Vec::new();
     for family in families.values() {
         for (number, first) in family.iter().enumerate() {
-            let others = family[number + 1..].iter().take(NEIGHBOURS);
+            // Cells of one group share what happened to it, and would seem surer than they are.
+            let elsewhere = family[number + 1..].iter().filter(|other| other.group != first.group);
+            let others = elsewhere.take(NEIGHBOURS);
             distances.extend(others.map(|o| (first.value - o.value, first.variance + o.variance)));
         }
     }
@@ -113,7 +116,12 @@ mod tests {
             0.007 * draw.normal() + if n.is_multiple_of(4) { change } else { 0.0 }
         };
         (0..40)
-            .map(|n| Seen { family: ["a", "b"][n % 2], value: value(n, &mut draw), variance: 1.6e-5 })
+            .map(|n| Seen {
+                family: ["a", "b"][n % 2],
+                group: n / 2,
+                value: value(n, &mut draw),
+                variance: 1.6e-5,
+            })
             .collect()
     }
 
@@ -125,6 +133,20 @@ mod tests {
             let truth = 4.9e-5 - 1.6e-5;
             assert!((0.8..most).contains(&(mean / truth)), "{change}: {}", mean / truth);
         }
+    }
+
+    #[test]
+    fn cells_of_one_group_that_move_together_do_not_hide_the_excess() {
+        // Each difference four times over, as of four series of one process.
+        let mean = |copies: usize| {
+            let one = |seed| {
+                let cells: Vec<Seen> =
+                    seen(0.0, seed).iter().flat_map(|cell| (0..copies).map(|_| Seen { ..*cell })).collect();
+                excess(&cells).value
+            };
+            (0..50).map(one).sum::<f64>() / 50.0
+        };
+        assert!((mean(4) / mean(1) - 1.0).abs() < 0.1, "{} {}", mean(4), mean(1));
     }
 
     #[test]
