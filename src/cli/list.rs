@@ -13,6 +13,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
+/// Version of the JSON: keys are added under it, never renamed or removed.
+const SCHEMA: &str = "1.0";
+
 /// Arguments of `cutgpu list`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -215,6 +218,7 @@ fn as_json(selected: &[Selected], plan: &Plan, available: &Available, seen: &See
     let dropped = plan.dropped.iter().map(|(id, reason)| json!({ "id": id, "reason": reason }));
     let (runs, skips) = plan.counts();
     json!({
+        "schema": SCHEMA,
         "suites": suites.collect::<Vec<_>>(),
         "groups": plan.groups.iter().map(group_json).collect::<Vec<_>>(),
         "dropped": dropped.collect::<Vec<_>>(),

@@ -119,7 +119,10 @@ fn hello(hire: &dyn Hire, backend: &str, threads: usize) -> Hello {
 mod tests {
     use super::*;
     use crate::backends::DeviceKind;
+    use crate::host;
+    use crate::measure::crash::{Crash, CrashKind};
     use crate::measure::peaks::Peak;
+    use crate::measure::peer::Peer;
     use crate::plan::Backend;
     use crate::units::Reading;
 
@@ -143,6 +146,36 @@ mod tests {
         seen.correct(&mut available);
         let missing: Vec<_> = available.backends.iter().map(|backend| backend.missing.as_deref()).collect();
         assert_eq!(missing, [None, Some("crashed"), Some("not here")]);
+    }
+
+    /// Starts nothing: each backend fails in its own way.
+    struct Nobody;
+
+    impl Hire for Nobody {
+        fn hire(&self, contender: &Contender, _: Duration) -> Result<Box<dyn Peer>, Crash> {
+            assert_ne!(contender.backend, "panics");
+            Err(Crash::new(CrashKind::Segfault, format!("{} on {}", contender.backend, contender.lane)))
+        }
+        fn hire_prober(&self, _: Duration) -> Result<Box<dyn Peer>, Crash> {
+            Err(Crash::new(CrashKind::Hang, "no answer"))
+        }
+    }
+
+    #[test]
+    fn a_backend_that_crashes_costs_its_own_answer_only() {
+        let backend = |name: &str, missing: Option<&str>| Backend {
+            name: name.to_string(),
+            kind: DeviceKind::Cpu,
+            missing: missing.map(str::to_string),
+        };
+        let backends = vec![backend("a", None), backend("not here", Some("gone")), backend("panics", None)];
+        let hellos = hellos(&Nobody, &Available { backends }, &host::facts());
+        let said: Vec<_> = hellos.iter().map(|hello| (hello.backend.as_str(), hello.error.clone())).collect();
+        assert_eq!(said.len(), 2);
+        assert!(said[0].1.as_ref().unwrap().contains("a on t1"), "{said:?}");
+        assert_eq!(said[1].1.as_deref(), Some("the question to it was lost"));
+        let peaks = Peaks::measure(&Nobody, &host::facts(), 1.0);
+        assert!(peaks.rows.iter().all(|peak| peak.rate.value().is_none()));
     }
 
     #[test]

@@ -56,10 +56,17 @@ pub(super) fn read_cpu(processors: &str) -> Cpu {
     }
 }
 
-/// Logical cores that this process may run on.
+/// Logical cores that this process may run on; none where the system does not tell.
+#[cfg(target_os = "linux")]
 fn allowed() -> Option<usize> {
     let set = rustix::thread::sched_getaffinity(None).ok()?;
     Some(set.count() as usize).filter(|&count| count > 0)
+}
+
+/// Only Linux tells; elsewhere a process may use every core.
+#[cfg(not(target_os = "linux"))]
+fn allowed() -> Option<usize> {
+    None
 }
 
 /// The value of the first line that starts with `name`.

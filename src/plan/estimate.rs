@@ -70,9 +70,12 @@ impl Default for Rates {
 }
 
 /// Starting a process, loading a library, opening the device.
-const START: f64 = 0.06;
-/// Seconds for each byte of a program: making its inputs, and touching them for the first time.
-const FILL: f64 = 1.5e-9;
+const START: f64 = 0.1;
+/// Seconds for each byte of a program and start: making its inputs here and there, touching them for the
+/// first time, reading answers back.
+const FILL: f64 = 5e-9;
+/// Seconds for each byte that is reset before a sample: outputs, and inputs that were carried.
+const RESET: f64 = 1e-9;
 /// Seconds for each operation of the f64 reference, which is checked at samples where it would take long.
 const REFERENCE: f64 = 1e-9;
 const LONGEST_REFERENCE: f64 = 0.3;
@@ -91,7 +94,7 @@ pub(super) fn group(group: &Group, rates: &Rates) -> Duration {
 
 fn of_cell(cell: &Cell, series: &[SeriesKind], pace: &Pace, rates: &Rates) -> f64 {
     let once = execution(cell, rates);
-    let sample = pace.slice.max(once) + pace.probe;
+    let sample = pace.slice.max(once) + pace.probe + reset_bytes(&cell.program) * RESET;
     let rounds = (pace.rounds * sample).max(pace.budget.min(2.0 * pace.rounds * sample));
     let window = |kind: &SeriesKind| match kind.load {
         Load::Burst => pace.starts * (pace.warm_up.max(once) + rounds),
@@ -119,4 +122,10 @@ fn execution(cell: &Cell, rates: &Rates) -> f64 {
 
 fn bytes(program: &Program) -> f64 {
     super::point::bytes(program) as f64
+}
+
+fn reset_bytes(program: &Program) -> f64 {
+    let carried = program.carries.iter().map(|carry| carry.input);
+    let reset = program.outputs.iter().copied().chain(carried);
+    reset.map(|value| program.values[value].spec.bytes() as f64).sum()
 }

@@ -21,6 +21,9 @@ use std::path::PathBuf;
 /// Milliseconds given to each peak probe.
 const PROBE_MS: f64 = 30.0;
 
+/// Version of the JSON: keys are added under it, never renamed or removed.
+const SCHEMA: &str = "1.0";
+
 /// Arguments of `cutgpu doctor`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -97,7 +100,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let blockers = checks.iter().filter(|check| check.status == Status::Fail).count();
     let text = if args.json {
         let object = json!({
-            "checks": checks, "blockers": blockers, "facts": facts, "build": build, "hellos": seen.hellos,
+            "schema": SCHEMA, "checks": checks, "blockers": blockers, "facts": facts, "build": build, "hellos": seen.hellos,
             "peaks": seen.peaks.rows,
         });
         format!("{object:#}\n")

@@ -43,19 +43,24 @@ const TABLE: u64 = 1 << 28;
 pub(super) struct Exports {
     /// The section `.dynsym`.
     symbols: Vec<u8>,
-    /// The section of its names, each ended by 0.
-    names: Vec<u8>,
+    /// The section of its names, each ended by 0. A name may be the end of another.
+    names: String,
 }
 
 impl Exports {
     /// Defined names that contain `text`.
     pub(super) fn containing(&self, text: &str) -> Vec<String> {
+        // For each occurrence: where a name that holds it may begin, and where it ends.
+        let hits = self.names.match_indices(text).map(|(at, _)| {
+            let first = self.names[..at].rfind('\0').map_or(0, |end| end + 1);
+            (first..=at, self.names[at..].find('\0').map_or(self.names.len(), |end| at + end))
+        });
+        let hits: Vec<_> = hits.collect();
         let defined = self.symbols.chunks_exact(SYMBOL).filter(|symbol| u16_at(symbol, 6) != 0);
         let name = |symbol: &[u8]| {
-            let rest = self.names.get(u32_at(symbol, 0) as usize..)?;
-            let name = &rest[..rest.iter().position(|&byte| byte == 0)?];
-            let holds = name.windows(text.len().max(1)).any(|part| part == text.as_bytes());
-            holds.then(|| String::from_utf8_lossy(name).into_owned())
+            let start = u32_at(symbol, 0) as usize;
+            let (_, end) = hits.iter().find(|(starts, _)| starts.contains(&start))?;
+            self.names.get(start..*end).map(str::to_string)
         };
         defined.filter_map(name).collect()
     }
@@ -135,7 +140,8 @@ fn dynamic_symbols(file: &File, header: &[u8]) -> Option<Exports> {
     let symbols = sections.iter().find(|section| u32_at(section, 4) == DYNAMIC_SYMBOLS)?;
     let names = sections.get(u32_at(symbols, 40) as usize)?;
     let bytes_of = |section: &[u8]| read(file, u64_at(section, 24), u64_at(section, 32));
-    Some(Exports { symbols: bytes_of(symbols)?, names: bytes_of(names)? })
+    let names = String::from_utf8(bytes_of(names)?).ok()?;
+    Some(Exports { symbols: bytes_of(symbols)?, names })
 }
 
 fn read(file: &File, offset: u64, len: u64) -> Option<Vec<u8>> {

@@ -34,8 +34,8 @@ impl Family for Native {
 
     fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported> {
         check_lane(lane)?;
-        let team =
-            Team { pool: Rc::new(Pool::alone()), isa: Isa::PORTABLE, extra: Extra(0.0), cache: u64::MAX };
+        let (pool, extra) = (Rc::new(Pool::alone()), Extra(0.0));
+        let team = Team { pool, isa: Isa::PORTABLE, extra, cache: u64::MAX, asks: true };
         prepare(&team, step, program).map(drop)
     }
 
@@ -45,7 +45,7 @@ impl Family for Native {
             .map_err(|error| Unsupported(format!("cannot start {} threads: {error}", lane.threads)))?;
         let cache = host::facts().last_level_bytes().map_or(u64::MAX, |bytes| bytes.0);
         let (isa, extra) = (Isa::chosen()?, Extra::from_environment()?);
-        let team = Team { pool: Rc::new(pool), isa, extra, cache };
+        let team = Team { pool: Rc::new(pool), isa, extra, cache, asks: false };
         Ok(Box::new(CpuDevice(Kernels { team })))
     }
 }
@@ -65,12 +65,15 @@ struct Team {
     extra: Extra,
     /// Bytes of the last level of cache; the largest number where that is unknown.
     cache: u64,
+    /// Only asks what there is: nothing will be computed, and nothing is allocated for it.
+    asks: bool,
 }
 
 impl Team {
     /// Buffers of `lens` f32 for each thread.
     fn scratch(&self, lens: &[usize]) -> Result<TeamScratch, Unsupported> {
-        TeamScratch::new(self.pool.threads(), lens).map_err(|fault| Unsupported(fault.to_string()))
+        let threads = if self.asks { 0 } else { self.pool.threads() };
+        TeamScratch::new(threads, lens).map_err(|fault| Unsupported(fault.to_string()))
     }
 }
 

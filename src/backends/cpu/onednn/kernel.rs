@@ -10,6 +10,7 @@ use crate::ops::{GemmDims, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 /// A product that oneDNN may have.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,12 +22,16 @@ pub(super) struct Product {
 
 /// Whether `input` times `input` to `output` exists on this processor.
 fn check_types(input: DType, accumulate: DType, output: DType) -> Result<(), Unsupported> {
-    let features = raw_cpuid::CpuId::new().get_extended_feature_info();
-    let has = |flag: fn(&raw_cpuid::ExtendedFeatures) -> bool| features.as_ref().is_some_and(flag);
+    // A plan asks for hundreds of products, and a hypervisor answers CPUID in its own good time.
+    static HAS: OnceLock<[bool; 2]> = OnceLock::new();
+    let [has_words, has_halves] = *HAS.get_or_init(|| {
+        let features = raw_cpuid::CpuId::new().get_extended_feature_info();
+        features.map_or([false; 2], |has| [has.has_avx512bw(), has.has_avx512_fp16()])
+    });
     let needs = match (input, accumulate, output) {
         (DType::F32, DType::F32, DType::F32) => return Ok(()),
-        (DType::Bf16, DType::F32, DType::F32 | DType::Bf16) if has(|f| f.has_avx512bw()) => return Ok(()),
-        (DType::F16, DType::F32, DType::F32 | DType::F16) if has(|f| f.has_avx512_fp16()) => return Ok(()),
+        (DType::Bf16, DType::F32, DType::F32 | DType::Bf16) if has_words => return Ok(()),
+        (DType::F16, DType::F32, DType::F32 | DType::F16) if has_halves => return Ok(()),
         (DType::Bf16, DType::F32, DType::F32 | DType::Bf16) => "; it needs AVX-512",
         (DType::F16, DType::F32, DType::F32 | DType::F16) => "; it needs AVX-512 FP16",
         _ => "",
