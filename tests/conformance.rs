@@ -96,17 +96,18 @@ fn a_named_library_answers_right_whatever_its_names_and_integers() {
 
 type Variables = Vec<(&'static str, String)>;
 
-/// One and two threads, every packing, and for this program's kernels every instruction set.
+/// One thread and several, every packing; this program's kernels with every instruction set, and once
+/// with the extra work that must not change an answer.
 fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
-    let isas: &[Variables] = if family.id() == "cpu/native" {
-        &["portable", "avx2", "avx512"].map(|isa| vec![("CUTGPU_ISA", isa.to_string())])
-    } else {
-        &[vec![]]
-    };
+    let mut settings: Vec<(&[usize], Variables)> = vec![(&[1, 2], vec![])];
+    if family.id() == "cpu/native" {
+        settings = ["portable", "avx2", "avx512"].map(|isa| (&[1, 3][..], vec![("CUTGPU_ISA", isa.to_string())])).into();
+        settings.push((&[2], vec![("CUTGPU_EXTRA_WORK", "0.3".to_string())]));
+    }
     let mut lanes = vec![];
-    for threads in [1, 2, 3] {
+    for (threads, variables) in settings {
         for &packing in family.packings() {
-            lanes.extend(isas.iter().map(|variables| (Lane { threads, packing }, variables.clone())));
+            lanes.extend(threads.iter().map(|&threads| (Lane { threads, packing }, variables.clone())));
         }
     }
     lanes

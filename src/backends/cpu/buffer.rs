@@ -1,132 +1,12 @@
 //! Host memory that values live in: one mapping a load, huge pages where they pay, every value at
 //! another offset within its page, guards around each.
 
+pub use super::view::{Element, View, ViewMut};
 use crate::backends::Fault;
 use crate::tensor::{DType, HostArray, ValueSpec};
-use half::{bf16, f16};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use std::ops::Range;
 use std::ptr::NonNull;
-
-/// A number that values are made of.
-pub trait Element: Copy + Send + Sync + 'static {
-    /// Its type as data.
-    const DTYPE: DType;
-}
-
-impl Element for f64 {
-    const DTYPE: DType = DType::F64;
-}
-impl Element for f32 {
-    const DTYPE: DType = DType::F32;
-}
-impl Element for bf16 {
-    const DTYPE: DType = DType::Bf16;
-}
-impl Element for f16 {
-    const DTYPE: DType = DType::F16;
-}
-impl Element for i32 {
-    const DTYPE: DType = DType::I32;
-}
-impl Element for i8 {
-    const DTYPE: DType = DType::I8;
-}
-impl Element for u8 {
-    const DTYPE: DType = DType::U8;
-}
-
-/// A value that a kernel reads.
-#[derive(Debug)]
-pub struct View {
-    start: NonNull<u8>,
-    elements: usize,
-    dtype: DType,
-}
-
-impl View {
-    /// Nothing: stands where an argument is given in the output that is computed in place.
-    pub(super) fn empty(dtype: DType) -> Self {
-        // Aligned for every type; none of its elements belongs to the view.
-        static NOTHING: u64 = 0;
-        Self { start: NonNull::from(&NOTHING).cast(), elements: 0, dtype }
-    }
-
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.elements
-    }
-
-    /// Whether there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.elements == 0
-    }
-
-    /// Type of the elements.
-    pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    /// First byte, for libraries that take an address.
-    pub fn as_ptr(&self) -> *const u8 {
-        self.start.as_ptr()
-    }
-
-    /// All elements.
-    ///
-    /// # Panics
-    /// When `T` is not the view's type: a kernel was prepared for other values.
-    pub fn slice<T: Element>(&self) -> &[T] {
-        assert_eq!(T::DTYPE, self.dtype, "a kernel reads a value as another type");
-        // SAFETY: `start` is aligned and heads `elements` initialised elements of the arena, which
-        // outlives every call of a kernel; no output of the same call overlaps them (see `loaded`).
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.elements) }
-    }
-}
-
-/// A value that a kernel writes.
-#[derive(Debug)]
-pub struct ViewMut(View);
-
-impl ViewMut {
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.0.elements
-    }
-
-    /// Whether there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.0.elements == 0
-    }
-
-    /// Type of the elements.
-    pub fn dtype(&self) -> DType {
-        self.0.dtype
-    }
-
-    /// First byte, for libraries that take an address.
-    pub fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.0.start.as_ptr()
-    }
-
-    /// All elements.
-    ///
-    /// # Panics
-    /// When `T` is not the view's type: a kernel was prepared for other values.
-    pub fn slice<T: Element>(&mut self) -> &mut [T] {
-        assert_eq!(T::DTYPE, self.0.dtype, "a kernel writes a value as another type");
-        // SAFETY: as in `View::slice`; the exclusive borrow of this view is the only way to its
-        // elements during a call, since no two views of a call overlap.
-        unsafe { std::slice::from_raw_parts_mut(self.0.start.as_ptr().cast(), self.0.elements) }
-    }
-
-    /// Copies `from`, a view of the same spec.
-    pub(super) fn copy_from(&mut self, from: &View) {
-        let bytes = self.0.elements.min(from.elements) * self.0.dtype.size();
-        // SAFETY: both head at least `bytes` bytes of the arena, and two views never overlap in part.
-        unsafe { std::ptr::copy(from.as_ptr(), self.as_mut_ptr(), bytes) }
-    }
-}
 
 /// What a stretch of an arena is filled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +89,11 @@ impl Arena {
     /// kernel overlap when one of them is writable.
     pub(super) fn view_mut(&mut self, place: usize) -> ViewMut {
         ViewMut(self.view(place))
+    }
+
+    /// Bytes of all values, without guards and gaps.
+    pub fn bytes_of_values(&self) -> u64 {
+        self.places.iter().map(|place| place.bytes() as u64).sum()
     }
 
     /// Elements of value `place`.
@@ -300,122 +185,11 @@ impl Arena {
     }
 }
 
-impl ViewMut {
-    fn write(&mut self, array: &HostArray) {
-        match array {
-            HostArray::F64(v) => self.slice().copy_from_slice(v),
-            HostArray::F32(v) => self.slice().copy_from_slice(v),
-            HostArray::Bf16(v) => self.slice().copy_from_slice(v),
-            HostArray::F16(v) => self.slice().copy_from_slice(v),
-            HostArray::I32(v) => self.slice().copy_from_slice(v),
-            HostArray::I8(v) => self.slice().copy_from_slice(v),
-            HostArray::U8(v) => self.slice().copy_from_slice(v),
-        }
-    }
-
-    fn spoil(&mut self) {
-        match self.dtype() {
-            DType::F64 => self.slice().fill(f64::NAN),
-            DType::F32 => self.slice().fill(f32::NAN),
-            DType::Bf16 => self.slice().fill(bf16::NAN),
-            DType::F16 => self.slice().fill(f16::NAN),
-            DType::I32 => self.slice().fill(i32::MIN),
-            DType::I8 => self.slice().fill(i8::MIN),
-            DType::U8 => self.slice().fill(u8::MIN),
-        }
-    }
-}
-
 impl Drop for Arena {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, whole, and no view outlives the arena.
         // A failure would leave the memory mapped, which nothing here could mend.
         let _ = unsafe { rustix::mm::munmap(self.map.as_ptr().cast(), self.bytes) };
-    }
-}
-
-/// Scratch of a team of threads: a list of f32 buffers for each, zeroed at first.
-#[derive(Debug)]
-pub struct TeamScratch {
-    arena: Arena,
-    count: usize,
-}
-
-impl TeamScratch {
-    /// Buffers of `lens` elements for each of `threads` threads.
-    pub fn new(threads: usize, lens: &[usize]) -> Result<Self, Fault> {
-        let specs: Vec<_> = lens.iter().map(|&len| ValueSpec::new(&[len], DType::F32)).collect();
-        let arena = Arena::new(std::iter::repeat_n(&specs, threads).flatten())?;
-        Ok(Self { arena, count: lens.len() })
-    }
-
-    /// Bytes of all buffers.
-    pub fn bytes(&self) -> u64 {
-        self.arena.places.iter().map(|place| place.bytes() as u64).sum()
-    }
-
-    /// The first `N` buffers of `thread`; empty ones where there are fewer.
-    ///
-    /// # Safety
-    /// Nobody else asks for this thread's buffers while the result is used.
-    #[expect(clippy::mut_from_ref, reason = "each thread has its own part, which is the contract")]
-    pub unsafe fn of<const N: usize>(&self, thread: usize) -> [&mut [f32]; N] {
-        std::array::from_fn(|number| {
-            if number >= self.count {
-                return &mut [][..];
-            }
-            let view = self.arena.view(thread * self.count + number);
-            // SAFETY: the view heads `elements` aligned, initialised floats, which are the caller's
-            // alone by this function's contract; no two buffers overlap.
-            unsafe { std::slice::from_raw_parts_mut(view.start.as_ptr().cast(), view.elements) }
-        })
-    }
-}
-
-/// A slice of which the members of a team write disjoint parts.
-pub struct Parts<'a, T> {
-    start: NonNull<T>,
-    len: usize,
-    whole: std::marker::PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: the slice is reached through `part` alone, whose callers keep to disjoint ranges.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
-
-impl<'a, T> Parts<'a, T> {
-    /// To be cut up.
-    pub fn new(whole: &'a mut [T]) -> Self {
-        Self { start: NonNull::from(&mut *whole).cast(), len: whole.len(), whole: std::marker::PhantomData }
-    }
-
-    /// First element, for parts that are no ranges.
-    pub fn start(&self) -> *mut T {
-        self.start.as_ptr()
-    }
-
-    /// Writes one element.
-    ///
-    /// # Safety
-    /// As [`Self::part`].
-    pub unsafe fn write(&self, at: usize, value: T) {
-        // SAFETY: by this function's contract.
-        if let [element] = unsafe { self.part(at..at + 1) } {
-            *element = value;
-        }
-    }
-
-    /// Elements `range`.
-    ///
-    /// # Safety
-    /// Nobody else asks for any of these elements while the result is used.
-    ///
-    /// # Panics
-    /// When the range leaves the slice.
-    #[expect(clippy::mut_from_ref, reason = "the parts are disjoint, which is the contract")]
-    pub unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.len, "a part outside its slice");
-        // SAFETY: the range lies inside the slice, and is the caller's alone by this function's contract.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
     }
 }
 

@@ -6,6 +6,8 @@ use crate::backends::*;
 
 /// The crate's own variable for its number of threads, which it reads once.
 const THREADS: &str = "MATMUL_NUM_THREADS";
+/// Version of the crate.
+pub(super) const VERSION: &str = "0.3.11";
 /// More it does not use.
 const MOST_THREADS: usize = 4;
 
@@ -74,7 +76,7 @@ impl Library for Crate {
     fn identity(&self) -> Identity {
         Identity {
             name: "matrixmultiply".to_string(),
-            version: "0.3.11".to_string(),
+            version: VERSION.to_string(),
             origin: "crate".to_string(),
             threads: self.threads,
             ..Identity::default()

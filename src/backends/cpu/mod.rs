@@ -13,11 +13,13 @@ pub mod matrixmultiply;
 pub mod naive;
 pub mod native;
 pub mod onednn;
+pub mod parts;
 pub mod pool;
 pub mod probe;
 pub mod streaming;
 pub mod strided;
 pub mod vector;
+pub mod view;
 
 use crate::backends::{DeviceKind, Found};
 

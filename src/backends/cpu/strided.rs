@@ -75,3 +75,23 @@ impl<F: FnMut(&Problem)> Kernel for Strided<F> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::backends::{Family, Lane, Packing};
+
+    /// The version of a crate that this build contains.
+    fn locked(name: &str) -> String {
+        let lock = include_str!("../../../Cargo.lock");
+        let (_, entry) = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap();
+        entry.split_once('"').unwrap().0.to_string()
+    }
+
+    #[test]
+    fn the_named_versions_are_those_that_were_compiled() {
+        assert_eq!(super::super::matrixmultiply::VERSION, locked("matrixmultiply"));
+        let lane = Lane { threads: 1, packing: Packing::Plain };
+        let device = super::super::gemm::GemmCrate.open("cpu/gemm", &lane).unwrap();
+        assert_eq!(device.identity().version, locked("gemm-f32"));
+    }
+}

@@ -1,7 +1,8 @@
 //! The AdamW step, in place: four streams read, three written.
 
 use super::Team;
-use crate::backends::cpu::buffer::{Parts, TeamScratch, View, ViewMut};
+use crate::backends::cpu::buffer::{View, ViewMut};
+use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::cpu::float::{Float, Number};
 use crate::backends::cpu::functions::{ADAMW_IN_PLACE, AdamwFactors};
 use crate::backends::cpu::isa::Loops;

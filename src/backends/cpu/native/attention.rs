@@ -4,7 +4,8 @@
 use super::Team;
 use super::gemm::{Matrix, Target, multiply, scratch_lens};
 use super::rows::{Exponentials, Narrow};
-use crate::backends::cpu::buffer::{Parts, TeamScratch, View, ViewMut};
+use crate::backends::cpu::buffer::{View, ViewMut};
+use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::{Fault, Unsupported};

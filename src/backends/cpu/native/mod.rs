@@ -7,7 +7,7 @@ mod gemm;
 mod rows;
 mod streams;
 
-use super::buffer::TeamScratch;
+use super::parts::{TeamScratch};
 use super::isa::Isa;
 use super::loaded::{CpuDevice, Kernel, Library};
 use super::pool::Pool;

@@ -1,7 +1,8 @@
 //! Ops over rows: each thread takes a run of rows and holds one row in f32.
 
 use super::Team;
-use crate::backends::cpu::buffer::{Parts, TeamScratch, View, ViewMut};
+use crate::backends::cpu::buffer::{View, ViewMut};
+use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::functions::exp;
 use crate::backends::cpu::isa::Loops;

@@ -1,7 +1,8 @@
 //! Element-wise ops: each thread takes a run of elements.
 
 use super::Team;
-use crate::backends::cpu::buffer::{Element, Parts, View, ViewMut};
+use crate::backends::cpu::buffer::{Element, View, ViewMut};
+use crate::backends::cpu::parts::{Parts};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::functions::gelu as gelu_of;
 use crate::backends::cpu::isa::{Isa, Loops};

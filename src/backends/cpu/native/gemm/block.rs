@@ -2,6 +2,7 @@
 //! that suits it, and multiplied tile by tile (Goto and van de Geijn, "Anatomy of High-Performance
 //! Matrix Multiplication", 2008).
 
+use super::dots::{self, Dots};
 use super::pack::{Matrix, Pack};
 use super::tile::{self, Rows, Tile};
 use crate::backends::cpu::float::Number;
@@ -31,8 +32,9 @@ pub(in super::super) struct Target {
 /// Room for a block of each factor, and for a tile that hangs over an edge.
 pub(in super::super) fn scratch_lens(isa: Isa, [rows, columns, depth]: [usize; 3]) -> [usize; 3] {
     let (most_rows, wide) = (tile::most_rows(isa), tile::columns(isa));
-    let depth = depth.min(DEPTH);
-    [rows.min(ROWS) * depth, columns.min(COLUMNS).next_multiple_of(wide) * depth, most_rows * wide]
+    let block = depth.min(DEPTH);
+    let a = if rows <= dots::MOST_ROWS { rows * depth } else { rows.min(ROWS) * block };
+    [a, columns.min(COLUMNS).next_multiple_of(wide) * block, most_rows * wide]
 }
 
 /// Multiplies `extents` (rows, columns, depth) of `a` and `b`. `scratch` has at least [`scratch_lens`].
@@ -43,6 +45,9 @@ pub(in super::super) fn multiply<A: Number, B: Number>(
     target: Target,
     [a_pack, b_pack, edge]: &mut [&mut [f32]; 3],
 ) {
+    if let Some(columns_of_b) = b.plain_columns().filter(|_| rows <= dots::MOST_ROWS) {
+        return multiply_dots(isa, (a, columns_of_b), [rows, columns, depth], target, a_pack);
+    }
     let mut block = Block { isa, a_pack, edge, target };
     // So few rows use each element of B once a pass; copying it would cost more than it saves.
     let plain_b = b.plain_rows().filter(|_| rows <= tile::most_rows(isa));
@@ -68,6 +73,29 @@ pub(in super::super) fn multiply<A: Number, B: Number>(
         }
         block.target.add = true;
     }
+}
+
+/// Few rows with columns of B as they lie.
+fn multiply_dots<A: Number>(
+    isa: Isa,
+    (a, (b, stride)): (Matrix<A>, (&[f32], usize)),
+    [rows, columns, depth]: [usize; 3],
+    target: Target,
+    a_pack: &mut [f32],
+) {
+    let a_pack = &mut a_pack[..rows * depth];
+    isa.run(Pack {
+        data: a.data,
+        zero: a.zero,
+        line_stride: a.strides[1],
+        position_stride: a.strides[0],
+        lines: 0..depth,
+        positions: 0..rows,
+        width: depth,
+        to: a_pack,
+    });
+    let Target { start, stride: d_stride, alpha, add } = target;
+    isa.run(Dots { a: a_pack, depth, b, stride, columns, alpha, add, d: Rows { start, stride: d_stride } });
 }
 
 /// `len` in nearly equal parts of at most `most`.

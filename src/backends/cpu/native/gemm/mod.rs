@@ -1,6 +1,7 @@
 //! Matrix products of all types: one engine in f32 and, for what f32 does not hold, a pass over its sums.
 
 mod block;
+mod dots;
 mod pack;
 mod tile;
 
@@ -8,11 +9,12 @@ pub(super) use block::{Target, multiply, scratch_lens};
 pub(super) use pack::Matrix;
 
 use super::Team;
-use crate::backends::cpu::buffer::{Element, Parts, TeamScratch, View, ViewMut};
+use crate::backends::cpu::buffer::{Element, View, ViewMut};
 use crate::backends::cpu::float::{Float, Number};
 use crate::backends::cpu::isa::Isa;
 use crate::backends::cpu::layout::Layout;
 use crate::backends::cpu::loaded::Kernel;
+use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::cpu::pool::share;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{Gemm, GemmDims, GemmI8};

@@ -26,6 +26,12 @@ impl<'a, T: Number> Matrix<'a, T> {
         Self { data: &self.data[row * row_stride + column * column_stride..], ..self }
     }
 
+    /// The elements by columns where they need neither copy nor conversion, with the distance of columns.
+    pub(super) fn plain_columns(&self) -> Option<(&'a [f32], usize)> {
+        let [row, column] = self.strides;
+        if row == 1 && self.zero == 0.0 { Some((T::as_f32(self.data)?, column)) } else { None }
+    }
+
     /// The elements by rows where they need neither copy nor conversion, with the distance of rows.
     pub(super) fn plain_rows(&self) -> Option<(&'a [f32], usize)> {
         let [row, column] = self.strides;
