@@ -101,7 +101,9 @@ type Variables = Vec<(&'static str, String)>;
 fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
     let mut settings: Vec<(&[usize], Variables)> = vec![(&[1, 2], vec![])];
     if family.id() == "cpu/native" {
-        settings = ["portable", "avx2", "avx512"].map(|isa| (&[1, 3][..], vec![("CUTGPU_ISA", isa.to_string())])).into();
+        settings = ["portable", "avx2", "avx512"]
+            .map(|isa| (&[1, 3][..], vec![("CUTGPU_ISA", isa.to_string())]))
+            .into();
         settings.push((&[2], vec![("CUTGPU_EXTRA_WORK", "0.3".to_string())]));
     }
     let mut lanes = vec![];

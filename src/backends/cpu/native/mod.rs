@@ -7,9 +7,9 @@ mod gemm;
 mod rows;
 mod streams;
 
-use super::parts::{TeamScratch};
 use super::isa::Isa;
 use super::loaded::{CpuDevice, Kernel, Library};
+use super::parts::TeamScratch;
 use super::pool::Pool;
 use crate::backends::*;
 use crate::host;

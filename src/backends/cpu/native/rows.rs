@@ -2,11 +2,11 @@
 
 use super::Team;
 use crate::backends::cpu::buffer::{View, ViewMut};
-use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::functions::exp;
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::loaded::Kernel;
+use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{LayerNorm, Softmax};

@@ -2,11 +2,11 @@
 
 use super::Team;
 use crate::backends::cpu::buffer::{Element, View, ViewMut};
-use crate::backends::cpu::parts::{Parts};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::functions::gelu as gelu_of;
 use crate::backends::cpu::isa::{Isa, Loops};
 use crate::backends::cpu::loaded::Kernel;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::streaming;
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};

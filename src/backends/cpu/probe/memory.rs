@@ -1,8 +1,8 @@
 //! Walks over streams of f32: what the caches and the memory can move.
 
 use crate::backends::Fault;
-use crate::backends::cpu::parts::{TeamScratch};
 use crate::backends::cpu::isa::{Isa, Level, Loops};
+use crate::backends::cpu::parts::TeamScratch;
 use crate::backends::cpu::streaming;
 use crate::backends::cpu::vector::Vector;
 use std::arch::x86_64::*;
