@@ -224,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn a_disturbance_while_calibrating_makes_no_short_samples() {
+        let company = Company::of(&[("null/a", Part { disturbed: true, ..steady(1e4) })]);
+        let evidence = company.measure(settings(), &[BATCH, SeriesKind { sync: Sync::Each, ..BATCH }]);
+        for series in &evidence[0].series {
+            // 12 ms of 10 µs each.
+            assert_eq!(series.iters, [1200; 3]);
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_together_takes_turns() {
         let company = Company::of(&[("null/a", steady(1e4)), ("null/b", steady(2e4))]);
         let group = super::super::scripted::group(["null/a", "null/b"].into_iter(), &[BATCH]);

@@ -29,6 +29,8 @@ pub(super) struct Part {
     pub(super) behaviour: Behaviour,
     /// The crash that answers the n-th request of a name, counted from 0 over all its starts.
     pub(super) crash: Option<(&'static str, usize, CrashKind)>,
+    /// It was disturbed while it was calibrated: one execution seemed to last as long as was wanted.
+    pub(super) disturbed: bool,
     /// Nanoseconds that its samples wait for a core, one after another; the rest wait for none.
     pub(super) waits: Vec<u64>,
 }
@@ -188,6 +190,9 @@ impl Peer for ScriptedPeer {
                 sampled.run_delay_ns = self.part.waits.get(number).copied().unwrap_or(0);
                 sampled.steal_ns = 0;
                 Ok(Reply::Sample(sampled))
+            }
+            Reply::Calibrated { .. } if self.part.disturbed => {
+                Ok(Reply::Calibrated { iters: 1, each_ns: 1e8 })
             }
             reply => Ok(reply),
         }

@@ -131,6 +131,12 @@ fn the_page_in_a_browser() {
 
 /// Sorting, filtering and copying.
 fn table(browser: &mut Chromium) {
+    let aligned = browser.eval(
+        "(() => { const cells = document.getElementById('cells'), row = cells.tBodies[0].rows[0];
+          return [...cells.tHead.rows[0].cells].every((head, at) => head.classList.contains('r')
+            === (getComputedStyle(row.cells[at]).textAlign === 'right')); })()",
+    );
+    assert_eq!(aligned, true, "numbers stand below the names of their columns");
     let rows = browser.eval("document.querySelectorAll('#cells tbody tr').length").as_u64().unwrap();
     assert!(rows > 150, "{rows}");
     browser.eval(

@@ -10,6 +10,23 @@ use std::collections::BTreeMap;
 /// Most rows in the page; the others are in the file beside it.
 pub(super) const ROWS: usize = 1000;
 
+/// Name of a column, whether it holds numbers, and its text. `assets/report.css` sets the numbers to the
+/// right by their distance from the last column.
+type Column = (&'static str, bool, fn(&Row) -> String);
+
+/// Columns before the last one, which is the validity.
+const COLUMNS: [Column; 9] = [
+    ("Case", false, |row| row.case.clone()),
+    ("Point", false, |row| row.point.clone()),
+    ("Contender", false, |row| row.contender.to_string()),
+    ("Rate", true, |row| text::with_unit(row.rate.value.centre, row.rate.unit)),
+    ("Of peak", true, |row| row.share.map_or(String::new(), |share| text::percent(share.centre))),
+    ("Speed-up", true, |row| row.speedup.map_or(String::new(), |gain| text::times(gain.centre))),
+    ("Time", true, |row| Nanos(row.time.centre).to_string()),
+    ("± 95 %", true, half_width),
+    ("Clock", false, clock),
+];
+
 /// Points that are named for each reason.
 const NAMED: usize = 4;
 
@@ -22,11 +39,10 @@ pub(super) fn cells(html: &mut Html, model: &Model) {
     if several {
         html.raw("<th scope=\"col\">Machine");
     }
-    html.raw(
-        "<th scope=\"col\">Case<th scope=\"col\">Point<th scope=\"col\">Contender<th scope=\"col\">Clock",
-    );
-    html.raw("<th scope=\"col\" class=\"r\">Time<th scope=\"col\" class=\"r\">± 95 %<th scope=\"col\" class=\"r\">Rate");
-    html.raw("<th scope=\"col\" class=\"r\">Of peak<th scope=\"col\" class=\"r\">Speed-up<th scope=\"col\">Validity<tbody>\n");
+    for (name, is_number, _) in COLUMNS {
+        html.raw(if is_number { "<th scope=\"col\" class=\"r\">" } else { "<th scope=\"col\">" }).raw(name);
+    }
+    html.raw("<th scope=\"col\">Validity<tbody>\n");
     let mut last = "";
     for row in model.rows.iter().take(ROWS) {
         html.raw(if row.group == last { "<tr>" } else { "<tr class=\"g\">" });
@@ -49,14 +65,9 @@ pub(super) fn cells(html: &mut Html, model: &Model) {
 }
 
 fn write_row(html: &mut Html, row: &Row) {
-    html.raw("<td>").text(&row.case).raw("<td>").text(&row.point);
-    html.raw("<td>").text(&row.contender.to_string());
-    html.raw("<td>").text(&clock(row));
-    html.raw("<td>").text(&Nanos(row.time.centre).to_string());
-    html.raw("<td>").text(&half_width(row));
-    html.raw("<td>").text(&text::with_unit(row.rate.value.centre, row.rate.unit));
-    html.raw("<td>").text(&row.share.map_or(String::new(), |share| text::percent(share.centre)));
-    html.raw("<td>").text(&row.speedup.map_or(String::new(), |gain| text::times(gain.centre)));
+    for (_, _, text) in COLUMNS {
+        html.raw("<td>").text(&text(row));
+    }
     html.raw(match row.validity.word {
         Word::Valid => "<td class=\"good\">VALID",
         Word::Suspect => "<td class=\"warn\">SUSPECT",
