@@ -22,30 +22,34 @@ const ALWAYS: [&str; 5] = ["cpu/native", "cpu/gemm", "cpu/matrixmultiply", "cpu/
 const SEED: u64 = 11;
 
 /// What a child says of its backend, on its last line.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Told {
     ran: usize,
     unsupported: usize,
-    caught: usize,
+    planted: usize,
+    /// Names of planted faults that no check noticed.
+    missed: Vec<String>,
 }
 
 #[test]
 fn every_backend_answers_right_and_planted_faults_are_caught() {
     let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
-    let mut failed = vec![];
+    let (mut failed, mut planted, mut missed) = (vec![], 0, vec![]);
     for family in FAMILIES.iter().filter(|family| family.external().is_none()) {
         let mut ran = 0;
         for found in family.devices() {
             for (lane, variables) in lanes(*family) {
                 match child(*family, &found.backend, &lane, &variables) {
                     Ok(Some(told)) => {
-                        let Told { ran: cells, unsupported, caught } = told;
                         let settings: Vec<_> = variables.iter().map(|(_, value)| value.as_str()).collect();
                         let name = format!("{} {lane} {}", found.backend, settings.join(" "));
                         println!(
-                            "{name:34} {cells:4} cells, {unsupported:3} unsupported, {caught} faults caught"
+                            "{name:34} {:4} cells, {:3} unsupported, {} faults planted",
+                            told.ran, told.unsupported, told.planted
                         );
-                        ran += cells;
+                        ran += told.ran;
+                        planted += told.planted;
+                        missed.extend(told.missed.iter().map(|fault| format!("{name}: {fault}")));
                     }
                     Ok(None) => {}
                     Err(what) => failed.push(what),
@@ -59,6 +63,9 @@ fn every_backend_answers_right_and_planted_faults_are_caught() {
             println!("{:34} not on this machine", family.id());
         }
     }
+    println!("planted faults: {planted}");
+    println!("planted faults missed: {}", missed.len());
+    failed.extend(missed);
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
@@ -91,7 +98,7 @@ fn a_named_library_answers_right_whatever_its_names_and_integers() {
     let lane = Lane { threads: 1, packing: Packing::Plain };
     let variables = vec![("CUTGPU_BLAS", file.to_string_lossy().into_owned())];
     let told = child(family, "cpu/blas/libtoy.so", &lane, &variables).unwrap().unwrap();
-    assert!(told.ran > 20 && told.caught > 0, "{told:?}");
+    assert!(told.ran > 20 && told.planted > 0 && told.missed.is_empty(), "{told:?}");
 }
 
 type Variables = Vec<(&'static str, String)>;
@@ -138,12 +145,9 @@ fn child(
         println!("{backend} {lane}: {reason}");
         return Ok(None);
     }
-    let numbers: Option<Vec<usize>> =
-        line("told: ").map(|rest| rest.split_whitespace().filter_map(|number| number.parse().ok()).collect());
-    match numbers.as_deref() {
-        Some(&[ran, unsupported, caught]) if output.status.success() => {
-            Ok(Some(Told { ran, unsupported, caught }))
-        }
+    let told = line("told: ").and_then(|rest| serde_json::from_str(&rest).ok());
+    match told {
+        Some(told) if output.status.success() => Ok(Some(told)),
         _ => Err(format!(
             "{backend} {lane} {variables:?}: {}\n{stdout}\n{}",
             output.status,
@@ -177,18 +181,21 @@ fn this_process() {
     let supported = |case: &Case| {
         case.program.steps.iter().all(|step| family.supports(&lane, step, &case.program).is_ok())
     };
-    let mut caught = 0;
+    let (mut planted, mut missed) = (0, vec![]);
     for case in faulted().into_iter().filter(supported) {
         for kind in Kind::WRONG {
             let inner = std::mem::replace(&mut device, Box::new(Gone));
             let mut faulty = FaultyDevice { inner, planted: Planted::new(kind) };
             let answer = check(&mut faulty, &case.program, &mut verifier);
-            assert!(answer.is_err(), "{}: {kind:?} was not noticed", case.name);
+            if answer.is_ok() {
+                missed.push(format!("{kind:?} in {}", case.name));
+            }
             device = faulty.inner;
-            caught += 1;
+            planted += 1;
         }
     }
-    println!("told: {ran} {unsupported} {caught}");
+    let told = Told { ran, unsupported, planted, missed };
+    println!("told: {}", serde_json::to_string(&told).unwrap());
 }
 
 /// Stands where a device was taken from.

@@ -7,6 +7,7 @@ mod bench;
 
 use bench::{Bench, assert_no_duplicates, names, said, within, workers_of};
 use cutgpu::random;
+use cutgpu::record::Record;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,17 @@ fn sampled(log: &Path, from: usize) -> Vec<usize> {
     sizes
 }
 
+/// What the kills did.
+#[derive(Default)]
+struct Damage {
+    /// Groups that were measured to the end and are not recorded, and records that are there twice.
+    cells: usize,
+    /// Worker processes alive two seconds after their parent.
+    workers: usize,
+    /// Kills that came after the run had ended.
+    late: usize,
+}
+
 struct Killed {
     bench: Bench,
     log: PathBuf,
@@ -47,8 +59,8 @@ impl Killed {
         Self { bench, log, begun: false }
     }
 
-    /// Starts or resumes the run and kills it after `delay`; whether it had ended before.
-    fn kill_after(&mut self, delay: Duration) -> bool {
+    /// Starts or resumes the run and kills it after `delay`.
+    fn kill_after(&mut self, delay: Duration, damage: &mut Damage) {
         let from = fs::metadata(&self.log).map_or(0, |file| file.len() as usize);
         let before = self.finished();
         let arguments: &[&str] =
@@ -56,28 +68,29 @@ impl Killed {
         let mut child = self.bench.command(arguments).spawn().unwrap();
         let parent = child.id();
         std::thread::sleep(delay);
-        let ended = child.try_wait().unwrap().is_some();
+        damage.late += usize::from(child.try_wait().unwrap().is_some());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(within(Duration::from_secs(2), || workers_of(parent).is_empty()), "workers survive");
+        if !within(Duration::from_secs(2), || workers_of(parent).is_empty()) {
+            damage.workers += workers_of(parent).len().max(1);
+        }
         self.begun = self.bench.run_folder().join("plan.json").exists();
         // Whoever samples a group has finished all that it sampled before.
         let mut done = sampled(&self.log, from);
         done.pop();
         let after = self.finished();
-        assert!(before.is_subset(&after), "{before:?} shrank to {after:?}");
-        let lost: Vec<_> = done.iter().filter(|size| !after.contains(size)).collect();
-        assert!(lost.is_empty(), "{lost:?} had been sampled to the end; recorded: {after:?}");
-        ended
+        let expected: BTreeSet<usize> = before.into_iter().chain(done).collect();
+        damage.cells += expected.difference(&after).count() + doubled(&self.records());
+    }
+
+    fn records(&self) -> Vec<Record> {
+        let exists = self.bench.run_folder().join("run.jsonl").exists();
+        if exists { self.bench.records() } else { Vec::new() }
     }
 
     /// Sizes of which both contenders are recorded.
     fn finished(&self) -> BTreeSet<usize> {
-        if !self.bench.run_folder().join("run.jsonl").exists() {
-            return BTreeSet::new();
-        }
-        let records = self.bench.records();
-        assert_no_duplicates(&records);
+        let records = self.records();
         let of = |size: usize| {
             records.iter().filter(|record| record.group.contains(&format!("m={size},"))).count()
         };
@@ -96,17 +109,23 @@ impl Killed {
     }
 }
 
+/// Records beyond the first of a name.
+fn doubled(records: &[Record]) -> usize {
+    let names = names(records);
+    names.len() - names.iter().collect::<BTreeSet<_>>().len()
+}
+
 #[test]
 fn a_killed_parent_loses_at_most_the_group_in_flight() {
     let begin = Instant::now();
     let whole = Killed::new();
     assert_eq!(said(&whole.bench.measure()).0, 0);
     let length = begin.elapsed();
-    let (mut killed, mut kills_here, mut late) = (Killed::new(), 0, 0);
+    let (mut killed, mut kills_here, mut damage) = (Killed::new(), 0, Damage::default());
     for number in 0..kills() {
         // From nothing to most of a whole run, so that kills fall on every part of one.
         let share = (random::bits(1, 0, number) >> 40) as f64 / (1u64 << 24) as f64;
-        late += u64::from(killed.kill_after(length.mul_f64(0.8 * share)));
+        killed.kill_after(length.mul_f64(0.8 * share), &mut damage);
         kills_here += 1;
         if kills_here == KILLS_OF_A_RUN {
             std::mem::replace(&mut killed, Killed::new()).complete();
@@ -114,5 +133,9 @@ fn a_killed_parent_loses_at_most_the_group_in_flight() {
         }
     }
     killed.complete();
-    println!("{} kills, {late} of them after the run had ended", kills());
+    println!("kills: {} ({} of them after the run had ended)", kills(), damage.late);
+    println!("cells lost or doubled: {}", damage.cells);
+    println!("workers left: {}", damage.workers);
+    assert!(damage.cells == 0 && damage.workers == 0);
+    assert!(2 * damage.late < kills() as usize, "most kills came too late to prove anything");
 }

@@ -18,7 +18,7 @@ use progress::Progress;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Arguments of `cutgpu run`.
 #[derive(Debug, clap::Args)]
@@ -130,8 +130,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
         interrupted: &interrupted,
         watcher: &progress,
     };
+    let begin = Instant::now();
     let summary = run::execute(&plan, &mut folder, &finished, &context);
     progress.finish();
+    note(&format!("measuring took {:.1} s", begin.elapsed().as_secs_f64()));
     conclude(args, &folder, &plan, summary?)
 }
 

@@ -7,6 +7,7 @@ use crate::measure::evidence::{Outcome, Series};
 use crate::record::Record;
 use crate::units::{Nanos, si};
 use comfy_table::CellAlignment;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 /// Prints the records: a table, or one JSON object a line.
@@ -33,13 +34,38 @@ pub(super) fn print(records: &[Record], json: bool) -> anyhow::Result<()> {
             table.add_row(row.map(|text| plain(&text)));
         }
     }
-    writeln!(out, "{table}")?;
+    if table.row_iter().next().is_some() {
+        writeln!(out, "{table}")?;
+    }
+    for line in skipped(records) {
+        writeln!(out, "{}", plain(&line))?;
+    }
     Ok(())
 }
 
-/// One row a series; one for a cell without.
+/// A line for each reason why cells were skipped.
+fn skipped(records: &[Record]) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, (usize, BTreeSet<&str>)> = BTreeMap::new();
+    for record in records {
+        if let Outcome::Skipped { reason } = &record.outcome {
+            let (count, backends) = reasons.entry(reason).or_default();
+            *count += 1;
+            backends.insert(&record.contender.backend);
+        }
+    }
+    let line = |(reason, (count, backends)): (&str, (usize, BTreeSet<&str>))| {
+        let backends = backends.into_iter().collect::<Vec<_>>().join(", ");
+        format!("skipped {count} of {backends}: {reason}")
+    };
+    reasons.into_iter().map(line).collect()
+}
+
+/// One row a series; one for a cell that failed, none for one that was skipped.
 fn rows(record: &Record, noise: &Noise) -> Vec<[String; 6]> {
     let (group, contender) = (record.group.clone(), record.contender.to_string());
+    if matches!(record.outcome, Outcome::Skipped { .. }) {
+        return Vec::new();
+    }
     if record.series.is_empty() {
         let [time, rate, share] = [(); 3].map(|()| String::new());
         return vec![[group, contender, time, rate, share, outcome(&record.outcome)]];
