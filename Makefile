@@ -26,7 +26,7 @@ test: lint unit  ## everything that proves it right
 
 lint:  ## formatting, lints, documentation
 	@$(CARGO) fmt --check
-	@$(CARGO) clippy --quiet --all-targets -- -D warnings
+	@$(CARGO) clippy --quiet --all-targets --test goals --test browser -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps
 
 unit: libs  ## every Rust test

@@ -11,7 +11,7 @@ use super::noise::{Prior, Variance};
 use super::peers::corrections;
 use super::spread::{Seen, excess, p_value};
 use super::validity::{Code, validity};
-use super::within::satterthwaite;
+use super::within::{Noise, satterthwaite};
 use crate::record::{Outcome, Record, Run};
 use crate::suite::Load;
 use serde::Serialize;
@@ -153,9 +153,10 @@ fn pairs(first: &BTreeMap<CellId, Side>, second: &BTreeMap<CellId, Side>) -> Vec
 /// Reasons of doubt among the series that are compared.
 fn doubts(records: &[Record], load: Option<Load>) -> BTreeMap<Code, usize> {
     let mut doubts = BTreeMap::new();
+    let noise = Noise::of(records);
     for record in records.iter().filter(|record| record.outcome == Outcome::Measured) {
         for series in record.series.iter().filter(|series| load.is_none_or(|only| only == series.kind.load)) {
-            for reason in validity(record, Some(series)).reasons {
+            for reason in validity(record, Some(series), &noise).reasons {
                 *doubts.entry(reason.code).or_default() += 1;
             }
         }

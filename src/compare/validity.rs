@@ -1,6 +1,6 @@
 //! May this record be trusted? Pure, so that a later policy can judge an old run again.
 
-use super::estimate::estimate;
+use super::estimate::estimate_with;
 use super::share::share;
 use super::within::Noise;
 use crate::backends::DeviceKind;
@@ -10,13 +10,17 @@ use crate::units::significant;
 use serde::Serialize;
 
 /// Version of the rules below; a report says which it used.
-pub const POLICY: u32 = 1;
+pub const POLICY: u32 = 2;
 
 /// A contender above this share of its probe shows that the probe is too low.
 const PROBE_LOW: f64 = 1.01;
 
-/// Share of kept samples that waited for a core from which the host counts as noisy.
-const NOISY: f64 = 0.10;
+/// Share of kept samples that waited for a core above which the host counts as noisy: a start's centre is
+/// the median of its samples, which the disturbed ones must not be most of.
+const NOISY: f64 = 0.5;
+
+/// Share of the samples' time that threads waited for a core above which the host counts as noisy.
+const WAITED: f64 = 0.02;
 
 /// Share of the time that a hypervisor may take before the host counts as noisy.
 const STOLEN: f64 = 0.01;
@@ -149,8 +153,9 @@ pub struct Validity {
     pub reasons: Vec<Reason>,
 }
 
-/// Judges `record` and, where one is given, a series of it.
-pub fn validity(record: &Record, series: Option<&Series>) -> Validity {
+/// Judges `record` and, where one is given, a series of it; `noise` is that of its run, so that the
+/// interval that is judged is the one that is shown.
+pub fn validity(record: &Record, series: Option<&Series>, noise: &Noise) -> Validity {
     let mut found = Found(Vec::new());
     found.outcome(&record.outcome);
     found.answer(record);
@@ -158,8 +163,8 @@ pub fn validity(record: &Record, series: Option<&Series>) -> Validity {
     found.threads(record);
     if let Some(series) = series {
         found.samples(record, series);
-        found.convergence(series);
-        found.probe(record, series);
+        found.convergence(series, noise);
+        found.probe(record, series, noise);
     }
     let mut reasons = found.0;
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.code.word()));
@@ -242,10 +247,15 @@ impl Found {
     fn samples(&mut self, record: &Record, series: &Series) {
         let samples = series.ns.len().max(1) as f64;
         let lengths: Vec<f64> = (0..series.ns.len()).map(|sample| length_ns(series, sample)).collect();
-        let stolen = series.steal_ns.iter().map(|&ns| ns as f64).sum::<f64>() / lengths.iter().sum::<f64>();
+        let length = lengths.iter().sum::<f64>();
+        let share = |ns: &[u64]| ns.iter().map(|&ns| ns as f64).sum::<f64>() / length;
+        let (waited, stolen) = (share(&series.run_delay_ns), share(&series.steal_ns));
         if f64::from(series.noisy) > NOISY * samples {
             let sentence = format!("{} of {samples} samples waited for a core", series.noisy);
             self.add(Code::NoisyHost, sentence);
+        } else if waited > WAITED {
+            let percent = significant(waited * 100.0, 2);
+            self.add(Code::NoisyHost, format!("threads waited {percent} % of the time for a core"));
         } else if stolen > STOLEN {
             let percent = significant(stolen * 100.0, 2);
             self.add(Code::NoisyHost, format!("the hypervisor took {percent} % of the time"));
@@ -257,8 +267,8 @@ impl Found {
         }
     }
 
-    fn convergence(&mut self, series: &Series) {
-        let Some(estimate) = estimate(series) else {
+    fn convergence(&mut self, series: &Series, noise: &Noise) {
+        let Some(estimate) = estimate_with(series, &noise.times) else {
             return self.add(Code::Unconverged, "no sample took any time");
         };
         // A long window is taken once: it tells about heat and power, not about where pages lie.
@@ -277,9 +287,11 @@ impl Found {
         }
     }
 
-    fn probe(&mut self, record: &Record, series: &Series) {
-        let Some(share) = share(record, series, &Noise::default()) else { return };
-        if share.centre > PROBE_LOW {
+    fn probe(&mut self, record: &Record, series: &Series, noise: &Noise) {
+        let Some(share) = share(record, series, noise) else { return };
+        // Where nothing tells how sure the share is, its centre has to do.
+        let surely = if share.high.is_finite() { share.low } else { share.centre };
+        if surely > PROBE_LOW {
             let percent = significant(share.centre * 100.0, 4);
             let sentence = format!("it reached {percent} % of its probe: the probe is too low");
             self.add(Code::ProbeLow, sentence);
@@ -301,7 +313,7 @@ mod tests {
     fn judged(change: impl Fn(&mut Record)) -> (Word, Vec<Code>) {
         let mut record = example::measured();
         change(&mut record);
-        let validity = validity(&record, record.series.first());
+        let validity = validity(&record, record.series.first(), &Noise::default());
         assert!(validity.reasons.iter().all(|reason| !reason.sentence.is_empty()));
         (validity.word, validity.reasons.iter().map(|reason| reason.code).collect())
     }
@@ -318,7 +330,7 @@ mod tests {
     #[test]
     fn each_fault_has_its_code_and_word() {
         type Change = fn(&mut Record);
-        let cases: [(Change, Word, Code); 20] = [
+        let cases: [(Change, Word, Code); 21] = [
             (|r| r.outcome = Outcome::Skipped { reason: "x".into() }, Word::Invalid, Code::Skipped),
             (
                 |r| r.outcome = Outcome::Failed { kind: "hang".into(), message: "x".into() },
@@ -345,7 +357,8 @@ mod tests {
             (|r| r.device = Some(DeviceKind::Gpu), Word::Suspect, Code::ForeignUnknown),
             (|r| r.contender.lane.threads = 3, Word::Suspect, Code::Oversubscribed),
             (|r| r.conditions.quota = Some(1.5), Word::Suspect, Code::Quota),
-            (|r| r.series[0].noisy = 2, Word::Suspect, Code::NoisyHost),
+            (|r| r.series[0].noisy = 7, Word::Suspect, Code::NoisyHost),
+            (|r| r.series[0].run_delay_ns = vec![3_000_000; 12], Word::Suspect, Code::NoisyHost),
             (|r| r.series[0].steal_ns = vec![2_000_000; 12], Word::Suspect, Code::NoisyHost),
             (|r| r.series[0].start = vec![0; 12], Word::Suspect, Code::FewStarts),
             (|r| r.clock_precision_ns = Some(2e6), Word::Suspect, Code::CoarseClock),

@@ -24,7 +24,7 @@ struct Compared {
 }
 
 /// Runs all of it and prints what the goals do not hold: m, and the share of cells that could not be told.
-pub fn aa() -> Measured {
+pub(crate) fn aa() -> Measured {
     let cutgpu = program()?;
     run(Command::new("make").args(["--silent", "libs"]))?;
     let folder = root().join("target/aa");

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Clones what is committed into an empty folder, then builds, measures and draws, each timed.
-pub fn clone() -> Measured {
+pub(crate) fn clone() -> Measured {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let to = folder.path().join("cutgpu");
     run(Command::new("git").args(["clone", "--quiet", "--local", "."]).arg(&to))?;

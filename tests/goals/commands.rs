@@ -7,18 +7,18 @@ use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 /// The repository.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The optimised program, built if it is not.
-pub fn program() -> Result<PathBuf, String> {
+pub(crate) fn program() -> Result<PathBuf, String> {
     run(Command::new("cargo").args(["build", "--release", "--quiet"]))?;
     Ok(root().join("target/release/cutgpu"))
 }
 
 /// Runs a command in the repository to its end; the error holds what it said last.
-pub fn run(command: &mut Command) -> Result<Output, String> {
+pub(crate) fn run(command: &mut Command) -> Result<Output, String> {
     let output =
         command.current_dir(root()).stdin(Stdio::null()).output().map_err(|error| {
             format!("{} cannot be started: {error}", command.get_program().to_string_lossy())
@@ -27,14 +27,14 @@ pub fn run(command: &mut Command) -> Result<Output, String> {
 }
 
 /// One line about a command that failed.
-pub fn failure(command: &Command, output: &Output) -> String {
+pub(crate) fn failure(command: &Command, output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = said.lines().rev().take(3).collect();
     format!("{:?} ended with {}: {}", command, output.status, last.join(" / "))
 }
 
 /// Middle of the values.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -50,7 +50,7 @@ fn seconds(program: &Path, words: &[&str], times: usize) -> Result<f64, String> 
 }
 
 /// Crates of the default build.
-pub fn build() -> Measured {
+pub(crate) fn build() -> Measured {
     let tree = run(Command::new("cargo").args(["tree", "-e", "normal,build", "--prefix", "none"]))?;
     let text = String::from_utf8_lossy(&tree.stdout).replace(" (*)", "");
     let crates: std::collections::BTreeSet<&str> = text.lines().collect();
@@ -58,7 +58,7 @@ pub fn build() -> Measured {
 }
 
 /// `list`, `list --probe` and `doctor`, start to end.
-pub fn start() -> Measured {
+pub(crate) fn start() -> Measured {
     let program = program()?;
     seconds(&program, &["list"], 3)?;
     Ok(BTreeMap::from([
@@ -69,7 +69,7 @@ pub fn start() -> Measured {
 }
 
 /// Value behind `name ` on a line of a command's output.
-pub fn printed(text: &str, name: &str) -> Result<f64, String> {
+pub(crate) fn printed(text: &str, name: &str) -> Result<f64, String> {
     text.lines()
         .filter_map(|line| line.trim().strip_prefix(name))
         .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
@@ -77,7 +77,7 @@ pub fn printed(text: &str, name: &str) -> Result<f64, String> {
 }
 
 /// What the harness itself costs beside what it measures.
-pub fn exchange() -> Measured {
+pub(crate) fn exchange() -> Measured {
     let output = run(Command::new(program()?).args(["worker", "--overhead"]))?;
     let said = String::from_utf8_lossy(&output.stdout);
     Ok(BTreeMap::from([
@@ -87,7 +87,7 @@ pub fn exchange() -> Measured {
 }
 
 /// A page from 20,000 records: those of the recorded run, again and again under other keys.
-pub fn page() -> Measured {
+pub(crate) fn page() -> Measured {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let records = recorded()?;
     let text: String = (0..RECORDS)

@@ -39,7 +39,7 @@ struct Table {
 }
 
 /// Values by goal, or why there are none.
-pub type Measured = Result<BTreeMap<&'static str, f64>, String>;
+pub(crate) type Measured = Result<BTreeMap<&'static str, f64>, String>;
 
 /// Every measure by name, in the order they run: the quick ones first.
 const MEASURES: &[(&str, fn() -> Measured)] = &[

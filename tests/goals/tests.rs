@@ -14,7 +14,7 @@ fn test(name: &str, settings: &[(&str, &str)]) -> Result<String, String> {
 }
 
 /// A thousand kills of the parent.
-pub fn killed() -> Measured {
+pub(crate) fn killed() -> Measured {
     let said = test("killed", &[("CUTGPU_KILLS", "1000")])?;
     let kills = printed(&said, "kills: ")?;
     if kills < 1000.0 {
@@ -27,7 +27,7 @@ pub fn killed() -> Measured {
 }
 
 /// A million mutations of each kind of file.
-pub fn fuzz() -> Measured {
+pub(crate) fn fuzz() -> Measured {
     let said = test("fuzz", &[("CUTGPU_FUZZ", "1000000")])?;
     let mut panics = 0.0;
     for kind in ["suites", "records", "prices"] {
@@ -43,7 +43,7 @@ pub fn fuzz() -> Measured {
 }
 
 /// Planted wrong answers on every backend.
-pub fn planted() -> Measured {
+pub(crate) fn planted() -> Measured {
     let said = test("conformance", &[])?;
     let planted = printed(&said, "planted faults: ")?;
     if planted < 1.0 {

@@ -20,7 +20,7 @@ const SETTINGS: [(&str, &str); 4] = [
 ];
 
 /// Prints a line per clock and returns the largest difference in per cent.
-pub fn truth() -> Measured {
+pub(crate) fn truth() -> Measured {
     let cutgpu = program()?;
     let openblas = openblas()?;
     let core = core_type();

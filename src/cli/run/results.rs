@@ -79,7 +79,7 @@ fn rows(record: &Record, noise: &Noise) -> Vec<[String; 6]> {
             time.map(|ns| Nanos(ns).to_string()).unwrap_or_default(),
             time.map(|ns| rate(record, ns)).unwrap_or_default(),
             share.map(|share| format!("{:.0} %", share.centre * 100.0)).unwrap_or_default(),
-            remark(record, series),
+            remark(record, series, noise),
         ]
     };
     record.series.iter().map(row).collect()
@@ -95,7 +95,7 @@ fn rate(record: &Record, ns: f64) -> String {
 }
 
 /// What kind of series it is where it is not the usual one, and what speaks against it.
-fn remark(record: &Record, series: &Series) -> String {
+fn remark(record: &Record, series: &Series, noise: &Noise) -> String {
     use crate::suite::{Load, Scope, Sync, Temperature};
     let kind = series.kind;
     let mut words = Vec::new();
@@ -107,7 +107,7 @@ fn remark(record: &Record, series: &Series) -> String {
     words.extend((kind.load == Load::Sustained).then_some("sustained"));
     words.extend((kind.temperature == Temperature::Cold).then_some("cold"));
     let mut text = words.join(", ");
-    let validity = compare::validity(record, Some(series));
+    let validity = compare::validity(record, Some(series), noise);
     if !validity.reasons.is_empty() {
         let codes: Vec<String> = validity.reasons.iter().map(|reason| reason.code.name()).collect();
         let sep = if text.is_empty() { "" } else { "; " };

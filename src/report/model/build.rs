@@ -104,20 +104,21 @@ fn add_run(model: &mut Model, number: usize, run: &Run, fields: &[Field], looks:
         model.ceilings.push((machine, ceiling));
     }
     for record in &run.records {
-        model.tally.count(record);
+        model.tally.count(record, &noise);
         model.empties.extend(empty(record, machine_of(model, record)));
     }
 }
 
 impl Tally {
-    fn count(&mut self, record: &Record) {
+    fn count(&mut self, record: &Record, noise: &Noise) {
         self.cells += 1;
         match &record.outcome {
             Outcome::Skipped { .. } => self.skipped += 1,
             Outcome::Failed { .. } => self.failed += 1,
             Outcome::Wrong { .. } => self.wrong += 1,
             Outcome::Measured => {
-                let words = record.series.iter().map(|series| compare::validity(record, Some(series)).word);
+                let words =
+                    record.series.iter().map(|series| compare::validity(record, Some(series), noise).word);
                 match words.max().unwrap_or(Word::Invalid) {
                     Word::Valid => self.valid += 1,
                     Word::Suspect => self.suspect += 1,

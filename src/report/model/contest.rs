@@ -209,7 +209,7 @@ fn entrant(
         share: compare::share(record, &series, noise),
         speedup: speedup(bases[0]),
         over_naive: speedup(bases[1]),
-        validity: compare::validity(record, Some(&series)),
+        validity: compare::validity(record, Some(&series), noise),
         memory: record.memory.clone(),
     })
 }

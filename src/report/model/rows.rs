@@ -48,7 +48,7 @@ pub(super) fn rows(record: &Record, machine: usize, bases: &Bases, noise: &Noise
             speedup: speedup(series),
             counts: (estimate.starts, estimate.samples),
             latency: series.latency_ns,
-            validity: compare::validity(record, Some(series)),
+            validity: compare::validity(record, Some(series), noise),
             command: command(record),
         })
     };
