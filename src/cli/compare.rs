@@ -1,4 +1,4 @@
-//! `cutgpu compare`: tells a difference between two runs from noise.
+//! `cutgpu compare`: tells a difference between two runs, or two contenders of a run, from noise.
 
 use super::exit;
 use super::table::table;
@@ -20,13 +20,18 @@ use std::path::{Path, PathBuf};
     Exit codes: 0 no cell is slower; 4 a cell is SLOWER; 5 none is, but too many are CANNOT TELL.\n\n\
     Examples:\n  cutgpu compare runs/before runs/after\n  \
     cutgpu compare before-1,before-2 after-1,after-2 --json\n  \
-    cutgpu compare before after --margin 5% --max-unknown 50")]
+    cutgpu compare before after --margin 5% --max-unknown 50\n  \
+    cutgpu compare runs/quick --contenders cpu/openblas cpu/native")]
 pub(super) struct Args {
     /// The baseline: a folder that `cutgpu run` made, or its run.jsonl; several, joined by commas, are
     /// taken together.
     a: String,
     /// What is compared with it, likewise.
-    b: String,
+    #[arg(required_unless_present = "contenders")]
+    b: Option<String>,
+    /// Compare two backends within A instead, lane by lane, round by round; one name twice compares twins.
+    #[arg(long, value_names = ["BASE", "OTHER"], num_args = 2, conflicts_with_all = ["b", "raw"])]
+    contenders: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -64,9 +69,9 @@ fn percentage(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Compares two runs.
+/// Compares two runs, or two contenders of one.
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
-    let (a, b) = (read(&args.a)?, read(&args.b)?);
+    let a = read(&args.a)?;
     let policy = Policy {
         margin: args.margin,
         max_unknown: args.max_unknown,
@@ -77,8 +82,14 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
             Loads::All => None,
         },
     };
-    let comparison = compare::compare_runs(&a, &b, &policy)?;
-    let differences = compare::differences(&a, &b);
+    let (comparison, differences) = match (&args.b, args.contenders.as_slice()) {
+        (Some(b), _) => {
+            let b = read(b)?;
+            (compare::compare_runs(&a, &b, &policy)?, compare::differences(&a, &b))
+        }
+        (None, [base, other]) => (compare::compare_contenders(&a, [base, other], &policy)?, Vec::new()),
+        (None, _) => anyhow::bail!("name a second run, or two backends by --contenders BASE OTHER"),
+    };
     let text = if args.json { as_json(&comparison, &differences)? } else { page(&comparison, &differences) };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(match () {
@@ -174,8 +185,11 @@ fn margin(comparison: &Comparison) -> String {
         0 => "no twins were measured".to_string(),
         pairs => format!("{pairs} pairs of twins differ by up to {} %", percent(comparison.floor.value)),
     };
-    let moves = percent(comparison.between_runs);
-    format!("m = {} % ({floor}; from run to run a cell moves by {moves} %)", percent(comparison.margin))
+    let moves = match comparison.between_runs {
+        0.0 => String::new(),
+        moves => format!("; from run to run a cell moves by {} %", percent(moves)),
+    };
+    format!("m = {} % ({floor}{moves})", percent(comparison.margin))
 }
 
 fn cells(comparison: &Comparison) -> comfy_table::Table {

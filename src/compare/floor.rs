@@ -2,9 +2,9 @@
 
 use super::between::centre;
 use super::estimate::quantile;
-use super::within::series_of;
+use super::within::{paired, series_of};
 use crate::plan::Contender;
-use crate::record::Record;
+use crate::record::{Record, Series};
 use crate::suite::Load;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +34,18 @@ impl Floor {
 /// The floor of these records, of one or more runs: burst series of each contender against its twin's of
 /// the same session.
 pub fn floor<'a>(records: impl IntoIterator<Item = &'a Record>) -> Floor {
+    of_twins(records, |first, twin| Some(centre(twin)?.value - centre(first)?.value))
+}
+
+/// The floor of comparisons within a run, whose rounds are paired.
+pub(super) fn floor_paired<'a>(records: impl IntoIterator<Item = &'a Record>) -> Floor {
+    of_twins(records, |first, twin| Some(paired(first, twin)?.mean()))
+}
+
+fn of_twins<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    difference: impl Fn(&Series, &Series) -> Option<f64>,
+) -> Floor {
     let mut cells: BTreeMap<(&str, &str, Contender), [Option<&Record>; 2]> = BTreeMap::new();
     for record in records {
         let plain = Contender { twin: false, ..record.contender.clone() };
@@ -42,18 +54,17 @@ pub fn floor<'a>(records: impl IntoIterator<Item = &'a Record>) -> Floor {
     }
     let mut differences: Vec<f64> = cells
         .into_values()
-        .filter_map(|[first, twin]| Some(differences(first?, twin?)))
+        .filter_map(|[first, twin]| {
+            let (first, twin) = (first?, twin?);
+            let burst = first.series.iter().filter(|series| series.kind.load == Load::Burst);
+            let both = burst.filter_map(|series| difference(series, series_of(twin, series.kind)?));
+            Some(both.collect::<Vec<f64>>())
+        })
         .flatten()
         .map(f64::abs)
         .collect();
     differences.sort_by(f64::total_cmp);
     Floor { value: bound(&differences).exp_m1(), pairs: differences.len() }
-}
-
-/// Log-ratios of each burst series that both have.
-fn differences<'a>(first: &'a Record, twin: &'a Record) -> impl Iterator<Item = f64> + 'a {
-    let burst = first.series.iter().filter(|series| series.kind.load == Load::Burst);
-    burst.filter_map(|series| Some(centre(series_of(twin, series.kind)?)?.value - centre(series)?.value))
 }
 
 /// What 95 % of absolute differences, sorted, stay under.

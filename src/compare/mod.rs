@@ -5,6 +5,7 @@
 //! - cells of a run share a machine, so each cell's spread is learnt from all of them ([`Prior`]);
 //! - within a run, contenders are compared round by round ([`ratio_within`]), and what disturbs a round
 //!   disturbs both;
+//! - so are two contenders of a run told apart ([`compare_contenders`]);
 //! - between runs ([`compare_runs`]), the machine's own change is taken out as far as probes and the other
 //!   libraries of a group show it, and what then still moves cells from run to run widens all intervals.
 //!
@@ -21,6 +22,7 @@ mod between;
 mod call;
 mod ceiling;
 mod centre;
+mod contenders;
 mod environment;
 mod estimate;
 mod floor;
@@ -40,6 +42,7 @@ pub use best::{Half, best_of, half};
 pub use between::CellId;
 pub use call::{Call, holm};
 pub use ceiling::{Ceiling, ceilings, counts_operations};
+pub use contenders::compare_contenders;
 pub use environment::{Difference, differences};
 pub use estimate::{ALPHA, Estimate, Interval, Outliers, estimate, estimate_with};
 pub use floor::{Floor, LEAST_MARGIN, floor};

@@ -94,6 +94,19 @@ pub struct Comparison {
 /// Why two runs cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompareError {
+    /// No cell of one run has both contenders on the same lane.
+    #[error(
+        "{run} has no cell in which both {a} and {b} were measured with the same threads and packing; \
+         `cutgpu run SUITE --backend {a},{b}` measures them together (the same name twice: its --twin)"
+    )]
+    NothingTogether {
+        /// Name of the run.
+        run: String,
+        /// The baseline's backend.
+        a: String,
+        /// The other backend.
+        b: String,
+    },
     /// No cell was measured in both.
     #[error(
         "the runs share no measured cell: {a} has {cells_a}, {b} has {cells_b}; \
@@ -151,7 +164,7 @@ fn pairs(first: &BTreeMap<CellId, Side>, second: &BTreeMap<CellId, Side>) -> Vec
 }
 
 /// Reasons of doubt among the series that are compared.
-fn doubts(records: &[Record], load: Option<Load>) -> BTreeMap<Code, usize> {
+pub(super) fn doubts(records: &[Record], load: Option<Load>) -> BTreeMap<Code, usize> {
     let mut doubts = BTreeMap::new();
     let noise = Noise::of(records);
     for record in records.iter().filter(|record| record.outcome == Outcome::Measured) {
@@ -165,7 +178,7 @@ fn doubts(records: &[Record], load: Option<Load>) -> BTreeMap<Code, usize> {
 }
 
 /// Cells of the first run that the second tried and failed at.
-fn lost<'a>(missing: impl Iterator<Item = &'a CellId>, records: &[Record]) -> Vec<Lost> {
+pub(super) fn lost<'a>(missing: impl Iterator<Item = &'a CellId>, records: &[Record]) -> Vec<Lost> {
     let fates: BTreeMap<_, String> = records
         .iter()
         .filter_map(|record| {

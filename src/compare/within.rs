@@ -78,7 +78,7 @@ pub fn ratio_paired(base: &Series, other: &Series, noise: &Noise) -> Option<Inte
 
 /// Centres, by start, of log(other / base) of the rounds that both have; none unless every start of
 /// either has such a round.
-fn paired(base: &Series, other: &Series) -> Option<Centres> {
+pub(super) fn paired(base: &Series, other: &Series) -> Option<Centres> {
     let key = |series: &Series, sample: usize| (series.start[sample], series.round[sample]);
     let times: BTreeMap<(u32, u32), f64> =
         (0..base.ns.len()).map(|sample| (key(base, sample), base.ns[sample])).collect();

@@ -228,8 +228,8 @@ mod tests {
         let company = Company::of(&[("null/a", Part { disturbed: true, ..steady(1e4) })]);
         let evidence = company.measure(settings(), &[BATCH, SeriesKind { sync: Sync::Each, ..BATCH }]);
         for series in &evidence[0].series {
-            // 12 ms of 10 µs each.
-            assert_eq!(series.iters, [1200; 3]);
+            // 5 ms of 10 µs each.
+            assert_eq!(series.iters, [500; 3]);
         }
     }
 

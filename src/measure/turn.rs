@@ -58,6 +58,13 @@ impl Trial<'_> {
         self.probe.and_then(|probe| prober.rate(probe, self.settings.probe)).unwrap_or((0.0, 0))
     }
 
+    /// The best of several probes: nothing is beside a window, so one that was disturbed must not stand for
+    /// all of it.
+    fn undisturbed(&self, prober: &mut Prober) -> f64 {
+        const PROBES: usize = 9;
+        (0..PROBES).map(|_| self.beside(prober).0).fold(0.0, f64::max)
+    }
+
     /// One short untimed stretch after a stop: threads come back, caches fill.
     fn wake(&mut self, kind: SeriesKind, iters: u64) -> Result<(), Trouble> {
         self.peer()?.resume()?;
@@ -104,7 +111,7 @@ impl Trial<'_> {
         bench: &Bench,
     ) -> Result<(), Trouble> {
         let Some(iters) = self.tally(kind).map(Tally::iters) else { return Ok(()) };
-        let (mut probe_rate, _) = self.beside(prober);
+        let mut probe_rate = self.undisturbed(prober);
         self.wake(kind, iters)?;
         let (begin, mut reported) = (clock::now(), 0.0f64);
         while reported.max((clock::now() - begin) as f64) < self.settings.sustained.0 {

@@ -13,7 +13,9 @@ pub struct Pace {
     pub starts: f64,
     /// Warm-up of each.
     pub warm_up: f64,
-    /// One sample.
+    /// One sample. On a shared machine the speed changes within tenths of a second, so contenders must take
+    /// turns faster than that: at equal budgets, slices of 5 ms told twins of a product apart five to ten
+    /// times as finely as slices of 30 ms did.
     pub slice: f64,
     /// The probe beside it.
     pub probe: f64,
@@ -32,18 +34,18 @@ impl Pace {
             Effort::Full => Self {
                 starts: 5.0,
                 warm_up: 0.2,
-                slice: 0.03,
-                probe: 0.027,
-                rounds: 6.0,
+                slice: 0.006,
+                probe: 0.003,
+                rounds: 12.0,
                 budget: 1.5,
                 sustained: 10.0,
             },
             Effort::Quick => Self {
                 starts: 3.0,
                 warm_up: 0.03,
-                slice: 0.012,
-                probe: 0.008,
-                rounds: 6.0,
+                slice: 0.005,
+                probe: 0.002,
+                rounds: 12.0,
                 budget: 0.2,
                 sustained: 3.0,
             },

@@ -17,8 +17,12 @@ use crate::ops::Op;
 use std::rc::Rc;
 
 /// Environment variable: the share of their rows that products, triads and AdamW steps compute a second
-/// time, e.g. `0.05`. The answers stay the same; a comparison must call such a run slower.
+/// time, e.g. `0.05`, in the backend [`SLOW`] that it brings. The answers stay the same; a comparison must
+/// call it slower.
 pub const EXTRA_WORK: &str = "CUTGPU_EXTRA_WORK";
+
+/// The backend that does extra work.
+const SLOW: &str = "cpu/native/extra-work";
 
 /// The family.
 pub struct Native;
@@ -29,7 +33,11 @@ impl Family for Native {
     }
 
     fn devices(&self) -> Vec<Found> {
-        super::host(self.id(), "this program's own kernels")
+        let mut devices = super::host(self.id(), "this program's own kernels");
+        if std::env::var_os(EXTRA_WORK).is_some() {
+            devices.extend(super::host(SLOW, "the same, with extra work in some kernels"));
+        }
+        devices
     }
 
     fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported> {
@@ -39,12 +47,13 @@ impl Family for Native {
         prepare(&team, step, program).map(drop)
     }
 
-    fn open(&self, _: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {
+    fn open(&self, backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {
         check_lane(lane)?;
         let pool = Pool::new(lane.threads)
             .map_err(|error| Unsupported(format!("cannot start {} threads: {error}", lane.threads)))?;
         let cache = host::facts().last_level_bytes().map_or(u64::MAX, |bytes| bytes.0);
-        let (isa, extra) = (Isa::chosen()?, Extra::from_environment()?);
+        let isa = Isa::chosen()?;
+        let extra = if backend == SLOW { Extra::from_environment()? } else { Extra(0.0) };
         let team = Team { pool: Rc::new(pool), isa, extra, cache, asks: false };
         Ok(Box::new(CpuDevice(Kernels { team })))
     }

@@ -313,8 +313,11 @@ fn run<A: Number, B: Number, D: Output>(product: &Product, args: &[View], outs: 
     let whole = Parts::new(outs[0].slice::<D>());
     team.pool.run(&|me| {
         let (batches, rows, columns) = portion(layout.dims, me.id, me.count);
-        let again = rows.start..rows.start + extra.of(rows.len());
-        for batch in batches {
+        // Extra work is whole products where there are enough: a few rows cost more than their share.
+        let repeated = batches.start..batches.start + extra.of(batches.len());
+        let extra_rows = if repeated.is_empty() { extra.of(rows.len()) } else { 0 };
+        let again = rows.start..rows.start + extra_rows;
+        for batch in batches.chain(repeated) {
             for rows in [&rows, &again] {
                 if rows.is_empty() || columns.is_empty() {
                     continue;
