@@ -96,11 +96,13 @@ fn judge(pairs: Vec<(CellId, Centres)>, margin: f64) -> Vec<Compared> {
     let p_values = pairs.iter().zip(&errors);
     let p_values = p_values.map(|((_, c), &(error, df))| p_value(c.mean(), error, df, margin.ln_1p()));
     let corrected = holm(&p_values.collect::<Vec<_>>());
-    let cell = |(((id, centres), (error, df)), p): (((CellId, Centres), (f64, f64)), f64)| {
-        let ratio = interval(centres.mean(), error, df, 2.0 * ALPHA);
-        Compared { id, ratio, uncorrected: ratio.centre, p, call: call(&ratio, p, margin) }
-    };
-    pairs.into_iter().zip(errors).zip(corrected).map(cell).collect()
+    let cells = pairs.into_iter().zip(errors).zip(corrected);
+    cells
+        .map(|(((id, centres), (error, df)), p)| {
+            let ratio = interval(centres.mean(), error, df, 2.0 * ALPHA);
+            Compared { id, ratio, uncorrected: ratio.centre, p, call: call(&ratio, p, margin) }
+        })
+        .collect()
 }
 
 #[cfg(test)]

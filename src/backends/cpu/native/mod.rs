@@ -16,9 +16,9 @@ use crate::host;
 use crate::ops::Op;
 use std::rc::Rc;
 
-/// Environment variable: the share of their rows that products, triads and AdamW steps compute a second
-/// time, e.g. `0.05`, in the backend [`SLOW`] that it brings. The answers stay the same; a comparison must
-/// call it slower.
+/// Environment variable: the share of their work that products, element-wise ops and AdamW steps do a second
+/// time, e.g. `0.05`, in the backend `cpu/native/extra-work` that it brings. The answers stay the same; a
+/// comparison must call it slower.
 pub const EXTRA_WORK: &str = "CUTGPU_EXTRA_WORK";
 
 /// The backend that does extra work.
