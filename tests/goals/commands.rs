@@ -68,12 +68,12 @@ pub(crate) fn start() -> Measured {
     ]))
 }
 
-/// Value behind `name ` on a line of a command's output.
+/// Value behind `name` in a command's output; a test runner's own marks may stand before it.
 pub(crate) fn printed(text: &str, name: &str) -> Result<f64, String> {
     text.lines()
-        .filter_map(|line| line.trim().strip_prefix(name))
-        .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
-        .ok_or_else(|| format!("no line of the output begins with `{name}`"))
+        .filter_map(|line| line.split_once(name))
+        .find_map(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| format!("no line of the output has a number behind `{name}`"))
 }
 
 /// What the harness itself costs beside what it measures.

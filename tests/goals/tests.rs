@@ -35,7 +35,7 @@ pub(crate) fn fuzz() -> Measured {
         if printed(&said, &line)? < 1e6 {
             return Err(format!("fewer than 10^6 {kind} were tried"));
         }
-        let rest = said.lines().find_map(|text| text.trim().strip_prefix(&line)).unwrap_or_default();
+        let rest = said.lines().find_map(|text| Some(text.split_once(&line)?.1)).unwrap_or_default();
         let count = rest.split(", ").nth(2).and_then(|part| part.split(' ').next()?.parse::<f64>().ok());
         panics += count.ok_or(format!("no count of panics for {kind}"))?;
     }
