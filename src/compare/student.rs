@@ -1,6 +1,8 @@
 //! Student's t distribution and the functions that a shrunken variance needs, for real degrees of
 //! freedom. Formulas by number from the NIST Digital Library of Mathematical Functions.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::f64::consts::PI;
 
 /// P(T > t) for Student's t with `df` > 0 degrees of freedom; the normal tail for infinite `df`.
@@ -13,8 +15,20 @@ pub(super) fn tail(t: f64, df: f64) -> f64 {
     0.5 * incomplete_beta(df / 2.0, 0.5, df / (df + t * t))
 }
 
-/// The t that |T| exceeds with probability `alpha`: 1.96 for 0.05 and many degrees of freedom.
+/// The t that |T| exceeds with probability `alpha`: 1.96 for 0.05 and many degrees of freedom. The cells of
+/// a run ask for the same few degrees of freedom again and again, so answers are kept.
 pub(super) fn critical(alpha: f64, df: f64) -> f64 {
+    const MOST_KEPT: usize = 1000;
+    thread_local!(static KEPT: RefCell<HashMap<[u64; 2], f64>> = RefCell::default());
+    KEPT.with_borrow_mut(|kept| {
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        *kept.entry([alpha, df].map(f64::to_bits)).or_insert_with(|| find_critical(alpha, df))
+    })
+}
+
+fn find_critical(alpha: f64, df: f64) -> f64 {
     let wanted = alpha / 2.0;
     let mut high = 1.0;
     while tail(high, df) > wanted && high < 1e12 {

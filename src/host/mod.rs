@@ -1,5 +1,6 @@
 //! Facts about the machine, the build and the clocks. What needs Linux sits here.
 
+pub mod affinity;
 mod build;
 pub mod cache;
 pub mod clock;

@@ -1,5 +1,6 @@
 //! A worker's process: started, stopped, continued, ended, and never left behind.
 
+use crate::host::affinity::OneCore;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -8,23 +9,26 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
-type Job = (Command, SyncSender<io::Result<Child>>);
+/// What to start, whether on one core alone, and where the child goes.
+type Job = (Command, bool, SyncSender<io::Result<Child>>);
 
 /// Starts `command` from a thread that lives as long as this process, because the parent-death signal
 /// fires when the *thread* that forked ends.
-fn spawn(command: Command) -> io::Result<Child> {
+fn spawn(command: Command, one_core: bool) -> io::Result<Child> {
     static SPAWNER: OnceLock<Option<Sender<Job>>> = OnceLock::new();
     let gone = || io::Error::other("the thread that starts workers could not be started");
     let (reply, child) = sync_channel(1);
     let spawner = SPAWNER.get_or_init(spawner).as_ref().ok_or_else(gone)?;
-    spawner.send((command, reply)).map_err(|_| gone())?;
+    spawner.send((command, one_core, reply)).map_err(|_| gone())?;
     child.recv().map_err(|_| gone())?
 }
 
 fn spawner() -> Option<Sender<Job>> {
     let (jobs, queue) = channel::<Job>();
     let serve = move || {
-        for (mut command, reply) in queue {
+        for (mut command, one_core, reply) in queue {
+            // A child begins on the cores of the thread that forks it.
+            let _kept = if one_core { OneCore::keep() } else { None };
             // Who asked may have given up; then the child's pipes close and it ends.
             let _ = reply.send(command.spawn());
         }
@@ -42,10 +46,10 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `command` with pipes for its three streams.
-    pub(super) fn start(mut command: Command) -> io::Result<Self> {
+    /// Starts `command` with pipes for its three streams; on `one_core` it and its threads share one.
+    pub(super) fn start(mut command: Command, one_core: bool) -> io::Result<Self> {
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = spawn(command)?;
+        let child = spawn(command, one_core)?;
         let pid = Pid::from_child(&child);
         Ok(Self { child, pid, reaped: false })
     }
@@ -141,7 +145,7 @@ mod tests {
     fn start(program: &str, arguments: &[&str]) -> Process {
         let mut command = Command::new(program);
         command.args(arguments);
-        Process::start(command).unwrap()
+        Process::start(command, false).unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::crash::{Crash, CrashKind, printable};
 use super::pipes::{Pipes, Silence};
 use super::process::Process;
 use super::protocol::{Ask, PROTOCOL, Reply};
-use crate::backends::{Identity, Lane};
+use crate::backends::{DeviceKind, Identity, Lane, family_of};
 use crate::host::process;
 use crate::program::ValueId;
 use crate::tensor::{HostArray, ValueSpec};
@@ -44,6 +44,14 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// Whoever computes on one thread of the processor does so on one core, the same for all.
+    fn one_core(&self) -> bool {
+        let devices = family_of(&self.backend).map_or_else(Vec::new, |family| family.devices());
+        let is_cpu =
+            devices.iter().any(|found| found.backend == self.backend && found.kind == DeviceKind::Cpu);
+        self.lane.threads == 1 && is_cpu
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["worker", "--parent", &std::process::id().to_string()]);
@@ -79,7 +87,7 @@ impl Worker {
             let program = launch.program.file_name().unwrap_or_default().to_string_lossy();
             Crash::new(CrashKind::Start, format!("cannot start {program} as a worker: {error}"))
         };
-        let mut process = Process::start(launch.command()).map_err(cannot)?;
+        let mut process = Process::start(launch.command(), launch.one_core()).map_err(cannot)?;
         let pipes = Pipes::of(process.child()).map_err(cannot)?;
         let mut worker = Self {
             process,

@@ -66,13 +66,13 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
-    /// Scores of the visible keys, and what each may be off by: 5 u of its product (as `gemm`), and the
+    /// Scores of the visible keys, and what each may be off by: 8 u of its product (as `gemm`), and the
     /// roundings of the exponential's argument (as `softmax`), left to the caller.
     fn scores(&self) -> (Vec<f64>, Vec<f64>) {
         let u = wide(self.dtype).roundoff();
         let of_key = |key| {
             let (sum, size) = dot(self.q, key);
-            (self.scale * sum, 5.0 * u * (self.scale.abs() * size))
+            (self.scale * sum, 8.0 * u * (self.scale.abs() * size))
         };
         self.k.chunks_exact(self.q.len()).map(of_key).unzip()
     }

@@ -71,7 +71,10 @@ impl Arena {
                 .ok_or_else(too_large)?
                 - HUGE;
         }
-        let bytes = end.max(1).next_multiple_of(if end >= HUGE { HUGE } else { PAGE });
+        if places.is_empty() {
+            return Ok(Self { map: NonNull::dangling(), bytes: 0, places });
+        }
+        let bytes = end.next_multiple_of(if end >= HUGE { HUGE } else { PAGE });
         let map = map(bytes)?;
         let mut arena = Self { map, bytes, places };
         arena.guards().for_each(|guard| arena.bytes_mut(guard).fill(GUARD_BYTE));
@@ -187,6 +190,9 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
         // SAFETY: the mapping is ours, whole, and no view outlives the arena.
         // A failure would leave the memory mapped, which nothing here could mend.
         let _ = unsafe { rustix::mm::munmap(self.map.as_ptr().cast(), self.bytes) };

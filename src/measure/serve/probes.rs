@@ -2,6 +2,7 @@
 
 use crate::backends::cpu::probe::Probes;
 use crate::backends::{Fault, ProbeKind, Unsupported};
+use crate::host::affinity::OneCore;
 use crate::host::sched::Waits;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -50,6 +51,8 @@ impl Team {
         let (jobs, queue) = channel::<Job>();
         let (answers, rates) = channel();
         let work = move || {
+            // Where the contenders are that compute on one thread.
+            let _kept = if threads == 1 { OneCore::keep() } else { None };
             let mut probes = Probes::new(threads);
             for (kind, footprint, ms) in queue {
                 let rate = match &mut probes {

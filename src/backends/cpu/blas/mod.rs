@@ -13,7 +13,7 @@ use super::loaded::{CpuDevice, Kernel, Library};
 use crate::backends::*;
 use functions::Functions;
 use product::Product;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A family of CBLAS libraries.
 #[derive(Debug)]
@@ -107,6 +107,9 @@ fn named_by_user() -> Vec<Location> {
     named.map(Location::given).collect()
 }
 
+/// What each file of a family says about itself.
+type Files = Vec<Result<Examined, Unsupported>>;
+
 impl Cblas {
     /// Each file with the name of its backend: the family's own, or with the name of the file behind it,
     /// counted where two files share one.
@@ -149,13 +152,21 @@ impl Cblas {
 
     fn look_for(&self, product: &Product) -> Result<(), Unsupported> {
         let mut lacking = self.absent(self.id);
-        for (_, file) in self.backends() {
-            match Examined::new(file).and_then(|file| product.find(&file)) {
+        for file in self.examined().iter() {
+            match file.as_ref().map_err(Unsupported::clone).and_then(|file| product.find(file)) {
                 Ok(_) => return Ok(()),
                 Err(reason) => lacking = reason,
             }
         }
         Err(lacking)
+    }
+
+    /// The family's files, each read once.
+    fn examined(&self) -> Arc<Files> {
+        static FILES: Mutex<BTreeMap<&'static str, Arc<Files>>> = Mutex::new(BTreeMap::new());
+        let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || Arc::new(self.backends().into_iter().map(|(_, file)| Examined::new(file)).collect());
+        files.entry(self.id).or_insert_with(read).clone()
     }
 
     fn absent(&self, backend: &str) -> Unsupported {

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -55,11 +56,14 @@ impl Exports {
             let first = self.names[..at].rfind('\0').map_or(0, |end| end + 1);
             (first..=at, self.names[at..].find('\0').map_or(self.names.len(), |end| at + end))
         });
-        let hits: Vec<_> = hits.collect();
+        let hits: Vec<(RangeInclusive<usize>, usize)> = hits.collect();
+        let [Some((first, _)), Some((last, _))] = [hits.first(), hits.last()] else { return Vec::new() };
+        let near = *first.start()..=*last.end();
         let defined = self.symbols.chunks_exact(SYMBOL).filter(|symbol| u16_at(symbol, 6) != 0);
         let name = |symbol: &[u8]| {
             let start = u32_at(symbol, 0) as usize;
-            let (_, end) = hits.iter().find(|(starts, _)| starts.contains(&start))?;
+            let near = near.contains(&start);
+            let (_, end) = hits.iter().filter(|_| near).find(|(starts, _)| starts.contains(&start))?;
             self.names.get(start..*end).map(str::to_string)
         };
         defined.filter_map(name).collect()
