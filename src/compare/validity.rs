@@ -26,7 +26,7 @@ const WAITED: f64 = 0.02;
 const STOLEN: f64 = 0.01;
 
 /// An interval wider than this on either side has not converged.
-const WIDE: f64 = 0.05;
+const WIDE: f64 = 0.10;
 
 /// Fewer starts than this do not show how much starts differ.
 const STARTS: usize = 3;

@@ -57,7 +57,7 @@ fn best_memory(contests: &[Contest]) -> Option<(&Contest, &Entrant)> {
     contests
         .iter()
         .filter(counts_bytes)
-        .filter(|contest| footprint(contest) >= largest / 2)
+        .filter(|contest| footprint(contest) > largest / 2)
         .flat_map(|contest| contest.entrants.iter().map(move |entrant| (contest, entrant)))
         .filter(|(_, entrant)| entrant.is_sound())
         .max_by(|(_, a), (_, b)| a.rate.value.centre.total_cmp(&b.rate.value.centre))
