@@ -214,6 +214,26 @@ fn every_chart_has_its_files_and_no_drawing_holds_a_number_that_is_none() {
     assert_eq!(page.matches("<svg").count(), 2 * charts.len(), "one for wide and one for narrow screens");
 }
 
+/// Characters of the fonts, as their notes list them: `U+20-7E U+2013`.
+fn in_the_fonts(c: char) -> bool {
+    let notes = include_str!("../assets/fonts/README.md");
+    let ranges = notes.split_whitespace().filter_map(|word| word.strip_prefix("U+"));
+    let number = |text: &str| u32::from_str_radix(text, 16).unwrap();
+    ranges.into_iter().any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        (number(first)..=number(last)).contains(&u32::from(c))
+    })
+}
+
+#[test]
+fn charts_hold_only_characters_of_their_fonts() {
+    let page = page(&[run(synthetic::quick("5e17e71c", 1.0))]);
+    for text in page.split("<text").skip(1).map(|rest| between(rest, ">", "</text>")) {
+        let missing: Vec<char> = text.chars().filter(|c| !in_the_fonts(*c)).collect();
+        assert!(missing.is_empty(), "{missing:?} of `{text}`");
+    }
+}
+
 #[test]
 fn datasheets_and_prices_are_never_drawn_like_measurements() {
     let folder = tempfile::tempdir().unwrap();

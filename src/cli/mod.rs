@@ -84,10 +84,21 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cutgpu: {}", crate::host::plain(&format!("{error:#}")));
+            eprintln!("cutgpu: {}", crate::host::plain(&message(&error)));
             ExitCode::from(if select::is_usage(&error) { exit::USAGE } else { exit::FAILED })
         }
     }
+}
+
+/// An error and its causes; a cause that its error has quoted already is not said again.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Whether the reader of stdout went away, as in `cutgpu list | head -1`: no failure of ours.
@@ -96,4 +107,18 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let gone = || std::io::Error::other("gone");
+        let quoted = Err::<(), _>(gone()).context("f: gone; look elsewhere").context("cannot compare");
+        assert_eq!(message(&quoted.unwrap_err()), "cannot compare: f: gone; look elsewhere");
+        assert_eq!(message(&anyhow::Error::new(gone()).context("f")), "f: gone");
+    }
 }

@@ -138,7 +138,7 @@ fn shown_of(shown: usize, all: usize) -> String {
 fn mark(entrant: &Entrant) -> &'static str {
     match entrant.validity.word {
         Word::Valid => "",
-        Word::Suspect => " †",
+        Word::Suspect => " △",
         Word::Invalid => " invalid",
     }
 }
@@ -147,7 +147,7 @@ fn mark(entrant: &Entrant) -> &'static str {
 fn marks(contests: &[&Contest]) -> &'static str {
     let mut entrants = contests.iter().flat_map(|contest| &contest.entrants);
     match entrants.any(|entrant| entrant.validity.word == Word::Suspect) {
-        true => " † SUSPECT: the table of cells says why.",
+        true => " △ SUSPECT: the table of cells says why.",
         false => "",
     }
 }

@@ -164,7 +164,7 @@ fn finding(
     }
     format!(
         "{} is up to {} as fast as {baseline} ({}); something beats it clearly at {beaten} of {}",
-        entrant.contender.backend,
+        entrant.name().split(',').next().unwrap_or_default(),
         text::times(top.centre),
         contest.case,
         text::plural(contests.len(), "point")
