@@ -29,6 +29,13 @@ impl std::fmt::Display for Call {
     }
 }
 
+impl Call {
+    /// The same call where the host was so noisy that a difference may be the host's.
+    pub(super) fn on_a_noisy_host(self) -> Self {
+        if matches!(self, Self::Slower | Self::Faster) { Self::CannotTell } else { self }
+    }
+}
+
 /// No margin, however large the noise, makes a cell SAME that may differ by more than this.
 const MOST: f64 = 0.10;
 

@@ -6,7 +6,7 @@ use super::call::{call, holm};
 use super::estimate::{ALPHA, Centres, interval};
 use super::floor::floor_paired;
 use super::noise::Prior;
-use super::runs::{CompareError, Compared, Comparison, Policy, doubts, lost};
+use super::runs::{CompareError, Compared, Comparison, Policy, doubts, lost, noisy};
 use super::spread::p_value;
 use super::within::paired;
 use crate::plan::Contender;
@@ -45,7 +45,17 @@ pub fn compare_contenders(
     let margin = policy.margin.max(floor.value);
     let lost = lost(cells.keys().filter(|id| !others.contains_key(id)), &second);
     let alone = [cells.len() - pairs.len() - lost.len(), others.len() - pairs.len()];
-    let compared = judge(pairs, margin);
+    let mut compared = judge(pairs, margin);
+    let noisy = [&first, &second].map(|records| noisy(records));
+    for cell in &mut compared {
+        let of = |backend: &str| {
+            let contender = Contender { backend: backend.to_string(), ..cell.id.contender.clone() };
+            CellId { contender, ..cell.id.clone() }
+        };
+        if noisy[0].contains(&of(base)) || noisy[1].contains(&of(other)) {
+            cell.call = cell.call.on_a_noisy_host();
+        }
+    }
     let unknown = compared.iter().filter(|cell| cell.call == super::Call::CannotTell).count() + lost.len();
     Ok(Comparison {
         runs: [base.to_string(), other.to_string()],

@@ -12,7 +12,8 @@ use super::peers::corrections;
 use super::spread::{Seen, excess, p_value};
 use super::validity::{Code, validity};
 use super::within::{Noise, satterthwaite};
-use crate::record::{Outcome, Record, Run};
+use crate::plan::Contender;
+use crate::record::{Outcome, Record, Run, Series};
 use crate::suite::Load;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,7 +140,11 @@ pub fn compare_runs(a: &Run, b: &Run, policy: &Policy) -> Result<Comparison, Com
     let lost = lost(first.keys().filter(|id| !second.contains_key(id)), &b.records);
     let floor = floor(a.records.iter().chain(&b.records));
     let margin = policy.margin.max(floor.value);
-    let (cells, between_runs, machine) = judge(pairs, margin);
+    let (mut cells, between_runs, machine) = judge(pairs, margin);
+    let noisy: BTreeSet<CellId> = [a, b].iter().flat_map(|run| noisy(&run.records)).collect();
+    for cell in cells.iter_mut().filter(|cell| noisy.contains(&cell.id)) {
+        cell.call = cell.call.on_a_noisy_host();
+    }
     let unknown = cells.iter().filter(|cell| cell.call == Call::CannotTell).count() + lost.len();
     Ok(Comparison {
         runs: [a.name.clone(), b.name.clone()],
@@ -161,6 +166,25 @@ fn pairs(first: &BTreeMap<CellId, Side>, second: &BTreeMap<CellId, Side>) -> Vec
     let names: BTreeSet<&str> = shared.clone().map(|id| id.group.as_str()).collect();
     let numbers: BTreeMap<&str, usize> = names.into_iter().enumerate().map(|(n, name)| (name, n)).collect();
     shared.map(|id| Pair::new(id, numbers[id.group.as_str()], [&first[id], &second[id]])).collect()
+}
+
+/// Cells during which the host was noisy.
+pub(super) fn noisy(records: &[Record]) -> BTreeSet<CellId> {
+    let noise = Noise::of(records);
+    let mut found = BTreeSet::new();
+    for record in records {
+        let is_noisy = |series: &&Series| {
+            let validity = validity(record, Some(series), &noise);
+            validity.reasons.iter().any(|reason| reason.code == Code::NoisyHost)
+        };
+        let contender = Contender { twin: false, ..record.contender.clone() };
+        let id = |series: &Series| {
+            let (group, contender) = (record.group.clone(), contender.clone());
+            CellId { group, contender, kind: series.kind }
+        };
+        found.extend(record.series.iter().filter(is_noisy).map(id));
+    }
+    found
 }
 
 /// Reasons of doubt among the series that are compared.
@@ -358,6 +382,22 @@ mod tests {
         let calls =
             comparison.cells.iter().filter(|cell| cell.id.group.ends_with("=4")).map(|cell| cell.call);
         assert_eq!(calls.collect::<Vec<_>>(), [Call::CannotTell; 4]);
+    }
+
+    #[test]
+    fn samples_that_waited_for_a_core_call_nothing() {
+        let a = TYPICAL.run(1, |_, _| 1.0);
+        let mut b = TYPICAL.run(2, |_, contender| if contender < 2 { 1.5 } else { 1.0 });
+        for record in b.records.iter_mut().filter(|record| record.contender.backend == "cpu/0") {
+            record.series[0].noisy = record.series[0].ns.len() as u32;
+        }
+        for cell in compare_runs(&a, &b, &Policy::default()).unwrap().cells {
+            match cell.id.contender.backend.as_str() {
+                "cpu/0" => assert_eq!(cell.call, Call::CannotTell),
+                "cpu/1" => assert_eq!(cell.call, Call::Slower),
+                _ => assert_ne!(cell.call, Call::Slower),
+            }
+        }
     }
 
     #[test]
