@@ -31,7 +31,8 @@ fn main() {
     if std::env::args().any(|word| word == "--test") {
         return;
     }
-    let mut criterion = Criterion::default().configure_from_args().sample_size(10);
+    // Its plots need fonts that this build leaves out.
+    let mut criterion = Criterion::default().without_plots().configure_from_args().sample_size(10);
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let mut seen = BTreeSet::new();
     for group in groups(filter.is_some()) {
