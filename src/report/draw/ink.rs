@@ -100,14 +100,16 @@ pub(super) fn finish(drawn: &str, target: Target) -> String {
 
 fn write_tag(svg: &mut String, tag: &str, is_root: bool, target: Target) {
     let (name, attributes) = parse(tag);
-    svg.push_str(name);
+    svg.push_str(if ["polyline", "polygon"].contains(&name) { "path" } else { name });
     let class = if target == Target::Page { class(name, &attributes) } else { None };
     // Writing to a String cannot fail.
     if let Some(class) = &class {
         let _ = write!(svg, " class=\"{class}\"");
     }
     for (attribute, value) in attributes {
-        if class.is_none() || !is_in_class(name, attribute, value) {
+        if attribute == "points" {
+            let _ = write!(svg, " d=\"{}\"", path(value, name == "polygon"));
+        } else if !class.as_ref().is_some_and(|class| is_in_class(class, name, attribute, value)) {
             write_attribute(svg, attribute, value, is_root, target);
         }
     }
@@ -128,13 +130,34 @@ fn parse(tag: &str) -> (&str, Vec<(&str, &str)>) {
     (name, attributes)
 }
 
-/// Whether a class says what an attribute would.
-fn is_in_class(tag: &str, attribute: &str, value: &str) -> bool {
-    match (tag, attribute) {
-        ("text", attribute) => !["x", "y"].contains(&attribute),
-        ("polyline", "fill") => true,
-        (_, "fill" | "stroke") => Ink::from_sentinel(value).is_some_and(|ink| ink.dash == Dash::Solid),
-        (_, "stroke-width") => value == "10",
+/// The data of a path through `points` (`x,y x,y ..`): one absolute point and steps from it, which are
+/// shorter than the points.
+fn path(points: &str, is_closed: bool) -> String {
+    let mut data = String::new();
+    let mut last: Option<(i64, i64)> = None;
+    let pairs = points.split_whitespace().filter_map(|point| point.split_once(','));
+    for (x, y) in pairs.filter_map(|(x, y)| Some((x.parse().ok()?, y.parse().ok()?))) {
+        // Writing to a String cannot fail.
+        let _ = match last.map(|last| (x - last.0, y - last.1)) {
+            None => write!(data, "M{x} {y}"),
+            Some((0, dy)) => write!(data, "v{dy}"),
+            Some((dx, 0)) => write!(data, "h{dx}"),
+            Some((dx, dy)) if dy < 0 => write!(data, "l{dx}{dy}"),
+            Some((dx, dy)) => write!(data, "l{dx} {dy}"),
+        };
+        last = Some((x, y));
+    }
+    data + if is_closed { "z" } else { "" }
+}
+
+/// Whether an element's class says what an attribute would.
+fn is_in_class(class: &str, tag: &str, attribute: &str, value: &str) -> bool {
+    match attribute {
+        _ if tag == "text" => !["x", "y"].contains(&attribute),
+        "fill" if value == "none" => true,
+        "fill" | "stroke" => Ink::from_sentinel(value).is_some_and(|ink| ink.dash == Dash::Solid),
+        // What is only filled has no stroke.
+        "stroke-width" => value == "10" || class.starts_with('f'),
         _ => false,
     }
 }
@@ -171,7 +194,7 @@ pub(in crate::report) fn classes() -> String {
     });
     let inks = Role::all().map(|role| {
         let (number, variable) = (role.index(), role.variable());
-        format!(".f{number}{{fill:var(--{variable})}}.k{number}{{stroke:var(--{variable})}}")
+        format!(".f{number}{{fill:var(--{variable})}}.k{number}{{fill:none;stroke:var(--{variable})}}")
     });
     texts.into_iter().chain(inks).collect::<String>() + "\n"
 }
@@ -206,7 +229,6 @@ fn write_attribute(svg: &mut String, name: &str, value: &str, is_root: bool, tar
             write!(svg, " font-size=\"{}\"", value.parse::<f64>().unwrap_or_default().round())
         }
         ("font-weight", _) => write!(svg, " font-weight=\"600\""),
-        ("points", _) => write!(svg, " points=\"{}\"", value.trim_end()),
         _ => write!(svg, " {name}=\"{value}\""),
     };
 }
@@ -220,6 +242,8 @@ mod tests {
         paint(100.0, 50.0, |canvas| {
             canvas.line((0.0, 0.0), (10.0, 5.04), Ink::dashed(Role::Series(2), Dash::Dashed), 1.5);
             canvas.rect((1.0, 1.0), (3.0, 2.0), Role::Band);
+            canvas.path(&[(1.0, 1.0), (1.0, 3.0), (4.0, 2.0)], Ink::of(Role::Axis), 1.0);
+            canvas.polygon(&[(1.0, 1.0), (3.0, 1.0), (2.0, 2.0)], Role::Band);
             canvas.text("a < b \"&\" 'c'", (5.0, 20.0), Anchor::End, Type::HEAD);
         })
         .unwrap()
@@ -232,6 +256,8 @@ mod tests {
             "<svg width=\"100\" height=\"50\" viewBox=\"0 0 1000 500\">\
              <line stroke=\"var(--s2)\" stroke-dasharray=\"70 40\" stroke-width=\"15\" x1=\"0\" y1=\"0\" x2=\"100\" y2=\"50\"/>\
              <rect class=\"f6\" x=\"10\" y=\"10\" width=\"20\" height=\"10\"/>\
+             <path class=\"k5\" d=\"M10 10v20l30-10\"/>\
+             <path class=\"f6\" d=\"M10 10h20l-10 10z\"/>\
              <text class=\"h e o\" x=\"50\" y=\"200\">\
              a &lt; b &quot;&amp;&quot; &apos;c&apos;</text></svg>"
         );
