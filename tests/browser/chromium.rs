@@ -92,12 +92,16 @@ impl Chromium {
         }
     }
 
-    /// Opens a file and waits until it is loaded.
+    /// Opens a file and waits until it and its fonts are loaded. No promise is asked for: where the page's
+    /// scripts are off, none is ever kept.
     pub(crate) fn open(&mut self, page: &Path) {
         self.events.clear();
         self.ask("Page.navigate", json!({ "url": format!("file://{}", page.display()) }));
-        self.eval("new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))");
-        self.eval("document.fonts.ready.then(() => 1)");
+        let end = Instant::now() + LIMIT;
+        while self.eval("document.readyState + document.fonts.status") != "completeloaded" {
+            assert!(Instant::now() < end, "the page is not loaded");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The value of an expression in the page; promises are waited for.

@@ -1,6 +1,6 @@
 //! The page in a real browser: nothing is loaded, nothing is complained about, nothing overflows, the
-//! table sorts and filters, colours follow the reader's choice. Skipped where there is no Chromium,
-//! unless `REQUIRE_BROWSER` is set. `SCREENSHOTS=folder` keeps pictures to look at.
+//! table sorts and filters, colours follow the reader's choice. `make browser` runs it where there is a
+//! Chromium. `SCREENSHOTS=folder` keeps pictures to look at.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod chromium;
@@ -14,18 +14,6 @@ use cutgpu::report::model::{MachinePrice, Options, build};
 use cutgpu::report::{Destination, write};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-
-/// A browser, or none with the reason on the terminal.
-fn browser() -> Option<Chromium> {
-    match chromium::find() {
-        Some(command) => Some(Chromium::start(command)),
-        None => {
-            assert!(std::env::var_os("REQUIRE_BROWSER").is_none(), "chromium is not installed");
-            eprintln!("skipped: chromium is not installed, so the page was not tried in a browser");
-            None
-        }
-    }
-}
 
 /// A page of two machines that do not exist.
 fn page(folder: &Path) -> PathBuf {
@@ -106,7 +94,7 @@ const COLLISIONS: &str = "(() => {
 
 #[test]
 fn the_page_in_a_browser() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Chromium::start(chromium::find().expect("chromium is not installed"));
     let folder = tempfile::tempdir().unwrap();
     let page = page(folder.path());
     for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark"), (768, "light")] {
