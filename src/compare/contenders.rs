@@ -6,9 +6,9 @@ use super::call::{call, holm};
 use super::estimate::{ALPHA, Centres, interval};
 use super::floor::floor_paired;
 use super::noise::Prior;
-use super::runs::{CompareError, Compared, Comparison, Policy, doubts, lost, noisy};
+use super::runs::{CompareError, Compared, Comparison, Policy, doubts, lost};
 use super::spread::p_value;
-use super::within::paired;
+use super::within::{Noise, paired};
 use crate::plan::Contender;
 use crate::record::{Outcome, Record, Run, Series};
 use std::collections::BTreeMap;
@@ -23,12 +23,12 @@ pub fn compare_contenders(
     [base, other]: [&str; 2],
     policy: &Policy,
 ) -> Result<Comparison, CompareError> {
-    let of = |backend: &str, twin: bool| -> Vec<Record> {
+    let of = |backend: &str, twin: bool| -> Vec<&Record> {
         let is_it = |record: &&Record| record.contender.backend == backend && record.contender.twin == twin;
-        run.records.iter().filter(is_it).cloned().collect()
+        run.records.iter().filter(is_it).collect()
     };
-    let (first, second) = (of(base, false), of(other, base == other));
-    let (cells, others) = (cells(&first, policy), cells(&second, policy));
+    let records = [of(base, false), of(other, base == other)];
+    let [cells, others] = [&records[0], &records[1]].map(|records| cells(records, policy));
     let pairs: Vec<(CellId, Centres)> = cells
         .iter()
         .filter_map(|(id, sessions)| {
@@ -43,16 +43,18 @@ pub fn compare_contenders(
     }
     let floor = floor_paired(&run.records);
     let margin = policy.margin.max(floor.value);
-    let lost = lost(cells.keys().filter(|id| !others.contains_key(id)), &second);
+    let lost = lost(cells.keys().filter(|id| !others.contains_key(id)), records[1].iter().copied());
     let alone = [cells.len() - pairs.len() - lost.len(), others.len() - pairs.len()];
     let mut compared = judge(pairs, margin);
-    let noisy = [&first, &second].map(|records| noisy(records));
+    let noise = Noise::of(&run.records);
+    let doubts =
+        [&records[0], &records[1]].map(|records| doubts(records.iter().copied(), &noise, policy.load));
     for cell in &mut compared {
         let of = |backend: &str| {
             let contender = Contender { backend: backend.to_string(), ..cell.id.contender.clone() };
             CellId { contender, ..cell.id.clone() }
         };
-        if noisy[0].contains(&of(base)) || noisy[1].contains(&of(other)) {
+        if doubts[0].noisy.contains(&of(base)) || doubts[1].noisy.contains(&of(other)) {
             cell.call = cell.call.on_a_noisy_host();
         }
     }
@@ -63,7 +65,7 @@ pub fn compare_contenders(
         unknown: unknown as f64 / (compared.len() + lost.len()) as f64,
         cells: compared,
         lost,
-        doubts: [&first, &second].map(|records| doubts(records, policy.load)),
+        doubts: doubts.map(|side| side.reasons),
         floor,
         margin,
         between_runs: 0.0,
@@ -73,7 +75,7 @@ pub fn compare_contenders(
 }
 
 /// Measured series by cell; all cells bear the name of no backend, so that two backends' can be matched.
-fn cells<'a>(records: &'a [Record], policy: &Policy) -> BTreeMap<CellId, Sessions<'a>> {
+fn cells<'a>(records: &[&'a Record], policy: &Policy) -> BTreeMap<CellId, Sessions<'a>> {
     let mut cells: BTreeMap<CellId, Sessions> = BTreeMap::new();
     for record in records.iter().filter(|record| record.outcome == Outcome::Measured) {
         let contender =

@@ -13,7 +13,7 @@ use super::spread::{Seen, excess, p_value};
 use super::validity::{Code, validity};
 use super::within::{Noise, satterthwaite};
 use crate::plan::Contender;
-use crate::record::{Outcome, Record, Run, Series};
+use crate::record::{Outcome, Record, Run};
 use crate::suite::Load;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,8 +141,8 @@ pub fn compare_runs(a: &Run, b: &Run, policy: &Policy) -> Result<Comparison, Com
     let floor = floor(a.records.iter().chain(&b.records));
     let margin = policy.margin.max(floor.value);
     let (mut cells, between_runs, machine) = judge(pairs, margin);
-    let noisy: BTreeSet<CellId> = [a, b].iter().flat_map(|run| noisy(&run.records)).collect();
-    for cell in cells.iter_mut().filter(|cell| noisy.contains(&cell.id)) {
+    let doubts = [a, b].map(|run| doubts(&run.records, &Noise::of(&run.records), policy.load));
+    for cell in cells.iter_mut().filter(|cell| doubts.iter().any(|run| run.noisy.contains(&cell.id))) {
         cell.call = cell.call.on_a_noisy_host();
     }
     let unknown = cells.iter().filter(|cell| cell.call == Call::CannotTell).count() + lost.len();
@@ -152,7 +152,7 @@ pub fn compare_runs(a: &Run, b: &Run, policy: &Policy) -> Result<Comparison, Com
         unknown: unknown as f64 / (cells.len() + lost.len()) as f64,
         cells,
         lost,
-        doubts: [a, b].map(|run| doubts(&run.records, policy.load)),
+        doubts: doubts.map(|run| run.reasons),
         floor,
         margin,
         between_runs,
@@ -168,33 +168,31 @@ fn pairs(first: &BTreeMap<CellId, Side>, second: &BTreeMap<CellId, Side>) -> Vec
     shared.map(|id| Pair::new(id, numbers[id.group.as_str()], [&first[id], &second[id]])).collect()
 }
 
-/// Cells during which the host was noisy.
-pub(super) fn noisy(records: &[Record]) -> BTreeSet<CellId> {
-    let noise = Noise::of(records);
-    let mut found = BTreeSet::new();
-    for record in records {
-        let is_noisy = |series: &&Series| {
-            let validity = validity(record, Some(series), &noise);
-            validity.reasons.iter().any(|reason| reason.code == Code::NoisyHost)
-        };
-        let contender = Contender { twin: false, ..record.contender.clone() };
-        let id = |series: &Series| {
-            let (group, contender) = (record.group.clone(), contender.clone());
-            CellId { group, contender, kind: series.kind }
-        };
-        found.extend(record.series.iter().filter(is_noisy).map(id));
-    }
-    found
+/// What speaks against the series of some records.
+#[derive(Default)]
+pub(super) struct Doubts {
+    /// Cells during which the host was noisy.
+    pub(super) noisy: BTreeSet<CellId>,
+    /// How many series have each reason.
+    pub(super) reasons: BTreeMap<Code, usize>,
 }
 
-/// Reasons of doubt among the series that are compared.
-pub(super) fn doubts(records: &[Record], load: Option<Load>) -> BTreeMap<Code, usize> {
-    let mut doubts = BTreeMap::new();
-    let noise = Noise::of(records);
-    for record in records.iter().filter(|record| record.outcome == Outcome::Measured) {
+/// Judges the series of `records` that are compared; `noise` is that of their whole run.
+pub(super) fn doubts<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    noise: &Noise,
+    load: Option<Load>,
+) -> Doubts {
+    let mut doubts = Doubts::default();
+    for record in records.into_iter().filter(|record| record.outcome == Outcome::Measured) {
+        let contender = Contender { twin: false, ..record.contender.clone() };
         for series in record.series.iter().filter(|series| load.is_none_or(|only| only == series.kind.load)) {
-            for reason in validity(record, Some(series), &noise).reasons {
-                *doubts.entry(reason.code).or_default() += 1;
+            for reason in validity(record, Some(series), noise).reasons {
+                *doubts.reasons.entry(reason.code).or_default() += 1;
+                if reason.code == Code::NoisyHost {
+                    let (group, contender) = (record.group.clone(), contender.clone());
+                    doubts.noisy.insert(CellId { group, contender, kind: series.kind });
+                }
             }
         }
     }
@@ -202,9 +200,12 @@ pub(super) fn doubts(records: &[Record], load: Option<Load>) -> BTreeMap<Code, u
 }
 
 /// Cells of the first run that the second tried and failed at.
-pub(super) fn lost<'a>(missing: impl Iterator<Item = &'a CellId>, records: &[Record]) -> Vec<Lost> {
+pub(super) fn lost<'a>(
+    missing: impl Iterator<Item = &'a CellId>,
+    records: impl IntoIterator<Item = &'a Record>,
+) -> Vec<Lost> {
     let fates: BTreeMap<_, String> = records
-        .iter()
+        .into_iter()
         .filter_map(|record| {
             let why = match &record.outcome {
                 Outcome::Failed { kind, message } => format!("{kind}: {message}"),

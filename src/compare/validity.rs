@@ -15,9 +15,8 @@ pub const POLICY: u32 = 2;
 /// A contender above this share of its probe shows that the probe is too low.
 const PROBE_LOW: f64 = 1.01;
 
-/// Share of kept samples that waited for a core above which the host counts as noisy: a start's centre is
-/// the median of its samples, which the disturbed ones must not be most of.
-const NOISY: f64 = 0.5;
+/// Share of kept samples that waited for a core above which the host counts as noisy.
+const NOISY: f64 = 0.10;
 
 /// Share of the samples' time that threads waited for a core above which the host counts as noisy.
 const WAITED: f64 = 0.02;
@@ -26,7 +25,7 @@ const WAITED: f64 = 0.02;
 const STOLEN: f64 = 0.01;
 
 /// An interval wider than this on either side has not converged.
-const WIDE: f64 = 0.10;
+const WIDE: f64 = 0.05;
 
 /// Fewer starts than this do not show how much starts differ.
 const STARTS: usize = 3;
@@ -289,9 +288,7 @@ impl Found {
 
     fn probe(&mut self, record: &Record, series: &Series, noise: &Noise) {
         let Some(share) = share(record, series, noise) else { return };
-        // Where nothing tells how sure the share is, its centre has to do.
-        let surely = if share.high.is_finite() { share.low } else { share.centre };
-        if surely > PROBE_LOW {
+        if share.centre > PROBE_LOW {
             let percent = significant(share.centre * 100.0, 4);
             let sentence = format!("it reached {percent} % of its probe: the probe is too low");
             self.add(Code::ProbeLow, sentence);
@@ -357,7 +354,7 @@ mod tests {
             (|r| r.device = Some(DeviceKind::Gpu), Word::Suspect, Code::ForeignUnknown),
             (|r| r.contender.lane.threads = 3, Word::Suspect, Code::Oversubscribed),
             (|r| r.conditions.quota = Some(1.5), Word::Suspect, Code::Quota),
-            (|r| r.series[0].noisy = 7, Word::Suspect, Code::NoisyHost),
+            (|r| r.series[0].noisy = 2, Word::Suspect, Code::NoisyHost),
             (|r| r.series[0].run_delay_ns = vec![3_000_000; 12], Word::Suspect, Code::NoisyHost),
             (|r| r.series[0].steal_ns = vec![2_000_000; 12], Word::Suspect, Code::NoisyHost),
             (|r| r.series[0].start = vec![0; 12], Word::Suspect, Code::FewStarts),

@@ -14,8 +14,8 @@ pub struct Pace {
     /// Warm-up of each.
     pub warm_up: f64,
     /// One sample. On a shared machine the speed changes within tenths of a second, so contenders must take
-    /// turns faster than that: at equal budgets, slices of 5 ms told twins of a product apart five to ten
-    /// times as finely as slices of 30 ms did.
+    /// turns faster than that: at equal budgets the starts of a product's twins differed several times less
+    /// with slices of 5 ms than with slices of 30 ms.
     pub slice: f64,
     /// The probe beside it.
     pub probe: f64,

@@ -180,7 +180,7 @@ fn record(point: &Point, number: usize, lane: usize, twin: bool, rates: Rates, h
         probe_rate: (0..samples).map(|sample| peak * (2.0 - wobble(sample))).collect(),
         latency_ns: (sync == Sync::Each).then_some([1.0, 1.1, 1.4].map(|f| f * amount / reached * 1e9)),
         discarded: (seed % 3) as u32,
-        noisy: if seed.is_multiple_of(23) { samples / 2 + 1 } else { 0 },
+        noisy: if seed.is_multiple_of(23) { samples / 4 } else { 0 },
         stop: "settled".to_string(),
     };
     let params: Params = point.params.iter().map(|(axis, value)| (axis.to_string(), value.clone())).collect();

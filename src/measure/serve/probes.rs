@@ -1,9 +1,8 @@
 //! Peak probes of a worker, kept warm from request to request.
 
-use crate::backends::cpu::probe::Probes;
+use crate::backends::cpu::probe::{Probes, Reached};
 use crate::backends::{Fault, ProbeKind, Unsupported};
 use crate::host::affinity::OneCore;
-use crate::host::sched::Waits;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -22,13 +21,13 @@ pub(super) struct ProbeTeams(BTreeMap<usize, Team>);
 /// pinned thread would have that one core only.
 struct Team {
     jobs: Sender<Job>,
-    rates: Receiver<Result<f64, Unsupported>>,
+    rates: Receiver<Result<Reached, Unsupported>>,
     bytes: u64,
 }
 
 impl ProbeTeams {
-    /// Operations or bytes a second on `threads` threads, and nanoseconds that they waited for a core.
-    pub(super) fn rate(&mut self, threads: usize, job: Job) -> Result<(f64, u64), Fault> {
+    /// What a probe reaches on `threads` threads.
+    pub(super) fn rate(&mut self, threads: usize, job: Job) -> Result<Reached, Fault> {
         let bytes = job.1.saturating_mul(threads as u64);
         let others: u64 = self.0.iter().filter(|(count, _)| **count != threads).map(|(_, t)| t.bytes).sum();
         if others.saturating_add(bytes) > MOST_KEPT {
@@ -38,11 +37,9 @@ impl ProbeTeams {
             Some(team) => team,
             None => Team::new(threads).map_err(|error| Fault::Library(error.to_string()))?,
         };
-        let before = Waits::read();
-        let rate = team.rate(job)?;
-        let waited = Waits::read().since(&before).run_delay;
+        let reached = team.rate(job)?;
         self.0.insert(threads, Team { bytes: team.bytes.max(bytes), ..team });
-        Ok((rate, waited))
+        Ok(reached)
     }
 }
 
@@ -68,7 +65,7 @@ impl Team {
         Ok(Self { jobs, rates, bytes: 0 })
     }
 
-    fn rate(&self, job: Job) -> Result<f64, Fault> {
+    fn rate(&self, job: Job) -> Result<Reached, Fault> {
         let gone = || Fault::Library("the thread of the probes has ended".to_string());
         self.jobs.send(job).map_err(|_| gone())?;
         Ok(self.rates.recv().map_err(|_| gone())??)
@@ -83,7 +80,7 @@ mod tests {
     fn teams_of_several_sizes_are_kept_until_they_are_too_large() {
         let mut teams = ProbeTeams::default();
         for threads in [1, 2, 1] {
-            assert!(teams.rate(threads, (ProbeKind::Read, 4096, 1.0)).unwrap().0 > 0.0);
+            assert!(teams.rate(threads, (ProbeKind::Read, 4096, 1.0)).unwrap().rate > 0.0);
         }
         assert_eq!(teams.0.len(), 2);
         assert!(teams.rate(1, (ProbeKind::Fma, MOST_KEPT, 1.0)).is_ok());

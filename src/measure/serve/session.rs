@@ -2,6 +2,7 @@
 
 use super::probes::ProbeTeams;
 use super::timing;
+use crate::backends::cpu::probe::Reached;
 use crate::backends::{self, Device, DeviceKind, Fault, Lane, LoadOptions, Loaded, ProbeKind};
 use crate::host::{clock, process};
 use crate::measure::protocol::{Ask, PROTOCOL, Reply};
@@ -139,7 +140,7 @@ impl Session {
 
     fn probe(&mut self, threads: usize, job: (ProbeKind, u64, f64)) -> Answer {
         check_threads(threads)?;
-        let (rate, run_delay_ns) = self.probes.rate(threads, job)?;
+        let Reached { rate, run_delay_ns } = self.probes.rate(threads, job)?;
         Ok(Reply::Probed { rate, run_delay_ns })
     }
 

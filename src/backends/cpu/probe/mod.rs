@@ -6,12 +6,15 @@ mod memory;
 use super::isa::Isa;
 use super::pool::Pool;
 use crate::backends::{ProbeKind, Unsupported};
+use crate::host::sched::Waits;
 use memory::{Mix, Streams};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// Shortest call: starting the threads must not show.
 const SHORTEST_NS: f64 = 1e6;
+/// Share of the best way's rate below which another way is not tried again.
+const BEATEN: f64 = 0.8;
 /// Most bytes that a thread walks: several times what it sees of any cache; more would only take memory.
 const MOST_BYTES: u64 = 256 << 20;
 
@@ -22,6 +25,8 @@ pub struct Probes {
     streams: Option<Streams>,
     /// Nanoseconds of one turn, as last measured.
     turn_ns: BTreeMap<Turn, f64>,
+    /// Ways to move bytes that another one beat by far.
+    beaten: BTreeSet<Turn>,
 }
 
 /// The smallest stretch of a probe's work.
@@ -29,6 +34,29 @@ pub struct Probes {
 enum Turn {
     Arithmetic(arithmetic::Unit),
     Walk(Mix, usize),
+}
+
+/// What a probe reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reached {
+    /// Operations or bytes a second.
+    pub rate: f64,
+    /// Nanoseconds that threads waited for a core while its clock ran.
+    pub run_delay_ns: u64,
+}
+
+/// Turns that were timed together.
+struct Turns {
+    count: u64,
+    ns: f64,
+    run_delay_ns: u64,
+}
+
+impl Turns {
+    /// The rate, where all threads together do `amount` in a turn.
+    fn reached(&self, amount: f64) -> Reached {
+        Reached { rate: self.count as f64 * amount / (self.ns * 1e-9), run_delay_ns: self.run_delay_ns }
+    }
 }
 
 impl Probes {
@@ -41,13 +69,12 @@ impl Probes {
     fn with_isa(threads: usize, isa: Isa) -> Result<Self, Unsupported> {
         let pool = Pool::new(threads)
             .map_err(|error| Unsupported(format!("cannot start {threads} threads for probes: {error}")))?;
-        Ok(Self { pool, isa, streams: None, turn_ns: BTreeMap::new() })
+        Ok(Self { pool, isa, streams: None, turn_ns: BTreeMap::new(), beaten: BTreeSet::new() })
     }
 
-    /// Operations or bytes a second of `kind`, all threads together, measured for about `ms`
-    /// milliseconds, at least 1. `footprint` is in bytes a thread over all streams of the probe;
-    /// arithmetic ignores it.
-    pub fn rate(&mut self, kind: ProbeKind, footprint: u64, ms: f64) -> Result<f64, Unsupported> {
+    /// What `kind` reaches on all threads together in about `ms` milliseconds, at least 1. `footprint` is
+    /// in bytes a thread over all streams of the probe; arithmetic ignores it.
+    pub fn rate(&mut self, kind: ProbeKind, footprint: u64, ms: f64) -> Result<Reached, Unsupported> {
         let ns = if ms.is_finite() { ms * 1e6 } else { 0.0 };
         match kind {
             ProbeKind::Fma => self.arithmetic(arithmetic::Unit::Fma, ns),
@@ -61,31 +88,34 @@ impl Probes {
         }
     }
 
-    fn arithmetic(&mut self, unit: arithmetic::Unit, ns: f64) -> Result<f64, Unsupported> {
+    fn arithmetic(&mut self, unit: arithmetic::Unit, ns: f64) -> Result<Reached, Unsupported> {
         let (isa, turn) = (self.isa, Turn::Arithmetic(unit));
         let each = unit.operations(isa)?;
-        let (turns, ns) = self.repeat(turn, ns, |pool, _, turns| {
+        let turns = self.repeat(turn, ns, |pool, _, turns| {
             pool.run(&|_| unit.execute(isa, turns));
         });
-        Ok(turns as f64 * each * self.pool.threads() as f64 / (ns * 1e-9))
+        Ok(turns.reached(each * self.pool.threads() as f64))
     }
 
     /// The best of several ways to move the same bytes.
-    fn walk(&mut self, mixes: &[Mix], footprint: u64, ns: f64) -> Result<f64, Unsupported> {
+    fn walk(&mut self, mixes: &[Mix], footprint: u64, ns: f64) -> Result<Reached, Unsupported> {
         let isa = self.isa;
-        let mut best = 0.0f64;
-        for &mix in mixes {
-            let len = mix.elements(footprint.min(MOST_BYTES));
+        let ways = mixes.iter().map(|&mix| (mix, mix.elements(footprint.min(MOST_BYTES))));
+        let ways: Vec<_> = ways.filter(|&(mix, len)| !self.beaten.contains(&Turn::Walk(mix, len))).collect();
+        let mut reached = Vec::new();
+        for &(mix, len) in &ways {
             self.prepare(mix, len)?;
-            let (turns, ns) =
-                self.repeat(Turn::Walk(mix, len), ns / mixes.len() as f64, |pool, streams, turns| {
-                    if let Some(streams) = streams {
-                        pool.run(&|me| streams.walk(mix, isa, me.id, turns));
-                    }
-                });
-            let bytes = (mix.counted() * 4 * len) as f64 * turns as f64 * self.pool.threads() as f64;
-            best = best.max(bytes / (ns * 1e-9));
+            let turns = self.repeat(Turn::Walk(mix, len), ns / ways.len() as f64, |pool, streams, turns| {
+                if let Some(streams) = streams {
+                    pool.run(&|me| streams.walk(mix, isa, me.id, turns));
+                }
+            });
+            reached.push(turns.reached((mix.counted() * 4 * len * self.pool.threads()) as f64));
         }
+        let best =
+            reached.iter().copied().fold(Reached::default(), |a, b| if b.rate > a.rate { b } else { a });
+        let beaten = ways.iter().zip(&reached).filter(|(_, way)| way.rate < BEATEN * best.rate);
+        self.beaten.extend(beaten.map(|(&(mix, len), _)| Turn::Walk(mix, len)));
         Ok(best)
     }
 
@@ -103,25 +133,27 @@ impl Probes {
         Ok(())
     }
 
-    /// Runs as many turns as last about `ns`, and returns how many those were and how long they took.
-    fn repeat(&mut self, turn: Turn, ns: f64, work: impl Fn(&Pool, Option<&Streams>, u64)) -> (u64, f64) {
+    /// Runs as many turns as last about `ns`.
+    fn repeat(&mut self, turn: Turn, ns: f64, work: impl Fn(&Pool, Option<&Streams>, u64)) -> Turns {
         let (pool, streams) = (&self.pool, self.streams.as_ref());
-        let timed = |turns: u64| {
+        let timed = |count: u64| {
+            let before = Waits::read();
             let start = Instant::now();
-            work(pool, streams, turns);
-            start.elapsed().as_nanos().max(1) as f64
+            work(pool, streams, count);
+            let ns = start.elapsed().as_nanos().max(1) as f64;
+            Turns { count, ns, run_delay_ns: Waits::read().since(&before).run_delay }
         };
-        // A team that was stopped takes a while to wake, which would count for much of a few milliseconds.
-        pool.run(&|_| ());
+        // A team that was stopped takes a while to wake and finds its caches and page tables taken, which
+        // would count for much of a few milliseconds.
+        work(pool, streams, 1);
         let wanted = ns.max(SHORTEST_NS);
         let each = self.turn_ns.entry(turn).or_insert(wanted);
         loop {
-            let turns = (wanted / *each).ceil().max(1.0) as u64;
-            let ns = timed(turns);
+            let turns = timed((wanted / *each).ceil().max(1.0) as u64);
             // A thread that waited for a core makes a turn look long, so the shortest one seen counts.
-            *each = each.min(ns / turns as f64);
-            if ns >= 0.5 * wanted {
-                return (turns, ns);
+            *each = each.min(turns.ns / turns.count as f64);
+            if turns.ns >= 0.5 * wanted {
+                return turns;
             }
         }
     }
@@ -148,7 +180,9 @@ mod tests {
                 let mut probes = Probes::with_isa(threads, isa).unwrap();
                 for kind in KINDS {
                     match probes.rate(kind, 1 << 16, 1.0) {
-                        Ok(rate) => assert!(rate > 0.0 && rate.is_finite(), "{kind:?} {rate}"),
+                        Ok(Reached { rate, .. }) => {
+                            assert!(rate > 0.0 && rate.is_finite(), "{kind:?} {rate}")
+                        }
                         Err(why) => assert!(matches!(kind, ProbeKind::Vnni | ProbeKind::Bf16), "{why}"),
                     }
                 }
@@ -160,7 +194,7 @@ mod tests {
     fn any_footprint_is_walked() {
         let mut probes = Probes::new(1).unwrap();
         for footprint in [0, 1, 4097, 1 << 20, 100] {
-            assert!(probes.rate(ProbeKind::Triad, footprint, f64::NAN).unwrap() > 0.0);
+            assert!(probes.rate(ProbeKind::Triad, footprint, f64::NAN).unwrap().rate > 0.0);
         }
     }
 }
