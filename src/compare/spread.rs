@@ -31,6 +31,12 @@ const QUARTILE: f64 = 0.318_639_4;
 /// Distances over this many robust standard deviations are taken for changes, not noise.
 const CUT: f64 = 2.0;
 
+/// Degrees of freedom of a cell's own move between runs. Moves are not normal: most cells hardly move, and
+/// some that hang on where their pages lie move by a quarter. Four is what robust fits assume where the
+/// tails are not known (Lange, Little and Taylor, "Robust statistical modeling using the t distribution",
+/// 1989).
+const TAIL: f64 = 4.0;
+
 /// Mean square of a standard normal variable given that it is within ±[`CUT`]: 1 - 2 c φ(c) / (2 Φ(c) - 1).
 const CUT_SQUARE: f64 = 0.773_74;
 
@@ -50,7 +56,7 @@ pub(super) fn excess(seen: &[Seen]) -> Variance {
     };
     let value = smallest(|extra| square(extra) <= CUT_SQUARE);
     // Distances overlap: about as many are independent as there are cells.
-    Variance { value, df: (seen.len() as f64 - 1.0).max(2.0) }
+    Variance { value, df: (seen.len() as f64 - 1.0).clamp(2.0, TAIL) }
 }
 
 /// Differences of values of one family, with the variance that the starts explain.
