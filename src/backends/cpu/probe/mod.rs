@@ -8,13 +8,11 @@ use super::pool::Pool;
 use crate::backends::{ProbeKind, Unsupported};
 use crate::host::sched::Waits;
 use memory::{Mix, Streams};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// Shortest call: starting the threads must not show.
 const SHORTEST_NS: f64 = 1e6;
-/// Share of the best way's rate below which another way is not tried again.
-const BEATEN: f64 = 0.8;
 /// Most bytes that a thread walks: several times what it sees of any cache; more would only take memory.
 const MOST_BYTES: u64 = 256 << 20;
 
@@ -25,8 +23,6 @@ pub struct Probes {
     streams: Option<Streams>,
     /// Nanoseconds of one turn, as last measured.
     turn_ns: BTreeMap<Turn, f64>,
-    /// Ways to move bytes that another one beat by far.
-    beaten: BTreeSet<Turn>,
 }
 
 /// The smallest stretch of a probe's work.
@@ -69,7 +65,7 @@ impl Probes {
     fn with_isa(threads: usize, isa: Isa) -> Result<Self, Unsupported> {
         let pool = Pool::new(threads)
             .map_err(|error| Unsupported(format!("cannot start {threads} threads for probes: {error}")))?;
-        Ok(Self { pool, isa, streams: None, turn_ns: BTreeMap::new(), beaten: BTreeSet::new() })
+        Ok(Self { pool, isa, streams: None, turn_ns: BTreeMap::new() })
     }
 
     /// What `kind` reaches on all threads together in about `ms` milliseconds, at least 1. `footprint` is
@@ -97,25 +93,22 @@ impl Probes {
         Ok(turns.reached(each * self.pool.threads() as f64))
     }
 
-    /// The best of several ways to move the same bytes.
+    /// The best of several ways to move the same bytes. All are tried in every call: a way that somebody
+    /// disturbed once may be the best one.
     fn walk(&mut self, mixes: &[Mix], footprint: u64, ns: f64) -> Result<Reached, Unsupported> {
         let isa = self.isa;
-        let ways = mixes.iter().map(|&mix| (mix, mix.elements(footprint.min(MOST_BYTES))));
-        let ways: Vec<_> = ways.filter(|&(mix, len)| !self.beaten.contains(&Turn::Walk(mix, len))).collect();
-        let mut reached = Vec::new();
-        for &(mix, len) in &ways {
+        let mut best = Reached::default();
+        for &mix in mixes {
+            let len = mix.elements(footprint.min(MOST_BYTES));
             self.prepare(mix, len)?;
-            let turns = self.repeat(Turn::Walk(mix, len), ns / ways.len() as f64, |pool, streams, turns| {
+            let turns = self.repeat(Turn::Walk(mix, len), ns / mixes.len() as f64, |pool, streams, turns| {
                 if let Some(streams) = streams {
                     pool.run(&|me| streams.walk(mix, isa, me.id, turns));
                 }
             });
-            reached.push(turns.reached((mix.counted() * 4 * len * self.pool.threads()) as f64));
+            let reached = turns.reached((mix.counted() * 4 * len * self.pool.threads()) as f64);
+            best = if reached.rate > best.rate { reached } else { best };
         }
-        let best =
-            reached.iter().copied().fold(Reached::default(), |a, b| if b.rate > a.rate { b } else { a });
-        let beaten = ways.iter().zip(&reached).filter(|(_, way)| way.rate < BEATEN * best.rate);
-        self.beaten.extend(beaten.map(|(&(mix, len), _)| Turn::Walk(mix, len)));
         Ok(best)
     }
 
