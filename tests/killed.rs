@@ -6,8 +6,10 @@
 mod bench;
 
 use bench::{Bench, assert_no_duplicates, names, said, within, workers_of};
+use cutgpu::plan::Pace;
 use cutgpu::random;
 use cutgpu::record::Record;
+use cutgpu::suite::Effort;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,14 +24,23 @@ fn kills() -> u64 {
     std::env::var("CUTGPU_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(50)
 }
 
-/// Sizes of which the workers' own log holds a sample, in the order of the first one since `from` bytes.
+/// A visit to the group of a size: the visit's number, then the size, in the order of a run.
+type Visit = (u32, usize);
+
+/// Every visit of a whole run, in order.
+fn all_visits() -> Vec<Visit> {
+    let visits = Pace::of(Effort::Quick).visits;
+    (0..visits).flat_map(|number| SIZES.map(|size| (number, size))).collect()
+}
+
+/// Sizes in the order in which the workers' own log has samples of them since `from` bytes: one entry a
+/// visit.
 fn sampled(log: &Path, from: usize) -> Vec<usize> {
     let text = fs::read_to_string(log).unwrap_or_default();
-    let mut sizes = Vec::new();
-    for line in text[from.min(text.len())..].lines() {
-        let size = line.split(' ').nth(1).and_then(|word| word.parse().ok());
-        sizes.extend(size.filter(|size| !sizes.contains(size)));
-    }
+    let lines = text[from.min(text.len())..].lines();
+    let mut sizes: Vec<usize> =
+        lines.filter_map(|line| line.split(' ').nth(1).and_then(|word| word.parse().ok())).collect();
+    sizes.dedup();
     sizes
 }
 
@@ -77,26 +88,30 @@ impl Killed {
         }
         self.begun = self.bench.run_folder().join("plan.json").exists();
         // Whoever samples a group has finished all that it sampled before.
-        let mut done = sampled(&self.log, from);
-        done.pop();
+        let done = sampled(&self.log, from);
+        let pending = all_visits().into_iter().filter(|visit| !before.contains(visit));
+        let begun: Vec<Visit> = pending.take(done.len()).collect();
+        assert_eq!(begun.iter().map(|visit| visit.1).collect::<Vec<_>>(), done);
         let after = self.finished();
-        let expected: BTreeSet<usize> = before.into_iter().chain(done).collect();
+        let expected: BTreeSet<Visit> =
+            before.iter().chain(begun.split_last().map_or(&[][..], |b| b.1)).copied().collect();
         damage.cells += expected.difference(&after).count() + doubled(&self.records());
         !late
     }
 
     fn records(&self) -> Vec<Record> {
         let exists = self.bench.run_folder().join("run.jsonl").exists();
-        if exists { self.bench.records() } else { Vec::new() }
+        if exists { self.bench.visits() } else { Vec::new() }
     }
 
-    /// Sizes of which both contenders are recorded.
-    fn finished(&self) -> BTreeSet<usize> {
+    /// Visits of which both contenders are recorded.
+    fn finished(&self) -> BTreeSet<Visit> {
         let records = self.records();
-        let of = |size: usize| {
-            records.iter().filter(|record| record.group.contains(&format!("m={size},"))).count()
+        let of = |(number, size): &Visit| {
+            let name = format!("m={size},");
+            records.iter().filter(|r| r.visit == *number && r.group.contains(&name)).count()
         };
-        SIZES.into_iter().filter(|&size| of(size) == 2).collect()
+        all_visits().into_iter().filter(|visit| of(visit) == 2).collect()
     }
 
     /// Lets the run end.
@@ -105,9 +120,9 @@ impl Killed {
             if self.begun { &["run", "--resume", "RUN"] } else { &["run", "SUITE", "--out", "RUN"] };
         let (code, text) = said(&self.bench.cutgpu(arguments));
         assert_eq!(code, 0, "{text}");
-        let records = self.bench.records();
+        let records = self.bench.visits();
         assert_no_duplicates(&records);
-        assert_eq!(names(&records).len(), 2 * SIZES.len());
+        assert_eq!(names(&records).len(), 2 * all_visits().len());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a cell's times lie, for comparing a cell with itself in another run.
 
-use super::estimate::Centres;
+use super::estimate::sample_variance;
 use super::noise::{Prior, Variance};
 
 /// Mean of the lower two thirds of some logarithms.
@@ -53,7 +53,7 @@ impl Centre {
         let value = starts[..kept].iter().sum::<f64>() / kept as f64;
         let highest = starts[kept - 1];
         starts[kept..].fill(highest);
-        let winsorised = Centres(starts).variance().value;
+        let winsorised = sample_variance(&starts);
         let weight = 1.0 / (count as f64 * efficiency);
         let own = correction * winsorised * count as f64 / (kept * kept) as f64;
         Self { value, start: Variance { value: own / weight, df: kept as f64 - 1.0 }, weight }

@@ -5,6 +5,10 @@
 //! centre (the median of the logarithms of its samples), and the interval is Student's over those
 //! centres. A percentile bootstrap of three starts is not used: it covers the truth about 75 % of the
 //! time where 95 % is asked.
+//!
+//! Of five starts or more a fifth is trimmed at either end, because a neighbour can spoil a visit as a whole:
+//! the mean of the rest, with the variance of the winsorised starts (Tukey and McLaughlin 1963; Yuen
+//! 1974).
 
 use super::noise::{Prior, Variance};
 use super::student;
@@ -14,6 +18,13 @@ use std::collections::BTreeMap;
 
 /// Share of repeated experiments whose interval misses the truth.
 pub const ALPHA: f64 = 0.05;
+
+/// Share of starts that is trimmed at either end.
+const TRIMMED: f64 = 0.2;
+
+/// The variance of a trimmed mean from winsorised starts is right for many of them. With 1 + SMALL / count it
+/// is right for 5 and 2 to 5 % large for 6 to 15 (400,000 random draws each).
+const SMALL: f64 = 0.9;
 
 /// A quantity above zero with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -113,16 +124,32 @@ impl Centres {
         (!centres.is_empty()).then_some(Self(centres))
     }
 
+    /// Trimmed mean.
     pub(super) fn mean(&self) -> f64 {
-        self.0.iter().sum::<f64>() / self.0.len() as f64
+        let (sorted, trimmed) = self.sorted();
+        let kept = &sorted[trimmed..sorted.len() - trimmed];
+        kept.iter().sum::<f64>() / kept.len() as f64
     }
 
-    /// Variance of one start's centre.
+    /// What the variance of the trimmed mean must be multiplied by for the number of starts: the variance
+    /// of one start's centre where nothing is trimmed.
     pub(super) fn variance(&self) -> Variance {
-        let mean = self.mean();
-        let df = self.0.len() as f64 - 1.0;
-        let sum: f64 = self.0.iter().map(|centre| (centre - mean).powi(2)).sum();
-        Variance { value: if df > 0.0 { sum / df } else { 0.0 }, df }
+        let (mut sorted, trimmed) = self.sorted();
+        let (count, last) = (sorted.len(), sorted.len() - trimmed - 1);
+        let (low, high) = (sorted[trimmed], sorted[last]);
+        sorted[..trimmed].fill(low);
+        sorted[last..].fill(high);
+        let kept = 1.0 - 2.0 * trimmed as f64 / count as f64;
+        let small = if trimmed > 0 { 1.0 + SMALL / count as f64 } else { 1.0 };
+        Variance { value: small * sample_variance(&sorted) / (kept * kept), df: (last - trimmed) as f64 }
+    }
+
+    /// The centres in order, and how many are trimmed at either end.
+    fn sorted(&self) -> (Vec<f64>, usize) {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let trimmed = (TRIMMED * sorted.len() as f64) as usize;
+        (sorted, trimmed)
     }
 
     /// The interval of the mean, back on the quantity's own scale.
@@ -131,6 +158,14 @@ impl Centres {
         let error = (variance.value / self.0.len() as f64).sqrt();
         interval(self.mean(), error, variance.df, ALPHA)
     }
+}
+
+/// Variance of what some values were drawn from; 0 of a single one.
+pub(super) fn sample_variance(values: &[f64]) -> f64 {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let sum: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    if count > 1.0 { sum / (count - 1.0) } else { 0.0 }
 }
 
 /// exp(mean ± t error) with Student's t for `df`; (0, infinity) without a degree of freedom.
@@ -207,19 +242,25 @@ mod tests {
     }
 
     #[test]
-    fn intervals_of_three_starts_cover_the_truth_as_often_as_they_say() {
-        let mut draw = Draw::new(1);
-        let cells: Vec<Centres> =
-            (0..2000).map(|_| Centres((0..3).map(|_| 0.01 * draw.normal()).collect())).collect();
-        let variances: Vec<Variance> = cells.iter().map(Centres::variance).collect();
-        for prior in [Prior::default(), Prior::fit(&variances)] {
-            let covers = |cell: &&Centres| {
-                let interval = cell.interval(&prior);
-                interval.low <= 1.0 && interval.high >= 1.0
+    fn intervals_cover_the_truth_as_often_as_they_say() {
+        for (starts, disturbed) in [(3, 0.0), (5, 0.0), (6, 0.0), (10, 0.0), (5, 0.3), (10, 0.3)] {
+            let mut draw = Draw::new(1);
+            // One cell in four has a start during which something else ran.
+            let mut cell = |number: usize| {
+                let mut starts: Vec<f64> = (0..starts).map(|_| 0.01 * draw.normal()).collect();
+                starts[0] += if number.is_multiple_of(4) { disturbed } else { 0.0 };
+                Centres(starts)
             };
-            let covered = cells.iter().filter(covers).count() as f64 / cells.len() as f64;
-            // Four standard errors of 2,000 coin throws at 95 %.
-            assert!((covered - 0.95).abs() < 0.02, "{covered} with {prior:?}");
+            let cells: Vec<Centres> = (0..2000).map(&mut cell).collect();
+            let variances: Vec<Variance> = cells.iter().map(Centres::variance).collect();
+            for prior in [Prior::default(), Prior::fit(&variances)] {
+                let covers = |cell: &&Centres| {
+                    let interval = cell.interval(&prior);
+                    interval.low <= 1.0 && interval.high >= 1.0
+                };
+                let covered = cells.iter().filter(covers).count() as f64 / cells.len() as f64;
+                assert!((0.93..0.98).contains(&covered), "{starts} starts: {covered} with {prior:?}");
+            }
         }
     }
 }

@@ -6,12 +6,20 @@
 //! (Smyth, "Linear models and empirical Bayes methods", 2004, §6). Each cell's own variance is shrunk
 //! towards it, and its t distribution gains `df` degrees of freedom. Where cells differ much, the fitted
 //! `df` is small and little is shrunk.
+//!
+//! A cell whose variance is no draw from that distribution keeps its own: one that is quick in some starts
+//! and slow in others, by where its pages lie. Pulled down towards the prior, such cells alone would make
+//! most of the differences that are called (the "hypervariable" cases of Phipson et al., "Robust
+//! hyperparameter estimation", Annals of Applied Statistics 10, 2016, §1).
 
 use super::student;
 use std::collections::BTreeMap;
 
 /// Variances below this are taken for this: nobody asks about differences of 0.01 %.
 const SMALLEST: f64 = 1e-8;
+
+/// A variance that is so large by chance in fewer than this share of cells is not shrunk.
+const IMPLAUSIBLE: f64 = 0.01;
 
 /// Fewest cells that a distribution is fitted to.
 const FEWEST: usize = 3;
@@ -66,10 +74,15 @@ impl Prior {
         means.into_iter().map(|(family, mean)| (family, Self(Variance { value: value(mean), df }))).collect()
     }
 
-    /// A cell's own variance, shrunk towards the prior.
+    /// How often the variance of a cell of this prior is as large as `own`, by the F distribution.
+    fn chance(&self, own: Variance) -> f64 {
+        if own.df > 0.0 { student::f_tail(own.value / self.0.value, own.df, self.0.df) } else { 1.0 }
+    }
+
+    /// A cell's own variance, shrunk towards the prior unless it is implausibly large for that.
     pub fn shrink(&self, own: Variance) -> Variance {
         let df = self.0.df + own.df;
-        if df <= 0.0 {
+        if df <= 0.0 || self.0.value > 0.0 && self.chance(own) < IMPLAUSIBLE {
             return own;
         }
         let value = (self.0.df * self.0.value + own.df * own.value.max(SMALLEST)) / df;
@@ -137,6 +150,19 @@ mod tests {
     fn cells_of_many_noise_levels_are_shrunk_little() {
         let prior = Prior::fit(&cells(200, |draw| 0.01 * draw.normal().exp()));
         assert!(prior.0.df < 4.0, "{prior:?}");
+    }
+
+    #[test]
+    fn a_variance_that_is_no_draw_is_kept() {
+        let mut variances = cells(200, |_| 0.01);
+        let odd = Variance { value: 0.04, df: 2.0 };
+        variances[7] = odd;
+        let prior = Prior::fit(&variances);
+        assert_eq!(prior.shrink(odd), odd);
+        let kept = variances.iter().filter(|own| prior.shrink(**own) == **own).count();
+        assert!((1..8).contains(&kept), "{kept}");
+        let alone = Variance { value: 0.0, df: 0.0 };
+        assert!(prior.shrink(alone).df > 0.0);
     }
 
     #[test]

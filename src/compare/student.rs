@@ -15,6 +15,12 @@ pub(super) fn tail(t: f64, df: f64) -> f64 {
     0.5 * incomplete_beta(df / 2.0, 0.5, df / (df + t * t))
 }
 
+/// P(F > f) for Fisher's F with `above` and `below` > 0 degrees of freedom.
+pub(super) fn f_tail(f: f64, above: f64, below: f64) -> f64 {
+    let (above, below) = (above.min(1e7), below.min(1e7));
+    incomplete_beta(below / 2.0, above / 2.0, below / (below + above * f))
+}
+
 /// The t that |T| exceeds with probability `alpha`: 1.96 for 0.05 and many degrees of freedom. The cells of
 /// a run ask for the same few degrees of freedom again and again, so answers are kept.
 pub(super) fn critical(alpha: f64, df: f64) -> f64 {
@@ -152,6 +158,20 @@ mod tests {
             let got = critical(alpha, df);
             assert!((got / want - 1.0).abs() < 2e-4, "t({alpha}, {df}) = {got}, not {want}");
         }
+    }
+
+    #[test]
+    fn tails_of_f_are_those_of_t_squared_and_of_the_tables() {
+        for (t, df) in [(0.3, 1.0), (2.0, 4.0), (5.0, 33.5)] {
+            assert!((f_tail(t * t, 1.0, df) - 2.0 * tail(t, df)).abs() < 1e-12);
+        }
+        for (f, above, below, want) in
+            [(19.0, 2.0, 2.0, 0.05), (5.33, 5.0, 10.0, 0.01218), (6.9266, 2.0, 12.0, 0.01)]
+        {
+            let got = f_tail(f, above, below);
+            assert!((got / want - 1.0).abs() < 0.02, "F({above}, {below}) > {f}: {got}, not {want}");
+        }
+        assert_eq!(f_tail(0.0, 2.0, 3.0), 1.0);
     }
 
     #[test]

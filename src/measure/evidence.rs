@@ -117,7 +117,7 @@ pub struct Series {
     pub ns: Vec<f64>,
     /// Start of each sample, from 0.
     pub start: Vec<u32>,
-    /// Round of each sample, from 0, counted over the whole group.
+    /// Round of each sample, from 0, counted over all starts of a visit.
     pub round: Vec<u32>,
     /// Nanoseconds that the worker's threads waited for a core during each sample.
     pub run_delay_ns: Vec<u64>,

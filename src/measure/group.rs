@@ -125,7 +125,8 @@ fn session(
     tools: &mut Tools,
     bench: &Bench,
 ) -> Result<(), Interrupted> {
-    let order = schedule::order(trials.len(), bench.settings.seed.wrapping_add(1), u64::from(position.start));
+    let order =
+        schedule::order(trials.len(), bench.settings.order.wrapping_add(1), u64::from(position.start));
     for &phase in phases {
         for &number in &order {
             bench.check()?;
@@ -160,7 +161,7 @@ mod tests {
 
     fn settings() -> Settings {
         let stop = Stop { min_rounds: 6, max_rounds: 8, half_width: 0.01, budget: Nanos(1e12) };
-        Settings { stop, ..Settings::of(Effort::Quick, 7) }
+        Settings { starts: 3, stop, ..Settings::of(Effort::Quick, 7) }
     }
 
     fn steady(ns: f64) -> Part {

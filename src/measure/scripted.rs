@@ -124,6 +124,7 @@ pub(super) fn group<'a>(backends: impl Iterator<Item = &'a str>, kinds: &[Series
         limit: None,
         max_memory: None,
         estimate: Duration::ZERO,
+        first: Duration::ZERO,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Lengths, counts and limits of one cell's measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Fresh processes a cell: the unit of replication.
+    /// Fresh processes a cell and visit: the unit of replication.
     pub starts: u32,
     /// Executing for this long comes before the first sample of a start.
     pub warm_up: Nanos,
@@ -36,17 +36,20 @@ pub struct Settings {
     pub memory_peak: bool,
     /// Windows are short, and records say so.
     pub quick: bool,
-    /// Seed of the inputs and of the order of contenders.
+    /// Seed of the inputs.
     pub seed: u64,
+    /// Seed of the order of contenders, another one in each visit.
+    pub order: u64,
 }
 
 impl Settings {
-    /// What a group's case asks for.
-    pub fn of_group(group: &Group, seed: u64) -> Self {
+    /// What a group's case asks for in a visit; what is measured once, is measured in the first.
+    pub fn of_visit(group: &Group, visit: u32, seed: u64) -> Self {
         let usual = Self::of(group.effort, seed);
         Self {
             time_limit: group.limit.unwrap_or(usual.time_limit),
-            memory_peak: usual.memory_peak || group.memory,
+            memory_peak: visit == 0 && (usual.memory_peak || group.memory),
+            order: seed ^ (u64::from(visit) << 32),
             ..usual
         }
     }
@@ -56,7 +59,7 @@ impl Settings {
         let pace = Pace::of(effort);
         let quick = effort == Effort::Quick;
         Self {
-            starts: pace.starts as u32,
+            starts: pace.starts,
             warm_up: Nanos::from_seconds(pace.warm_up),
             slice: Nanos::from_seconds(pace.slice),
             device_slice: Nanos::from_seconds(0.2),
@@ -65,7 +68,7 @@ impl Settings {
             retakes: if quick { 2 } else { 3 },
             stop: Stop {
                 min_rounds: pace.rounds as usize,
-                max_rounds: if quick { 20 } else { 150 },
+                max_rounds: if quick { 12 } else { 150 },
                 half_width: if quick { 0.015 } else { 0.01 },
                 budget: Nanos::from_seconds(pace.budget),
             },
@@ -75,6 +78,7 @@ impl Settings {
             memory_peak: !quick,
             quick,
             seed,
+            order: seed,
         }
     }
 }

@@ -111,8 +111,9 @@ fn expand(
             limit: case.limit,
             max_memory: case.max_memory,
             estimate: std::time::Duration::ZERO,
+            first: std::time::Duration::ZERO,
         };
-        group.estimate = estimate::group(&group, &options.rates);
+        (group.estimate, group.first) = estimate::group(&group, &options.rates);
         plan.groups.push(group);
     }
     Ok(())

@@ -9,8 +9,12 @@ use std::time::Duration;
 /// Seconds and counts of one cell's measurement, as `measure` spends them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// Fresh processes.
-    pub starts: f64,
+    /// How often a run comes back to a group. A neighbour on the same machine disturbs for seconds, which is
+    /// longer than all starts of a small group together: only starts that lie minutes apart show by how
+    /// much such a group moves.
+    pub visits: u32,
+    /// Fresh processes of each contender in one visit.
+    pub starts: u32,
     /// Warm-up of each.
     pub warm_up: f64,
     /// One sample. On a shared machine the speed changes within tenths of a second, so contenders must take
@@ -32,7 +36,8 @@ impl Pace {
     pub fn of(effort: Effort) -> Self {
         match effort {
             Effort::Full => Self {
-                starts: 5.0,
+                visits: 1,
+                starts: 5,
                 warm_up: 0.2,
                 slice: 0.006,
                 probe: 0.003,
@@ -41,12 +46,13 @@ impl Pace {
                 sustained: 10.0,
             },
             Effort::Quick => Self {
-                starts: 3.0,
+                visits: 5,
+                starts: 1,
                 warm_up: 0.03,
                 slice: 0.005,
                 probe: 0.002,
-                rounds: 12.0,
-                budget: 0.2,
+                rounds: 8.0,
+                budget: 0.1,
                 sustained: 3.0,
             },
         }
@@ -86,20 +92,29 @@ const SHARE: f64 = 0.5;
 /// Operations a second of plain loops.
 const PLAIN_LOOPS: f64 = 1e9;
 
-/// Expected duration of a group: its contenders run one after another.
-pub(super) fn group(group: &Group, rates: &Rates) -> Duration {
+/// Expected duration of a group, all of its visits and of the first alone: its contenders run one after
+/// another, and only the first visit has a sustained window.
+pub(super) fn group(group: &Group, rates: &Rates) -> (Duration, Duration) {
     let pace = Pace::of(group.effort);
-    let running = group.cells.iter().filter(|cell| cell.fate == Fate::Run);
-    let seconds: f64 = running.map(|cell| of_cell(cell, &group.series, &pace, rates)).sum();
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    let of = |visit: u32| -> f64 {
+        let wanted = |kind: &&SeriesKind| visit == 0 || kind.load == Load::Burst;
+        let series: Vec<SeriesKind> = group.series.iter().filter(wanted).copied().collect();
+        let running = group.cells.iter().filter(|cell| cell.fate == Fate::Run && !series.is_empty());
+        running.map(|cell| of_cell(cell, &series, &pace, rates)).sum()
+    };
+    let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    let (first, later) = (of(0), of(1));
+    (duration(first + f64::from(pace.visits - 1) * later), duration(first))
 }
 
+/// Expected seconds of a visit.
 fn of_cell(cell: &Cell, series: &[SeriesKind], pace: &Pace, rates: &Rates) -> f64 {
     let once = execution(cell, rates);
     let sample = pace.slice.max(once) + pace.probe + reset_bytes(&cell.program) * RESET;
     let rounds = (pace.rounds * sample).max(pace.budget.min(2.0 * pace.rounds * sample));
+    let starts = f64::from(pace.starts);
     let window = |kind: &SeriesKind| match kind.load {
-        Load::Burst => pace.starts * (pace.warm_up.max(once) + rounds),
+        Load::Burst => starts * (pace.warm_up.max(once) + rounds),
         Load::Sustained => pace.sustained.max(once),
     };
     // On the host's memory the scopes are one.
@@ -108,7 +123,7 @@ fn of_cell(cell: &Cell, series: &[SeriesKind], pace: &Pace, rates: &Rates) -> f6
     let work = cell.program.work();
     let reference = (work.flops as f64 * REFERENCE).min(LONGEST_REFERENCE);
     let start = START + bytes(&cell.program) * FILL + reference + 2.0 * once;
-    pace.starts * start + timed
+    starts * start + timed
 }
 
 /// Expected seconds of one execution.

@@ -110,6 +110,22 @@ pub struct Group {
     pub max_memory: Option<Bytes>,
     /// Expected duration: an estimate, never a measurement.
     pub estimate: Duration,
+    /// Expected duration of the first visit: an estimate.
+    pub first: Duration,
+}
+
+impl Group {
+    /// How often a run comes back to it.
+    pub fn visits(&self) -> u32 {
+        Pace::of(self.effort).visits
+    }
+    /// Expected duration of a visit, the `number`-th from 0: an estimate.
+    pub fn estimate_of(&self, number: u32) -> Duration {
+        match number {
+            0 => self.first,
+            _ => self.estimate.saturating_sub(self.first) / (self.visits() - 1).max(1),
+        }
+    }
 }
 
 /// What a run will do.

@@ -42,6 +42,7 @@ pub(crate) fn measured() -> Record {
         schema: SCHEMA.to_string(),
         key: "0123456789abcdef".to_string(),
         repeat: 0,
+        visit: 0,
         group: "matmul/square/m=512,n=512,k=512".to_string(),
         suite: "matmul".to_string(),
         case: "square".to_string(),

@@ -1,12 +1,13 @@
 //! What one cell gave: one line of JSON, evidence only. Validity, ratios and money are computed from
 //! records elsewhere, so that a later policy can judge an old run.
 //!
-//! A run is a folder with `run.jsonl` (one [`Record`] a line) and `host.json` (the machine's facts).
+//! A run is a folder with `run.jsonl` (one [`Record`] a line, one line a cell and visit) and `host.json` (the machine's facts).
 //! `docs/record.schema.json` describes a line for other languages.
 
 mod csv;
 #[cfg(test)]
 pub(crate) mod example;
+mod fold;
 mod key;
 mod read;
 #[cfg(test)]
@@ -14,8 +15,9 @@ mod schema;
 mod write;
 
 pub use csv::{csv, field};
+pub use fold::fold;
 pub use key::{digest, key};
-pub use read::{RecordError, Rejected, Run, read, read_lines};
+pub use read::{RecordError, Rejected, Run, read, read_lines, read_visits};
 pub use write::{Opened, Writer};
 
 pub use crate::measure::evidence::{
@@ -31,9 +33,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the format: a newer minor is read, a newer major refused.
-pub const SCHEMA: &str = "1.0";
+pub const SCHEMA: &str = "1.1";
 
-/// One cell of one run.
+/// One cell of one run: of one of its visits on a line of a file, of all of them after [`fold`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// `major.minor` of the format.
@@ -42,6 +44,9 @@ pub struct Record {
     pub key: String,
     /// Which repetition of the cell within the run, from 0 (`run --repeat`).
     pub repeat: u32,
+    /// Which visit of the run to the group, from 0; the first one's where visits are folded.
+    #[serde(default)]
+    pub visit: u32,
     /// Id of the group: `suite/case/point`.
     pub group: String,
     /// Name of the suite.

@@ -1,7 +1,7 @@
 //! Reading runs, however they ended: a line that is no record is set aside with its number and why,
 //! and the rest is read.
 
-use super::{Record, SCHEMA};
+use super::{Record, SCHEMA, fold};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -24,7 +24,7 @@ pub struct Rejected {
 pub struct Run {
     /// Name of the folder, or of the file.
     pub name: String,
-    /// Records in the order they were written.
+    /// Records in the order they were written, one a cell unless visits were asked for.
     pub records: Vec<Record>,
     /// Lines that are no records.
     pub rejected: Vec<Rejected>,
@@ -92,8 +92,14 @@ impl RecordError {
     }
 }
 
-/// Reads a run from its folder or from its `run.jsonl`.
+/// Reads a run from its folder or from its `run.jsonl`, the visits of each cell folded into one record.
 pub fn read(path: &Path) -> Result<Run, RecordError> {
+    let run = read_visits(path)?;
+    Ok(Run { records: fold(run.records), ..run })
+}
+
+/// Reads a run with one record for each line.
+pub fn read_visits(path: &Path) -> Result<Run, RecordError> {
     let file = if path.is_dir() { path.join("run.jsonl") } else { path.to_path_buf() };
     let advice = "name a folder that `cutgpu run` made, or its run.jsonl";
     let opened = File::open(&file).map_err(|error| RecordError::io(&file, error, advice))?;
@@ -238,7 +244,7 @@ mod tests {
     fn what_is_no_record_is_set_aside_with_its_line_number() {
         let good = line(&example::measured());
         let uneven = good.replace("\"steal_ns\":[0,", "\"steal_ns\":[");
-        let odd = good.replace("\"schema\":\"1.0\"", "\"schema\":\"one\"");
+        let odd = good.replace("\"schema\":\"1.1\"", "\"schema\":\"one\"");
         let negative = good.replace("\"probe_rate\":[3", "\"probe_rate\":[-3");
         for (bad, why) in [
             (&good[..good.len() / 2], "cut short"),
@@ -258,9 +264,9 @@ mod tests {
     #[test]
     fn a_newer_minor_is_read_and_a_newer_major_refused() {
         let good = line(&example::measured());
-        let newer = good.replace("\"schema\":\"1.0\"", "\"schema\":\"1.7\",\"later\":{\"x\":[1]}");
+        let newer = good.replace("\"schema\":\"1.1\"", "\"schema\":\"1.7\",\"later\":{\"x\":[1]}");
         assert_eq!(read_text(newer.as_bytes()).unwrap().0.len(), 1);
-        for major in [good.replace("\"schema\":\"1.0\"", "\"schema\":\"2.0\""), "{\"schema\":\"7.1\"}".into()]
+        for major in [good.replace("\"schema\":\"1.1\"", "\"schema\":\"2.0\""), "{\"schema\":\"7.1\"}".into()]
         {
             let error = read_text(format!("{good}\n{major}").as_bytes()).unwrap_err().to_string();
             assert!(error.contains("line 2") && error.contains("newer cutgpu"), "{error}");

@@ -113,7 +113,7 @@ fn bytes(file: &mut File, begin: u64, end: u64) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{example, read};
+    use crate::record::{example, read_visits};
 
     fn folder() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -128,7 +128,7 @@ mod tests {
         for record in &records {
             Writer::open(&path).unwrap().writer.append(record).unwrap();
         }
-        let run = read(folder.path()).unwrap();
+        let run = read_visits(folder.path()).unwrap();
         assert_eq!((run.records, run.rejected), (records, vec![]));
     }
 
@@ -140,7 +140,7 @@ mod tests {
             std::fs::write(&path, format!("{whole}\n{torn}")).unwrap();
             let Opened { mut writer, aside } = Writer::open(&path).unwrap();
             writer.append(&example::measured()).unwrap();
-            let run = read(&path).unwrap();
+            let run = read_visits(&path).unwrap();
             assert_eq!((run.records.len(), run.rejected.len()), (2, 0), "{torn}");
             let kept = std::fs::read_to_string(aside.unwrap().0).unwrap();
             assert_eq!(kept.trim_end(), torn.trim_end());
@@ -154,7 +154,7 @@ mod tests {
         let Opened { mut writer, aside } = Writer::open(&path).unwrap();
         writer.append(&example::measured()).unwrap();
         assert!(aside.is_none());
-        assert_eq!(read(&path).unwrap().records.len(), 2);
+        assert_eq!(read_visits(&path).unwrap().records.len(), 2);
     }
 
     #[test]

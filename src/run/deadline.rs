@@ -1,24 +1,31 @@
 //! Keeps a run within its time when the plan's estimates were wrong.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 /// How much longer than planned a run may take before groups are left out.
 pub(super) const SLACK: f64 = 1.25;
 
-/// A group that is still to be measured.
+/// A visit that is still to be made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pending {
+    /// Its cells have starts enough without it: it goes before any that is not spare.
+    pub(super) spare: bool,
     /// Larger is kept longer.
     pub(super) priority: i64,
     /// The plan's estimate.
     pub(super) estimate: Duration,
 }
 
-/// Numbers of the pending groups to leave out, so that the rest fits into `left` although everything
-/// takes `pace` times its estimate: the lowest priority first, and of one priority the longest.
+/// Numbers of the pending visits to leave out, so that the rest fits into `left` although everything
+/// takes `pace` times its estimate: spare ones first, of these the lowest priority, and of one priority the
+/// longest.
 pub(super) fn overdue(pending: &[Pending], pace: f64, left: Duration) -> Vec<usize> {
     let mut order: Vec<usize> = (0..pending.len()).collect();
-    order.sort_by_key(|&number| (pending[number].priority, std::cmp::Reverse(pending[number].estimate)));
+    order.sort_by_key(|&number| {
+        let Pending { spare, priority, estimate } = pending[number];
+        (!spare, priority, Reverse(estimate))
+    });
     let mut needed: f64 = pending.iter().map(|group| group.estimate.as_secs_f64() * pace).sum();
     let excess = |number: &usize| {
         let is_over = needed > left.as_secs_f64();
@@ -34,7 +41,8 @@ mod tests {
 
     #[test]
     fn the_least_important_go_first_and_no_more_than_must() {
-        let group = |priority, seconds| Pending { priority, estimate: Duration::from_secs(seconds) };
+        let group =
+            |priority, seconds| Pending { spare: false, priority, estimate: Duration::from_secs(seconds) };
         let pending = [group(2, 10), group(1, 10), group(1, 20), group(3, 10)];
         for (pace, left, out) in [
             (1.0, 50, vec![]),
@@ -45,6 +53,8 @@ mod tests {
         ] {
             assert_eq!(overdue(&pending, pace, Duration::from_secs(left)), out, "{pace} {left}");
         }
+        let spare = pending.map(|visit| Pending { spare: visit.priority == 3, ..visit });
+        assert_eq!(overdue(&spare, 1.0, Duration::from_secs(30)), [3, 2]);
         assert!(overdue(&[], 1.0, Duration::ZERO).is_empty());
     }
 }

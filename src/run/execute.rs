@@ -1,16 +1,17 @@
-//! Measures the groups of a plan one after another and keeps each cell's record at once.
+//! Visits the groups of a plan one after another, several times, and keeps each cell's record at once.
 
 use super::RunError;
-use super::deadline::{Pending, SLACK, overdue};
 use super::folder::Folder;
-use super::resume::Finished;
+use super::resume::{Finished, Visit};
 use super::row::{self, Occasion};
+use super::schedule::Schedule;
 use crate::measure::evidence::{Conditions, Outcome};
 use crate::measure::group::{self, Bench};
 use crate::measure::settings::Settings;
 use crate::measure::staff::Staff;
 use crate::plan::{Group, Plan};
-use crate::record::Record;
+use crate::record::{self, Record};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -48,23 +49,23 @@ pub struct Context<'a> {
 
 /// Whoever shows how a run goes.
 pub trait Watcher {
-    /// A group begins; `number` counts from 0 over all repetitions.
-    fn begins(&self, number: usize, group: &Group);
+    /// A visit to a group begins.
+    fn begins(&self, group: &Group, visit: Visit);
     /// Where the group stands, in a few words.
     fn stands(&self, what: &str);
-    /// A group ended with these records, or was finished before and had none.
-    fn ended(&self, group: &Group, records: &[Record]);
+    /// It ended with these records.
+    fn ended(&self, group: &Group, visit: Visit, records: &[Record]);
 }
 
 /// How a run went.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// New records, in order.
+    /// New records, one a cell, in order.
     pub records: Vec<Record>,
     /// The user stopped it.
     pub interrupted: bool,
-    /// Groups that time did not allow, by id.
-    pub left_out: Vec<String>,
+    /// Visits that time did not allow, by the group's id.
+    pub left_out: BTreeMap<String, u32>,
 }
 
 impl Summary {
@@ -85,80 +86,33 @@ pub fn execute(
 ) -> Result<Summary, RunError> {
     let scratch = folder.scratch()?;
     let mut summary = Summary::default();
-    let mut schedule = Schedule::new(plan, context);
-    while let Some((number, repeat)) = schedule.next(&mut summary) {
-        let group = &plan.groups[number];
-        context.watcher.begins(repeat as usize * plan.groups.len() + number, group);
-        let mut records = Vec::new();
-        if !finished.holds(group, repeat) {
-            let begin = Instant::now();
-            let Some(measured) = measure(group, repeat, scratch.path(), context) else {
-                summary.interrupted = true;
-                return Ok(summary);
-            };
-            records = measured;
-            schedule.took(group, begin.elapsed());
-        }
+    let mut finished = finished.clone();
+    let mut schedule = Schedule::new(plan, &finished, context);
+    while let Some((place, visit)) = schedule.next(&mut summary) {
+        let Some(group) = finished.rest(&plan.groups[place], visit) else { continue };
+        context.watcher.begins(&group, visit);
+        let begin = Instant::now();
+        let Some(records) = measure(&group, visit, scratch.path(), context) else {
+            summary.interrupted = true;
+            break;
+        };
+        schedule.took(place, visit, begin.elapsed());
         for record in &records {
             folder.append(record)?;
+            finished.note(record);
         }
-        context.watcher.ended(group, &records);
+        context.watcher.ended(&group, visit, &records);
         summary.records.extend(records);
     }
-    summary.interrupted = context.interrupted.load(Ordering::Relaxed);
+    summary.records = record::fold(summary.records);
+    summary.interrupted |= context.interrupted.load(Ordering::Relaxed);
     Ok(summary)
 }
 
-/// Groups that are still to be measured, and how long the others took.
-struct Schedule<'a> {
-    plan: &'a Plan,
-    /// Groups by their number in the plan, with their repetition, the next one last.
-    pending: Vec<(usize, u32)>,
-    begin: Instant,
-    allowed: Option<Duration>,
-    expected: Duration,
-    real: Duration,
-}
-
-impl<'a> Schedule<'a> {
-    fn new(plan: &'a Plan, context: &Context) -> Self {
-        let of = |repeat| (0..plan.groups.len()).map(move |number| (number, repeat));
-        let mut pending: Vec<_> = (0..context.repeat).flat_map(of).collect();
-        pending.reverse();
-        let (expected, real) = (Duration::ZERO, Duration::ZERO);
-        Self { plan, pending, begin: Instant::now(), allowed: context.allowed, expected, real }
-    }
-
-    fn took(&mut self, group: &Group, real: Duration) {
-        self.expected += group.estimate;
-        self.real += real;
-    }
-
-    /// The next group; leaves out first what the time does not allow any more.
-    fn next(&mut self, summary: &mut Summary) -> Option<(usize, u32)> {
-        if let Some(allowed) = self.allowed {
-            let estimate = |&(number, _): &(usize, u32)| {
-                let Group { priority, estimate, .. } = self.plan.groups[number];
-                Pending { priority, estimate }
-            };
-            let pending: Vec<Pending> = self.pending.iter().map(estimate).collect();
-            let pace = self.real.as_secs_f64() / self.expected.as_secs_f64().max(1e-9);
-            let left = allowed.mul_f64(SLACK).saturating_sub(self.begin.elapsed());
-            let mut out = overdue(&pending, pace, left);
-            out.sort_unstable();
-            for number in out.into_iter().rev() {
-                let (group, _) = self.pending.remove(number);
-                summary.left_out.push(self.plan.groups[group].id.clone());
-            }
-        }
-        self.pending.pop()
-    }
-}
-
 /// One record a cell; none if the user stopped it.
-fn measure(group: &Group, repeat: u32, scratch: &Path, context: &Context) -> Option<Vec<Record>> {
+fn measure(group: &Group, visit: Visit, scratch: &Path, context: &Context) -> Option<Vec<Record>> {
     let free_memory = (context.free_memory)();
-    let settings = Settings::of_group(group, context.seed);
+    let settings = Settings::of_visit(group, visit.number, context.seed);
     let quick = settings.quick;
     let staff = Staff {
         program: context.program.clone(),
@@ -177,7 +131,7 @@ fn measure(group: &Group, repeat: u32, scratch: &Path, context: &Context) -> Opt
         interrupted: context.interrupted,
         progress: &|what| context.watcher.stands(what),
     };
-    let occasion = Occasion { started: SystemTime::now(), repeat, quick };
+    let occasion = Occasion { started: SystemTime::now(), repeat: visit.repeat, visit: visit.number, quick };
     let evidence = group::measure(group, &bench).ok()?;
     let cells = group.cells.iter().zip(evidence);
     Some(cells.map(|(cell, evidence)| row::record(group, cell, evidence, &occasion, context)).collect())

@@ -7,12 +7,13 @@ mod host;
 mod request;
 mod resume;
 mod row;
+mod schedule;
 
 pub use execute::{Context, Summary, Watcher, execute};
 pub use folder::{Folder, Scratch};
 pub use host::Host;
 pub use request::{Choices, Request, SuiteText};
-pub use resume::{Finished, sort_out};
+pub use resume::{Finished, Visit, sort_out};
 
 use crate::record::RecordError;
 use std::io;

@@ -2,25 +2,77 @@
 
 use super::RunError;
 use super::folder::Folder;
-use crate::plan::{Contender, Group, Plan};
-use crate::record::{self, Record};
+use crate::plan::{Cell, Contender, Fate, Group, Plan};
+use crate::record::{self, Outcome, Record};
+use crate::suite::Load;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Groups of which every cell has its record, by id and repetition.
+/// A visit to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Visit {
+    /// Repetition of the run (`--repeat`), from 0.
+    pub repeat: u32,
+    /// Visit within it, from 0.
+    pub number: u32,
+}
+
+/// What need not be measured any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Finished(BTreeSet<(String, u32)>);
+pub struct Finished {
+    /// Visits in which every cell of the group, by its id, has its record.
+    visits: BTreeSet<(String, Visit)>,
+    /// Cells that failed, were wrong or were skipped in a repetition: later visits pass them over.
+    out: BTreeSet<(String, u32, Contender)>,
+}
 
 impl Finished {
-    /// Whether `group` needs no measuring in this repetition.
-    pub fn holds(&self, group: &Group, repeat: u32) -> bool {
-        self.0.contains(&(group.id.clone(), repeat))
+    /// What of `group` is to be measured in this visit, if anything: in the first all of it; later the cells
+    /// that have not failed, and no sustained load, which one window answers.
+    pub(super) fn rest(&self, group: &Group, visit: Visit) -> Option<Group> {
+        if self.visits.contains(&(group.id.clone(), visit)) {
+            return None;
+        }
+        let mut group = group.clone();
+        if visit.number > 0 {
+            let is_in =
+                |cell: &Cell| cell.fate == Fate::Run && !self.gave_up(&group.id, visit, &cell.contender);
+            group.cells.retain(is_in);
+            group.series.retain(|kind| kind.load == Load::Burst);
+        }
+        (!group.cells.is_empty() && !group.series.is_empty()).then_some(group)
+    }
+
+    /// Visits that are to be made, in order: groups by their number in the plan. Every group comes once
+    /// before any comes again, so that the visits of one lie as far apart as the run is long.
+    pub fn pending(&self, plan: &Plan, repeat: u32) -> Vec<(usize, Visit)> {
+        let most = plan.groups.iter().map(Group::visits).max().unwrap_or(0);
+        let visits = (0..repeat).flat_map(|repeat| (0..most).map(move |number| Visit { repeat, number }));
+        let of = |visit: Visit| {
+            let groups =
+                plan.groups.iter().enumerate().filter(move |(_, group)| visit.number < group.visits());
+            let left = groups.filter(move |(_, group)| self.rest(group, visit).is_some());
+            left.map(move |(place, _)| (place, visit))
+        };
+        visits.flat_map(of).collect()
+    }
+
+    /// Whether an earlier visit of the same repetition ended without a measurement of this cell.
+    fn gave_up(&self, group: &str, visit: Visit, contender: &Contender) -> bool {
+        self.out.contains(&(group.to_string(), visit.repeat, contender.clone()))
+    }
+
+    /// Remembers a cell that later visits pass over.
+    pub(super) fn note(&mut self, record: &Record) {
+        if record.outcome != Outcome::Measured {
+            self.out.insert((record.group.clone(), record.repeat, record.contender.clone()));
+        }
     }
 }
 
-/// Reads the folder's records and tells finished groups from the one that was in flight, whose records
+/// Reads the folder's records and tells finished visits from the one that was in flight, whose records
 /// are moved aside: cells of a group are measured together or not at all. The sentence says so.
 pub fn sort_out(folder: &mut Folder, plan: &Plan) -> Result<(Finished, Option<String>), RunError> {
-    let run = record::read(folder.path())?;
+    let run = record::read_visits(folder.path())?;
     let (finished, kept, aside) = split(plan, run.records);
     if aside.is_empty() {
         return Ok((finished, None));
@@ -36,7 +88,7 @@ pub fn sort_out(folder: &mut Folder, plan: &Plan) -> Result<(Finished, Option<St
     Ok((finished, Some(said)))
 }
 
-/// Finished groups, the records to keep, and those of groups that are not complete. Records of groups
+/// Finished visits, the records to keep, and those of visits that are not complete. Records of groups
 /// that the plan does not know stay.
 fn split(plan: &Plan, records: Vec<Record>) -> (Finished, Vec<Record>, Vec<Record>) {
     let wanted: BTreeMap<&str, BTreeSet<&Contender>> = plan
@@ -44,27 +96,37 @@ fn split(plan: &Plan, records: Vec<Record>) -> (Finished, Vec<Record>, Vec<Recor
         .iter()
         .map(|group| (group.id.as_str(), group.cells.iter().map(|cell| &cell.contender).collect()))
         .collect();
-    let mut have: BTreeMap<(String, u32), BTreeSet<Contender>> = BTreeMap::new();
+    let mut finished = Finished::default();
+    let mut have: BTreeMap<(String, Visit), BTreeSet<Contender>> = BTreeMap::new();
     for record in &records {
-        have.entry((record.group.clone(), record.repeat)).or_default().insert(record.contender.clone());
+        finished.note(record);
+        have.entry((record.group.clone(), visit(record))).or_default().insert(record.contender.clone());
     }
-    let whole = |id: &str, have: &BTreeSet<Contender>| {
-        wanted.get(id).is_none_or(|wanted| wanted.iter().all(|contender| have.contains(*contender)))
+    let whole = |id: &str, visit: Visit, have: &BTreeSet<Contender>| {
+        let is_there = |contender: &Contender| {
+            have.contains(contender) || visit.number > 0 && finished.gave_up(id, visit, contender)
+        };
+        wanted.get(id).is_none_or(|wanted| wanted.iter().all(|contender| is_there(contender)))
     };
-    let finished = have.iter().filter(|((id, _), contenders)| whole(id, contenders));
-    let finished = Finished(finished.map(|(name, _)| name.clone()).collect());
-    let (kept, aside) =
-        records.into_iter().partition(|record| finished.0.contains(&(record.group.clone(), record.repeat)));
+    let visits = have.iter().filter(|((id, visit), contenders)| whole(id, *visit, contenders));
+    finished.visits = visits.map(|(name, _)| name.clone()).collect();
+    let (kept, aside) = records
+        .into_iter()
+        .partition(|record| finished.visits.contains(&(record.group.clone(), visit(record))));
     (finished, kept, aside)
+}
+
+fn visit(record: &Record) -> Visit {
+    Visit { repeat: record.repeat, number: record.visit }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::host;
-    use crate::plan::{Available, Options, ad_hoc, build};
+    use crate::plan::{Available, Options, SeriesKind, ad_hoc, build};
     use crate::record::example;
-    use crate::suite::Threads;
+    use crate::suite::{Effort, Threads};
 
     /// Two groups of two contenders each.
     fn plan() -> Plan {
@@ -77,12 +139,20 @@ mod tests {
         build(&[ad_hoc("gemm", "m=4|5,n=4,k=4").unwrap()], &host::facts(), &options).unwrap()
     }
 
-    fn records(plan: &Plan, repeat: u32) -> Vec<Record> {
+    /// The same in several short visits.
+    fn quick() -> Plan {
+        let mut plan = plan();
+        plan.groups.iter_mut().for_each(|group| group.effort = Effort::Quick);
+        plan
+    }
+
+    fn records(plan: &Plan, repeat: u32, visit: u32) -> Vec<Record> {
         let of = |group: &Group| -> Vec<Record> {
             let record = |contender: &Contender| Record {
                 group: group.id.clone(),
                 contender: contender.clone(),
                 repeat,
+                visit,
                 ..example::measured()
             };
             group.cells.iter().map(|cell| record(&cell.contender)).collect()
@@ -90,29 +160,82 @@ mod tests {
         plan.groups.iter().flat_map(of).collect()
     }
 
+    /// The visits that are left of a plan that is made twice.
+    fn left(done: &Finished, plan: &Plan) -> Vec<(usize, u32, u32)> {
+        let pending = done.pending(plan, 2).into_iter();
+        pending.map(|(place, visit)| (place, visit.repeat, visit.number)).collect()
+    }
+
     #[test]
-    fn a_group_is_finished_with_its_last_cell() {
+    fn a_visit_is_finished_with_the_last_cell() {
         let plan = plan();
-        let all = records(&plan, 0);
+        let all = records(&plan, 0, 0);
         assert_eq!(all.len(), 4);
         for (count, finished, aside) in [(0, 0, 0), (1, 0, 1), (2, 1, 0), (3, 1, 1), (4, 2, 0)] {
             let (done, kept, moved) = split(&plan, all[..count].to_vec());
-            let whole = plan.groups.iter().filter(|group| done.holds(group, 0)).count();
-            assert_eq!((whole, moved.len(), kept.len()), (finished, aside, count - aside), "{count}");
-            assert!(!done.holds(&plan.groups[0], 1));
+            let left: Vec<_> = left(&done, &plan).into_iter().filter(|visit| visit.1 == 0).collect();
+            assert_eq!(
+                (2 - left.len(), moved.len(), kept.len()),
+                (finished, aside, count - aside),
+                "{count}"
+            );
         }
     }
 
     #[test]
     fn repetitions_and_strangers_are_kept_apart() {
         let plan = plan();
-        let mut all = records(&plan, 0);
+        let mut all = records(&plan, 0, 0);
         all.truncate(2);
-        all.extend(records(&plan, 1).into_iter().take(3));
+        all.extend(records(&plan, 1, 0).into_iter().take(3));
         all.push(Record { group: "another/plan/x=1".to_string(), ..example::measured() });
         let (done, kept, aside) = split(&plan, all);
-        assert!(done.holds(&plan.groups[0], 0) && done.holds(&plan.groups[0], 1));
-        assert!(!done.holds(&plan.groups[1], 1));
+        assert_eq!(left(&done, &plan), [(1, 0, 0), (1, 1, 0)]);
         assert_eq!((kept.len(), aside.len()), (5, 1));
+    }
+
+    #[test]
+    fn every_group_is_visited_once_before_any_is_visited_again() {
+        let plan = quick();
+        let visits = plan.groups[0].visits();
+        assert!(visits > 2, "{visits}");
+        let (done, ..) = split(&plan, [records(&plan, 0, 0), records(&plan, 0, 2)].concat());
+        let wanted = [1].into_iter().chain(3..visits).map(|number| (0, number));
+        let wanted = wanted.chain((0..visits).map(|number| (1, number)));
+        let wanted: Vec<_> = wanted.flat_map(|(repeat, n)| [(0, repeat, n), (1, repeat, n)]).collect();
+        assert_eq!(left(&done, &plan), wanted);
+    }
+
+    #[test]
+    fn cells_that_failed_are_not_visited_again() {
+        let plan = quick();
+        let (first, second) = (&plan.groups[0], &plan.groups[1]);
+        let mut all = records(&plan, 0, 0);
+        let failed = Outcome::Failed { kind: "hang".to_string(), message: String::new() };
+        for number in [0, 2, 3] {
+            all[number].outcome = failed.clone();
+        }
+        let next = Visit { repeat: 0, number: 1 };
+        let (done, ..) = split(&plan, all.clone());
+        let rest = done.rest(first, next).unwrap();
+        assert_eq!((rest.cells.len(), &rest.cells[0].contender), (1, &first.cells[1].contender));
+        assert_eq!(done.rest(second, next), None);
+        assert_eq!(done.rest(second, Visit { repeat: 1, number: 0 }).unwrap().cells.len(), 2);
+        // A later visit is whole without the cell that is out.
+        all.push(records(&plan, 0, 1).remove(1));
+        let (done, kept, aside) = split(&plan, all);
+        assert_eq!((done.rest(first, next), kept.len(), aside.len()), (None, 5, 0));
+    }
+
+    #[test]
+    fn a_long_window_is_measured_once() {
+        let mut plan = quick();
+        let burst = plan.groups[0].series[0];
+        plan.groups[0].series.push(SeriesKind { load: Load::Sustained, ..burst });
+        let done = Finished::default();
+        let series = |number| done.rest(&plan.groups[0], Visit { repeat: 0, number }).unwrap().series.len();
+        assert_eq!((series(0), series(1)), (5, 4));
+        plan.groups[0].series = vec![SeriesKind { load: Load::Sustained, ..burst }];
+        assert_eq!(done.rest(&plan.groups[0], Visit { repeat: 0, number: 1 }), None);
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Occasion {
     pub(super) started: SystemTime,
     /// Which repetition it is.
     pub(super) repeat: u32,
+    /// Which visit of it.
+    pub(super) visit: u32,
     /// Windows were short.
     pub(super) quick: bool,
 }
@@ -34,6 +36,7 @@ pub(super) fn record(
         schema: SCHEMA.to_string(),
         key: record::key(&group.id, &group.point, &cell.contender, &program, &context.build),
         repeat: occasion.repeat,
+        visit: occasion.visit,
         group: group.id.clone(),
         suite: group.suite.clone(),
         case: group.case.clone(),

@@ -74,8 +74,14 @@ impl Bench {
         self.cutgpu(&["run", "SUITE", "--out", "RUN"])
     }
 
+    /// One record a cell.
     pub(crate) fn records(&self) -> Vec<Record> {
         record::read(&self.run_folder()).unwrap().records
+    }
+
+    /// One record a cell and visit.
+    pub(crate) fn visits(&self) -> Vec<Record> {
+        record::read_visits(&self.run_folder()).unwrap().records
     }
 }
 
@@ -87,7 +93,8 @@ pub(crate) fn said(output: &Output) -> (i32, String) {
 
 /// What names each record, in order.
 pub(crate) fn names(records: &[Record]) -> Vec<String> {
-    let name = |record: &Record| format!("{} {} {}", record.group, record.contender, record.repeat);
+    let name =
+        |record: &Record| format!("{} {} {} {}", record.group, record.contender, record.repeat, record.visit);
     let mut names: Vec<String> = records.iter().map(name).collect();
     names.sort();
     names

@@ -199,6 +199,7 @@ fn record(point: &Point, number: usize, lane: usize, twin: bool, rates: Rates, h
         schema: SCHEMA.to_string(),
         key: format!("{number:08x}{lane:07x}{}", u8::from(twin)),
         repeat: 0,
+        visit: 0,
         group: format!("{}/{}/{}", point.suite, point.case, shown.join(",")),
         suite: point.suite.to_string(),
         case: point.case.clone(),

@@ -108,8 +108,12 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
         None => (Finished::default(), None),
     };
     said.iter().for_each(|said| note(said));
+    let visits = finished.pending(&plan, request.repeat);
+    if args.resume.is_some() {
+        note(&format!("{} visits to groups are still to be made", visits.len()));
+    }
     let folder_path = &folder.path().to_path_buf();
-    let progress = Progress::new(&plan, request.repeat);
+    let progress = Progress::new(&plan, &visits);
     let interrupted = signals::interrupted()?;
     let context = Context {
         program: std::env::current_exe().context("cannot find this program's own file")?,
@@ -279,8 +283,10 @@ fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyh
         note(&format!("interrupted; finished cells are kept: go on by `cutgpu run --resume {path}`"));
         return Ok(exit::INTERRUPTED);
     }
-    for group in &summary.left_out {
-        note(&format!("no time was left for {group}; `cutgpu run --resume {path}` measures it"));
+    for (group, visits) in &summary.left_out {
+        note(&format!(
+            "no time was left for {visits} visit(s) to {group}; `cutgpu run --resume {path}` makes them"
+        ));
     }
     let failures = summary.failures();
     note(&format!("{} records are in {path}", summary.records.len()));

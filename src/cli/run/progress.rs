@@ -4,7 +4,7 @@ use crate::host::plain;
 use crate::measure::evidence::Outcome;
 use crate::plan::{Group, Plan};
 use crate::record::Record;
-use crate::run::Watcher;
+use crate::run::{Visit, Watcher};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
@@ -23,13 +23,15 @@ struct State {
     /// Expected and real time of what was measured.
     expected: Duration,
     real: Duration,
+    /// Visits so far.
     number: usize,
     begin: Instant,
 }
 
 impl Progress {
-    pub(super) fn new(plan: &Plan, repeat: u32) -> Self {
-        let total = plan.groups.len() * repeat as usize;
+    /// Of these visits to groups of `plan`.
+    pub(super) fn new(plan: &Plan, visits: &[(usize, Visit)]) -> Self {
+        let total = visits.len();
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
             // A template that does not parse leaves the plain style, which is no reason to stop.
@@ -39,7 +41,7 @@ impl Progress {
             bar
         });
         let state = State {
-            left: plan.estimate() * repeat,
+            left: visits.iter().map(|(place, visit)| plan.groups[*place].estimate_of(visit.number)).sum(),
             expected: Duration::ZERO,
             real: Duration::ZERO,
             number: 0,
@@ -75,12 +77,17 @@ impl State {
 }
 
 impl Watcher for Progress {
-    fn begins(&self, number: usize, group: &Group) {
+    fn begins(&self, group: &Group, visit: Visit) {
         let mut state = self.state.borrow_mut();
-        (state.number, state.begin) = (number, Instant::now());
+        state.begin = Instant::now();
         if let Some(bar) = &self.bar {
-            bar.set_position(number as u64);
-            bar.set_prefix(format!("about {} left: {}", roughly(state.remaining()), plain(&group.id)));
+            bar.set_position(state.number as u64);
+            let (left, id) = (roughly(state.remaining()), plain(&group.id));
+            bar.set_prefix(format!(
+                "about {left} left: {id}, visit {} of {}",
+                visit.number + 1,
+                group.visits()
+            ));
         }
     }
 
@@ -90,17 +97,15 @@ impl Watcher for Progress {
         }
     }
 
-    fn ended(&self, group: &Group, records: &[Record]) {
+    fn ended(&self, group: &Group, visit: Visit, records: &[Record]) {
         let mut state = self.state.borrow_mut();
         let took = state.begin.elapsed();
-        state.left = state.left.saturating_sub(group.estimate);
-        let number = state.number + 1;
-        if records.is_empty() {
-            drop(state);
-            return self.say(&format!("[{number}/{}] {}: finished before", self.total, group.id));
-        }
-        state.expected += group.estimate;
+        let expected = group.estimate_of(visit.number);
+        state.left = state.left.saturating_sub(expected);
+        state.expected += expected;
         state.real += took;
+        state.number += 1;
+        let number = state.number;
         let left = roughly(state.remaining());
         drop(state);
         for record in records {
