@@ -7,6 +7,10 @@ use crate::suite::Effort;
 use crate::units::Nanos;
 use std::time::Duration;
 
+/// How many times fewer reference operations a later visit may cost: the first has checked the same program
+/// on the same inputs, and a sample tells whether this process computes it too.
+const LATER: u64 = 16;
+
 /// Lengths, counts and limits of one cell's measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -48,6 +52,7 @@ impl Settings {
         let usual = Self::of(group.effort, seed);
         Self {
             time_limit: group.limit.unwrap_or(usual.time_limit),
+            reference: if visit == 0 { usual.reference } else { usual.reference / LATER },
             memory_peak: visit == 0 && (usual.memory_peak || group.memory),
             order: seed ^ (u64::from(visit) << 32),
             ..usual

@@ -79,12 +79,12 @@ fn extend(series: &mut Series, more: Series) {
     }
 }
 
-/// The check that came closer to failing, with what speaks against either.
+/// The more thorough check, with the largest error and whatever speaks against either.
 fn worse(one: Option<Verification>, other: Option<Verification>) -> Option<Verification> {
     let (Some(one), Some(other)) = (&one, &other) else { return one.or(other) };
     Some(Verification {
-        elements: one.elements.min(other.elements),
-        complete: one.complete && other.complete,
+        elements: one.elements.max(other.elements),
+        complete: one.complete || other.complete,
         worst: one.worst.max(other.worst),
         median_relative: one.median_relative.max(other.median_relative),
         fell_back_precision: one.fell_back_precision || other.fell_back_precision,
@@ -176,7 +176,7 @@ mod tests {
         records[1].series[0].stop = "another".to_string();
         let folded = fold(records).remove(0);
         let verification = folded.verification.unwrap();
-        assert_eq!((verification.worst, verification.complete), (0.99, false));
+        assert_eq!((verification.worst, verification.complete), (0.99, true));
         assert!(verification.mistrusted);
         assert_eq!(folded.conditions.foreign.value(), Some(&3));
         assert_eq!(folded.series[0].latency_ns, Some([2.0, 4.0, 9.0]));
