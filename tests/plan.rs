@@ -315,6 +315,7 @@ fn estimates_assume_the_pace_that_measuring_keeps() {
     for effort in [Effort::Quick, Effort::Full] {
         let (pace, settings) = (Pace::of(effort), Settings::of(effort, 0));
         assert_eq!(pace.starts, settings.starts);
+        assert!(pace.visits > 0 && settings.visit == 0);
         assert_eq!(pace.rounds, settings.stop.min_rounds as f64);
         for (assumed, kept) in [
             (pace.warm_up, settings.warm_up),

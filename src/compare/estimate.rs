@@ -22,9 +22,9 @@ pub const ALPHA: f64 = 0.05;
 /// Share of starts that is trimmed at either end.
 const TRIMMED: f64 = 0.2;
 
-/// The variance of a trimmed mean from winsorised starts is right for many of them. With 1 + SMALL / count it
+/// The variance of a trimmed mean from winsorised starts is right for many of them. With 1 + FEW_STARTS / count it
 /// is right for 5 and 2 to 5 % large for 6 to 15 (400,000 random draws each).
-const SMALL: f64 = 0.9;
+const FEW_STARTS: f64 = 0.9;
 
 /// A quantity above zero with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -131,8 +131,8 @@ impl Centres {
         kept.iter().sum::<f64>() / kept.len() as f64
     }
 
-    /// What the variance of the trimmed mean must be multiplied by for the number of starts: the variance
-    /// of one start's centre where nothing is trimmed.
+    /// The variance of the trimmed mean times the number of starts: where nothing is trimmed, the variance of
+    /// one start's centre.
     pub(super) fn variance(&self) -> Variance {
         let (mut sorted, trimmed) = self.sorted();
         let (count, last) = (sorted.len(), sorted.len() - trimmed - 1);
@@ -140,7 +140,7 @@ impl Centres {
         sorted[..trimmed].fill(low);
         sorted[last..].fill(high);
         let kept = 1.0 - 2.0 * trimmed as f64 / count as f64;
-        let small = if trimmed > 0 { 1.0 + SMALL / count as f64 } else { 1.0 };
+        let small = if trimmed > 0 { 1.0 + FEW_STARTS / count as f64 } else { 1.0 };
         Variance { value: small * sample_variance(&sorted) / (kept * kept), df: (last - trimmed) as f64 }
     }
 

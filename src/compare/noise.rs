@@ -51,16 +51,28 @@ impl Prior {
     }
 
     /// Fits one prior a family of cells: families differ in their noise as far as their means of
-    /// logarithms differ by more than chance, and share how much cells of a family differ.
+    /// logarithms differ by more than chance, and share how much cells of a family differ. Cells that are no
+    /// draw from the prior do not make it: it is fitted once more without them.
     pub fn fit_families<'a>(cells: &[(&'a str, Variance)]) -> BTreeMap<&'a str, Self> {
-        let known: Vec<(&str, Variance)> = cells.iter().copied().filter(|(_, cell)| cell.df > 0.0).collect();
+        let mut known: Vec<(&'a str, Variance)> =
+            cells.iter().copied().filter(|(_, cell)| cell.df > 0.0).collect();
+        let priors = Self::fit_all(&known);
+        known.retain(|(family, cell)| priors.get(family).is_none_or(|prior| prior.is_plausible(*cell)));
+        let mut fitted = Self::fit_all(&known);
+        for (family, prior) in priors {
+            fitted.entry(family).or_insert(prior);
+        }
+        fitted
+    }
+
+    fn fit_all<'a>(known: &[(&'a str, Variance)]) -> BTreeMap<&'a str, Self> {
         if known.len() < FEWEST {
             return BTreeMap::new();
         }
         // The logarithm of a chi-squared variable over its d degrees of freedom has mean
         // digamma(d/2) - ln(d/2) and variance trigamma(d/2).
         let mut logs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for (family, cell) in &known {
+        for (family, cell) in known {
             let log = cell.value.max(SMALLEST).ln() - student::digamma(cell.df / 2.0) + (cell.df / 2.0).ln();
             logs.entry(family).or_default().push(log);
         }
@@ -74,15 +86,16 @@ impl Prior {
         means.into_iter().map(|(family, mean)| (family, Self(Variance { value: value(mean), df }))).collect()
     }
 
-    /// How often the variance of a cell of this prior is as large as `own`, by the F distribution.
-    fn chance(&self, own: Variance) -> f64 {
-        if own.df > 0.0 { student::f_tail(own.value / self.0.value, own.df, self.0.df) } else { 1.0 }
+    /// Whether cells of this prior have variances as large as `own` often enough, by the F distribution.
+    fn is_plausible(&self, own: Variance) -> bool {
+        let known = own.df > 0.0 && self.0.df > 0.0 && self.0.value > 0.0;
+        !known || student::f_tail(own.value / self.0.value, own.df, self.0.df) >= IMPLAUSIBLE
     }
 
     /// A cell's own variance, shrunk towards the prior unless it is implausibly large for that.
     pub fn shrink(&self, own: Variance) -> Variance {
         let df = self.0.df + own.df;
-        if df <= 0.0 || self.0.value > 0.0 && self.chance(own) < IMPLAUSIBLE {
+        if df <= 0.0 || !self.is_plausible(own) {
             return own;
         }
         let value = (self.0.df * self.0.value + own.df * own.value.max(SMALLEST)) / df;
@@ -156,11 +169,13 @@ mod tests {
     fn a_variance_that_is_no_draw_is_kept() {
         let mut variances = cells(200, |_| 0.01);
         let odd = Variance { value: 0.04, df: 2.0 };
-        variances[7] = odd;
+        variances.iter_mut().step_by(20).for_each(|cell| *cell = odd);
         let prior = Prior::fit(&variances);
+        // Ten odd cells do not hide each other by widening the prior.
+        assert!((prior.0.value.sqrt() / 0.01 - 1.0).abs() < 0.15 && prior.0.df > 10.0, "{prior:?}");
         assert_eq!(prior.shrink(odd), odd);
         let kept = variances.iter().filter(|own| prior.shrink(**own) == **own).count();
-        assert!((1..8).contains(&kept), "{kept}");
+        assert!((10..20).contains(&kept), "{kept}");
         let alone = Variance { value: 0.0, df: 0.0 };
         assert!(prior.shrink(alone).df > 0.0);
     }

@@ -1,7 +1,7 @@
 //! What the starts of a run cannot show: how far a cell's time moves from one run to the next.
 //!
-//! All starts of a cell are measured within seconds, so a disturbance of that length looks like a change.
-//! It is seen in the differences between the runs themselves: most cells of a library move alike, by
+//! All starts of a cell are measured within seconds or minutes, so what lasts longer looks like a change. It
+//! is seen in the differences between the runs themselves: most cells of a library move alike, by
 //! nothing or by what one change did to all of them, so what remains between cells of one library is
 //! noise. Its variance comes from the first quartile of all distances between such cells (as in Rousseeuw
 //! and Croux' Q_n, 1993), because a quartile of pairs still describes the noise when half of the cells

@@ -10,7 +10,7 @@ use crate::units::significant;
 use serde::Serialize;
 
 /// Version of the rules below; a report says which it used.
-pub const POLICY: u32 = 3;
+pub const POLICY: u32 = 4;
 
 /// A contender above this share of its probe shows that the probe is too low.
 const PROBE_LOW: f64 = 1.01;

@@ -69,7 +69,7 @@ impl Default for Conditions {
 pub struct Verification {
     /// Elements compared with the f64 reference.
     pub elements: u64,
-    /// Every element was compared, not a sample.
+    /// Every element was compared, not a sample; of several visits, in one at least.
     pub complete: bool,
     /// Largest |got - reference| / allowed; `null` in JSON where it is not finite.
     #[serde(deserialize_with = "null_is_infinite")]
@@ -117,7 +117,7 @@ pub struct Series {
     pub ns: Vec<f64>,
     /// Start of each sample, from 0.
     pub start: Vec<u32>,
-    /// Round of each sample, from 0, counted over all starts of a visit.
+    /// Round of each sample, counted over all starts of a visit from the visit's own number.
     pub round: Vec<u32>,
     /// Nanoseconds that the worker's threads waited for a core during each sample.
     pub run_delay_ns: Vec<u64>,
@@ -127,7 +127,8 @@ pub struct Series {
     pub probe: Option<ProbeKind>,
     /// Its rate just before each sample, in operations or bytes a second; 0 where it did not run.
     pub probe_rate: Vec<f64>,
-    /// Latencies of single executions (`sync: each`), pooled over samples: p50, p90, p99 in nanoseconds.
+    /// Latencies of single executions (`sync: each`), pooled over the samples of a visit: p50, p90, p99 in
+    /// nanoseconds; the median of each over visits.
     pub latency_ns: Option<[f64; 3]>,
     /// Samples taken again because they had waited for a core.
     pub discarded: u32,

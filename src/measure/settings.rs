@@ -14,6 +14,8 @@ const LATER: u64 = 16;
 /// Lengths, counts and limits of one cell's measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// Which visit to the group this is, from 0.
+    pub visit: u32,
     /// Fresh processes a cell and visit: the unit of replication.
     pub starts: u32,
     /// Executing for this long comes before the first sample of a start.
@@ -32,7 +34,7 @@ pub struct Settings {
     pub stop: Stop,
     /// Length of the window of a sustained load.
     pub sustained: Nanos,
-    /// Time that all work of one cell may take, stopped time left out.
+    /// Time that all work of one cell may take in a visit, stopped time left out.
     pub time_limit: Duration,
     /// Reference operations that checking a program may cost before it is checked at a sample.
     pub reference: u64,
@@ -54,6 +56,7 @@ impl Settings {
             time_limit: group.limit.unwrap_or(usual.time_limit),
             reference: if visit == 0 { usual.reference } else { usual.reference / LATER },
             memory_peak: visit == 0 && (usual.memory_peak || group.memory),
+            visit,
             order: seed ^ (u64::from(visit) << 32),
             ..usual
         }
@@ -64,6 +67,7 @@ impl Settings {
         let pace = Pace::of(effort);
         let quick = effort == Effort::Quick;
         Self {
+            visit: 0,
             starts: pace.starts,
             warm_up: Nanos::from_seconds(pace.warm_up),
             slice: Nanos::from_seconds(pace.slice),

@@ -252,7 +252,7 @@ impl<'a> Trial<'a> {
             return crash;
         }
         let limit = self.settings.time_limit.as_secs_f64();
-        Crash { message: format!("{}; the cell may take {limit} s in all", crash.message), ..crash }
+        Crash { message: format!("{}; the cell may take {limit} s in one visit", crash.message), ..crash }
     }
 
     pub(super) fn pause(&mut self) -> Result<(), Trouble> {

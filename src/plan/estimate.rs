@@ -87,6 +87,8 @@ const RESET: f64 = 1e-9;
 /// Seconds for each operation of the f64 reference, which is checked at samples where it would take long.
 const REFERENCE: f64 = 1e-9;
 const LONGEST_REFERENCE: f64 = 0.3;
+/// Share of that in later visits, which check a smaller sample.
+const LATER_REFERENCE: f64 = 1.0 / 16.0;
 /// Share of the machine's rate that a contender is expected to reach.
 const SHARE: f64 = 0.5;
 /// Operations a second of plain loops.
@@ -100,7 +102,7 @@ pub(super) fn group(group: &Group, rates: &Rates) -> (Duration, Duration) {
         let wanted = |kind: &&SeriesKind| visit == 0 || kind.load == Load::Burst;
         let series: Vec<SeriesKind> = group.series.iter().filter(wanted).copied().collect();
         let running = group.cells.iter().filter(|cell| cell.fate == Fate::Run && !series.is_empty());
-        running.map(|cell| of_cell(cell, &series, &pace, rates)).sum()
+        running.map(|cell| of_cell(cell, &series, visit, &pace, rates)).sum()
     };
     let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     let (first, later) = (of(0), of(1));
@@ -108,7 +110,7 @@ pub(super) fn group(group: &Group, rates: &Rates) -> (Duration, Duration) {
 }
 
 /// Expected seconds of a visit.
-fn of_cell(cell: &Cell, series: &[SeriesKind], pace: &Pace, rates: &Rates) -> f64 {
+fn of_cell(cell: &Cell, series: &[SeriesKind], visit: u32, pace: &Pace, rates: &Rates) -> f64 {
     let once = execution(cell, rates);
     let sample = pace.slice.max(once) + pace.probe + reset_bytes(&cell.program) * RESET;
     let rounds = (pace.rounds * sample).max(pace.budget.min(2.0 * pace.rounds * sample));
@@ -121,7 +123,8 @@ fn of_cell(cell: &Cell, series: &[SeriesKind], pace: &Pace, rates: &Rates) -> f6
     let counted = series.iter().filter(|kind| kind.scope == Scope::Resident);
     let timed: f64 = counted.map(window).sum();
     let work = cell.program.work();
-    let reference = (work.flops as f64 * REFERENCE).min(LONGEST_REFERENCE);
+    let thorough = if visit == 0 { 1.0 } else { LATER_REFERENCE };
+    let reference = (work.flops as f64 * REFERENCE).min(thorough * LONGEST_REFERENCE);
     let start = START + bytes(&cell.program) * FILL + reference + 2.0 * once;
     starts * start + timed
 }

@@ -104,7 +104,7 @@ pub struct Group {
     pub effort: Effort,
     /// Measure the peak memory of a fresh process for each cell.
     pub memory: bool,
-    /// Longest time of one cell; none for the default.
+    /// Longest time of one cell in one visit; none for the default.
     pub limit: Option<Duration>,
     /// Most resident memory of one process; none for the default.
     pub max_memory: Option<Bytes>,

@@ -2,11 +2,15 @@
 //! each time, and whoever judges a cell wants all of its starts.
 
 use super::{Conditions, Outcome, Reading, Record, Series, Verification};
+use crate::backends::Identity;
 use crate::plan::Contender;
 use std::collections::BTreeMap;
 
 /// What the visits of one cell share: key, group, contender, host and repetition.
 type Cell = (String, String, Contender, String, u32);
+
+/// Starts of missing visits that are made up for; a file that lacks more is no run of ours.
+const MOST_MISSING: usize = 10_000;
 
 /// One record for each cell, in the order of their first visits.
 ///
@@ -29,24 +33,34 @@ pub fn fold(records: Vec<Record>) -> Vec<Record> {
 
 /// The visits of one cell as one record; none of none.
 fn one(mut visits: Vec<Record>) -> Option<Record> {
+    visits.sort_by_key(|visit| visit.visit);
     if let Some(end) = visits.iter().position(|visit| visit.outcome != Outcome::Measured) {
         let started = visits[0].started.clone();
         return Some(Record { started, visit: 0, ..visits.swap_remove(end) });
     }
+    let starts = visits.iter().flat_map(|visit| &visit.series).map(|series| series.iters.len()).max();
     let mut visits = visits.into_iter();
     let mut whole = visits.next()?;
+    let first = whole.visit;
     let mut latencies: Vec<Vec<[f64; 3]>> =
         whole.series.iter().map(|series| series.latency_ns.into_iter().collect()).collect();
     for visit in visits {
+        // By the visit's number, so that starts of two contenders bear the same number in the same visit.
+        let after = (visit.visit - first) as usize * starts.unwrap_or(0);
         whole.loads.extend(visit.loads);
         whole.interleaved &= visit.interleaved;
         whole.verification = worse(whole.verification, visit.verification);
         whole.conditions = worst(whole.conditions, &visit.conditions);
+        whole.identity = noted(whole.identity, visit.identity);
+        whole.clock_precision_ns = match (whole.clock_precision_ns, visit.clock_precision_ns) {
+            (Some(a), Some(b)) => Some(a.max(b)),
+            (a, b) => a.or(b),
+        };
         for more in visit.series {
             match whole.series.iter().position(|series| series.kind == more.kind) {
                 Some(place) => {
                     latencies[place].extend(more.latency_ns);
-                    extend(&mut whole.series[place], more);
+                    extend(&mut whole.series[place], more, after);
                 }
                 None => {
                     latencies.push(more.latency_ns.into_iter().collect());
@@ -61,22 +75,32 @@ fn one(mut visits: Vec<Record>) -> Option<Record> {
     Some(whole)
 }
 
-/// Adds the samples of a later visit.
-fn extend(series: &mut Series, more: Series) {
-    let starts = series.iters.len() as u32;
+/// Adds the samples of a later visit, whose first start gets the number `after`.
+fn extend(series: &mut Series, more: Series, after: usize) {
+    let last = series.iters.last().copied().unwrap_or(1);
+    series.iters.resize(after.clamp(series.iters.len(), series.iters.len() + MOST_MISSING), last);
     series.iters.extend(more.iters);
     series.ns.extend(more.ns);
-    series.start.extend(more.start.iter().map(|start| start + starts));
+    series.start.extend(more.start.iter().map(|start| start.saturating_add(after as u32)));
     series.round.extend(more.round);
     series.run_delay_ns.extend(more.run_delay_ns);
     series.steal_ns.extend(more.steal_ns);
     series.probe_rate.extend(more.probe_rate);
     series.probe = series.probe.filter(|probe| more.probe == Some(*probe));
-    series.discarded += more.discarded;
-    series.noisy += more.noisy;
+    series.discarded = series.discarded.saturating_add(more.discarded);
+    series.noisy = series.noisy.saturating_add(more.noisy);
     if series.stop != more.stop {
         series.stop = "budget".to_string();
     }
+}
+
+/// The first visit's library, with what later ones noted that it did not.
+fn noted(one: Option<Identity>, other: Option<Identity>) -> Option<Identity> {
+    let (Some(mut one), Some(other)) = (one.clone(), other.clone()) else { return one.or(other) };
+    for (name, note) in other.notes {
+        one.notes.entry(name).or_insert(note);
+    }
+    Some(one)
 }
 
 /// The more thorough check, with the largest error and whatever speaks against either.
@@ -115,7 +139,7 @@ fn middle(visits: &[[f64; 3]]) -> Option<[f64; 3]> {
     let at = |which: usize| {
         let mut values: Vec<f64> = visits.iter().map(|visit| visit[which]).collect();
         values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
+        (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
     };
     (!visits.is_empty()).then(|| [at(0), at(1), at(2)])
 }
@@ -146,6 +170,21 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_visit_leaves_its_starts_numbers_free_and_the_order_of_lines_is_nothing() {
+        let mut records = visits(4);
+        records[0].memory = Reading::absent("lost");
+        let lost = records.remove(2);
+        records.reverse();
+        let folded = fold(records).remove(0);
+        assert_eq!((folded.visit, &folded.memory), (0, &Reading::absent("lost")));
+        let series = &folded.series[0];
+        let starts = lost.series[0].iters.len();
+        let numbers: Vec<usize> = series.start.iter().map(|start| *start as usize / starts).collect();
+        assert!(numbers.is_sorted() && !numbers.contains(&2) && numbers.contains(&3));
+        assert_eq!(series.iters.len(), 4 * starts);
+    }
+
+    #[test]
     fn a_visit_that_failed_is_what_became_of_the_cell() {
         let mut records = visits(3);
         records[1].outcome = Outcome::Failed { kind: "hang".to_string(), message: "x".to_string() };
@@ -171,6 +210,10 @@ mod tests {
         if let Some(verification) = &mut records[1].verification {
             (verification.worst, verification.complete, verification.mistrusted) = (0.99, false, true);
         }
+        records[1].clock_precision_ns = Some(1e6);
+        if let Some(identity) = &mut records[1].identity {
+            identity.notes.insert("fell_back".to_string(), "a reason".to_string());
+        }
         records[0].series[0].latency_ns = Some([1.0, 2.0, 3.0]);
         records[1].series[0].latency_ns = Some([2.0, 4.0, 9.0]);
         records[1].series[0].stop = "another".to_string();
@@ -178,8 +221,10 @@ mod tests {
         let verification = folded.verification.unwrap();
         assert_eq!((verification.worst, verification.complete), (0.99, true));
         assert!(verification.mistrusted);
+        assert_eq!(folded.clock_precision_ns, Some(1e6));
+        assert!(folded.identity.unwrap().notes.contains_key("fell_back"));
         assert_eq!(folded.conditions.foreign.value(), Some(&3));
-        assert_eq!(folded.series[0].latency_ns, Some([2.0, 4.0, 9.0]));
+        assert_eq!(folded.series[0].latency_ns, Some([1.5, 3.0, 6.0]));
         assert_eq!(folded.series[0].stop, "budget");
     }
 }

@@ -9,7 +9,7 @@ pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Key of a cell: what `run --resume` tells finished cells by. `group` is the group's id, which holds
+/// Key of a cell: what the visits of a cell are folded by. `group` is the group's id, which holds
 /// suite and case; `program` and `build` are hashes.
 pub fn key(group: &str, point: &Params, contender: &Contender, program: &str, build: &str) -> String {
     let point: String = point.iter().map(|(axis, value)| format!("{axis}={value}\0")).collect();

@@ -1,7 +1,8 @@
 //! What one cell gave: one line of JSON, evidence only. Validity, ratios and money are computed from
 //! records elsewhere, so that a later policy can judge an old run.
 //!
-//! A run is a folder with `run.jsonl` (one [`Record`] a line, one line a cell and visit) and `host.json` (the machine's facts).
+//! A run is a folder with `run.jsonl` (one [`Record`] a line, one line a cell and visit) and `host.json`
+//! (the machine's facts).
 //! `docs/record.schema.json` describes a line for other languages.
 
 mod csv;
@@ -31,6 +32,9 @@ use crate::program::State;
 use crate::workloads::{Params, Yield};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Visits beyond this are none: samples are numbered by them.
+const LAST_VISIT: u32 = 1000;
 
 /// Version of the format: a newer minor is read, a newer major refused.
 pub const SCHEMA: &str = "1.1";
@@ -113,6 +117,9 @@ pub struct Record {
 impl Record {
     /// Why the record contradicts itself, if it does.
     pub fn check(&self) -> Result<(), String> {
+        if self.visit > LAST_VISIT {
+            return Err(format!("`visit` is {}, and no run makes more than {LAST_VISIT}", self.visit));
+        }
         self.series.iter().try_for_each(Series::check)
     }
 }

@@ -26,6 +26,8 @@ pub struct Run {
     pub name: String,
     /// Records in the order they were written, one a cell unless visits were asked for.
     pub records: Vec<Record>,
+    /// When the first and the last visit began; none without a record.
+    pub span: Option<(String, String)>,
     /// Lines that are no records.
     pub rejected: Vec<Rejected>,
     /// The machine's facts, from `host.json` beside the records; none where it is absent or no JSON.
@@ -44,6 +46,10 @@ impl Run {
             names.push(run.name);
             merged.records.append(&mut run.records);
             merged.rejected.append(&mut run.rejected);
+            merged.span = match (merged.span, run.span) {
+                (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+                (a, b) => a.or(b),
+            };
             merged.host = merged.host.or(run.host);
         }
         Self { name: names.join(" + "), ..merged }
@@ -105,7 +111,10 @@ pub fn read_visits(path: &Path) -> Result<Run, RecordError> {
     let opened = File::open(&file).map_err(|error| RecordError::io(&file, error, advice))?;
     let (records, rejected) = read_lines(BufReader::with_capacity(1 << 18, opened), &file)?;
     let host = std::fs::read(file.with_file_name("host.json")).ok();
+    let started = || records.iter().map(|record| record.started.clone());
+    let span = started().min().zip(started().max());
     Ok(Run {
+        span,
         name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         records,
         rejected,

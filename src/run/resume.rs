@@ -91,28 +91,28 @@ pub fn sort_out(folder: &mut Folder, plan: &Plan) -> Result<(Finished, Option<St
 /// Finished visits, the records to keep, and those of visits that are not complete. Records of groups
 /// that the plan does not know stay.
 fn split(plan: &Plan, records: Vec<Record>) -> (Finished, Vec<Record>, Vec<Record>) {
-    let wanted: BTreeMap<&str, BTreeSet<&Contender>> = plan
-        .groups
-        .iter()
-        .map(|group| (group.id.as_str(), group.cells.iter().map(|cell| &cell.contender).collect()))
-        .collect();
-    let mut finished = Finished::default();
-    let mut have: BTreeMap<(String, Visit), BTreeSet<Contender>> = BTreeMap::new();
-    for record in &records {
-        finished.note(record);
-        have.entry((record.group.clone(), visit(record))).or_default().insert(record.contender.clone());
+    let wanted: BTreeMap<&str, &Group> = plan.groups.iter().map(|group| (group.id.as_str(), group)).collect();
+    let mut visits: BTreeMap<(Visit, String), Vec<Record>> = BTreeMap::new();
+    for record in records {
+        visits.entry((visit(&record), record.group.clone())).or_default().push(record);
     }
-    let whole = |id: &str, visit: Visit, have: &BTreeSet<Contender>| {
-        let is_there = |contender: &Contender| {
-            have.contains(contender) || visit.number > 0 && finished.gave_up(id, visit, contender)
+    let (mut finished, mut kept, mut aside) = (Finished::default(), Vec::new(), Vec::new());
+    // In the order of visits, because a cell that failed is in no later one.
+    for ((visit, group), records) in visits {
+        let have: BTreeSet<&Contender> = records.iter().map(|record| &record.contender).collect();
+        let is_there = |cell: &Cell| {
+            let later = visit.number > 0;
+            have.contains(&cell.contender)
+                || later && (cell.fate != Fate::Run || finished.gave_up(&group, visit, &cell.contender))
         };
-        wanted.get(id).is_none_or(|wanted| wanted.iter().all(|contender| is_there(contender)))
-    };
-    let visits = have.iter().filter(|((id, visit), contenders)| whole(id, *visit, contenders));
-    finished.visits = visits.map(|(name, _)| name.clone()).collect();
-    let (kept, aside) = records
-        .into_iter()
-        .partition(|record| finished.visits.contains(&(record.group.clone(), visit(record))));
+        if wanted.get(group.as_str()).is_some_and(|wanted| !wanted.cells.iter().all(is_there)) {
+            aside.extend(records);
+            continue;
+        }
+        records.iter().for_each(|record| finished.note(record));
+        kept.extend(records);
+        finished.visits.insert((group, visit));
+    }
     (finished, kept, aside)
 }
 
@@ -223,8 +223,12 @@ mod tests {
         assert_eq!(done.rest(second, Visit { repeat: 1, number: 0 }).unwrap().cells.len(), 2);
         // A later visit is whole without the cell that is out.
         all.push(records(&plan, 0, 1).remove(1));
-        let (done, kept, aside) = split(&plan, all);
+        let (done, kept, aside) = split(&plan, all.clone());
         assert_eq!((done.rest(first, next), kept.len(), aside.len()), (None, 5, 0));
+        // What a torn visit said of a cell is moved aside with it, and the cell is tried again.
+        let torn = Record { outcome: failed, ..records(&plan, 0, 1).remove(1) };
+        let (done, kept, aside) = split(&plan, [records(&plan, 0, 0), vec![torn]].concat());
+        assert_eq!((done.rest(first, next).unwrap().cells.len(), kept.len(), aside.len()), (2, 4, 1));
     }
 
     #[test]

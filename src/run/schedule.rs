@@ -60,6 +60,7 @@ impl<'a> Schedule<'a> {
     fn pending(&self, (place, visit): (usize, Visit)) -> Pending {
         let group = &self.plan.groups[place];
         let spare = visit.number * Pace::of(group.effort).starts >= STARTS;
-        Pending { spare, priority: group.priority, estimate: group.estimate_of(visit.number) }
+        let estimate = group.estimate_of(visit.number);
+        Pending { spare, number: visit.number, priority: group.priority, estimate }
     }
 }

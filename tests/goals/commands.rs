@@ -128,10 +128,9 @@ const RECORDS: usize = 20_000;
 /// Records of the recorded run, as JSON.
 fn recorded() -> Result<Vec<serde_json::Value>, String> {
     let results = std::fs::read_dir(root().join("results")).map_err(|error| error.to_string())?;
-    let texts =
-        results.flatten().filter_map(|run| std::fs::read_to_string(run.path().join("run.jsonl")).ok());
-    let records: Vec<_> = texts
-        .flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>())
+    let runs = results.flatten().filter_map(|run| cutgpu::record::read(&run.path()).ok());
+    let records: Vec<_> = runs
+        .flat_map(|run| run.records.into_iter().filter_map(|record| serde_json::to_value(record).ok()))
         .collect();
     if records.is_empty() { Err("results/ holds no recorded run".to_string()) } else { Ok(records) }
 }

@@ -11,11 +11,12 @@ use super::signals;
 use crate::host;
 use crate::measure::evidence::Conditions;
 use crate::plan::{self, Available, Options, Plan};
+use crate::record::{self, Record};
 use crate::run::{self, Choices, Context, Finished, Folder, Host, Request, RunError, SuiteText, Summary};
 use crate::suite::{self, Effort, Scope, Suite, Sync, Threads};
 use anyhow::Context as _;
 use progress::Progress;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -277,7 +278,7 @@ fn rates() -> plan::Rates {
 }
 
 fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyhow::Result<u8> {
-    results::print(&summary.records, args.json)?;
+    results::print(&whole(&summary.records, folder)?, args.json)?;
     let path = folder.path().display();
     if summary.interrupted {
         note(&format!("interrupted; finished cells are kept: go on by `cutgpu run --resume {path}`"));
@@ -289,7 +290,7 @@ fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyh
         ));
     }
     let failures = summary.failures();
-    note(&format!("{} records are in {path}", summary.records.len()));
+    note(&format!("{} cells were measured or tried; their records are in {path}", summary.records.len()));
     if plan.counts().0 == 0 {
         note("nothing could be measured: every cell was skipped, for the reasons above");
     }
@@ -298,6 +299,14 @@ fn conclude(args: &Args, folder: &Folder, plan: &Plan, summary: Summary) -> anyh
         return Ok(exit::FAILED);
     }
     Ok(exit::OK)
+}
+
+/// The cells of these records with all of their visits, those of an earlier process too.
+fn whole(records: &[Record], folder: &Folder) -> anyhow::Result<Vec<Record>> {
+    let name = |record: &Record| (record.key.clone(), record.repeat);
+    let visited: BTreeSet<_> = records.iter().map(name).collect();
+    let all = record::read(folder.path())?.records;
+    Ok(all.into_iter().filter(|record| visited.contains(&name(record))).collect())
 }
 
 /// A thread count as the command line takes it.

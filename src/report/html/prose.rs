@@ -13,9 +13,10 @@ pub(super) fn method(html: &mut Html, model: &Model) {
          <li><b>Right before fast.</b> Every answer is checked against a double-precision reference within a stated \
          bound, on the very buffers that are timed. A wrong answer has no time.\
          <li><b>The unit of replication is a start</b>: a fresh process, at least three of them for a cell, since where \
-         pages and threads land changes from start to start by more than samples do. Each start gives the median of \
-         its samples; intervals are Student's over starts at 95 %, narrowed by what all cells of the run say about how \
-         much starts differ.\
+         pages and threads land changes from start to start by more than samples do. Short suites visit every cell \
+         several times, minutes apart. Each start gives the median of its samples; of five starts or more a fifth is \
+         trimmed at either end; intervals are Student's over starts at 95 %, with what all cells of the run say about \
+         how much starts differ.\
          <li><b>Contenders take turns</b> in rounds of shuffled order, and ratios are taken round by round: what \
          disturbs one disturbs the other.\
          <li><b>The A/A floor</b> comes from identical contenders with separate starts in the same run. A smaller \

@@ -76,7 +76,7 @@ fn note(run: &Run) -> RunNote {
     let starts = || run.records.iter().map(|record| record.started.clone());
     RunNote {
         name: run.name.clone(),
-        span: (starts().min().unwrap_or_default(), starts().max().unwrap_or_default()),
+        span: run.span.clone().or_else(|| starts().min().zip(starts().max())).unwrap_or_default(),
         records: run.records.len(),
         rejected: run.rejected.iter().map(|line| (line.line, line.why.clone())).collect(),
         floor: compare::floor(&run.records),
