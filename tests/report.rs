@@ -328,6 +328,19 @@ fn golden_numbers_of_one_cell() {
     assert_eq!(model.tally.wrong, 1);
 }
 
+#[test]
+fn the_share_of_a_baseline_is_that_of_its_plain_lane() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { baseline: Some("cpu/native".to_string()), ..options() };
+    let model = build(&[run(synthetic::quick("5e17e71c", 1.0))], &Catalog::embedded().unwrap(), &options);
+    let to = Destination { page: folder.path().into(), charts: folder.path().into(), png: false };
+    write(&model, &to).unwrap();
+    let chart = fs::read_to_string(folder.path().join("speedup.svg")).unwrap();
+    // 96 % at half-size 60 of a cube root of 645; packed it would be 94 %.
+    let chart = &chart[chart.find("512 × 512 × 512").unwrap()..];
+    assert_eq!(between(chart, "baseline: ", " of the measured peak"), "88 %");
+}
+
 /// Writes a run that can be looked at: `SAMPLE=folder cargo test --test report -- --ignored sample`.
 #[test]
 #[ignore = "writes a page to look at"]
