@@ -127,7 +127,7 @@ fn session(
     bench: &Bench,
 ) -> Result<(), Interrupted> {
     let order =
-        schedule::order(trials.len(), bench.settings.order.wrapping_add(1), u64::from(position.start));
+        schedule::order(trials.len(), bench.settings.order().wrapping_add(1), u64::from(position.start));
     for &phase in phases {
         for &number in &order {
             bench.check()?;

@@ -28,7 +28,7 @@ pub(super) fn run(
         for (number, &kind) in kinds.iter().enumerate() {
             let order = schedule::order(
                 trials.len(),
-                bench.settings.order,
+                bench.settings.order(),
                 (u64::from(position.round) << 8) + number as u64,
             );
             // A settled contender keeps the others company, so that rounds stay pairs.

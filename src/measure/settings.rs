@@ -7,10 +7,6 @@ use crate::suite::Effort;
 use crate::units::Nanos;
 use std::time::Duration;
 
-/// How many times fewer reference operations a later visit may cost: the first has checked the same program
-/// on the same inputs, and a sample tells whether this process computes it too.
-const LATER: u64 = 16;
-
 /// Lengths, counts and limits of one cell's measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -44,8 +40,6 @@ pub struct Settings {
     pub quick: bool,
     /// Seed of the inputs.
     pub seed: u64,
-    /// Seed of the order of contenders, another one in each visit.
-    pub order: u64,
 }
 
 impl Settings {
@@ -54,12 +48,16 @@ impl Settings {
         let usual = Self::of(group.effort, seed);
         Self {
             time_limit: group.limit.unwrap_or(usual.time_limit),
-            reference: if visit == 0 { usual.reference } else { usual.reference / LATER },
+            reference: usual.reference / Pace::sampling(visit),
             memory_peak: visit == 0 && (usual.memory_peak || group.memory),
             visit,
-            order: seed ^ (u64::from(visit) << 32),
             ..usual
         }
+    }
+
+    /// Seed of the order of contenders, another one in each visit.
+    pub fn order(&self) -> u64 {
+        self.seed ^ (u64::from(self.visit) << 32)
     }
 
     /// The settings of an effort: its pace, on which estimates rest too, and what goes with it.
@@ -87,7 +85,6 @@ impl Settings {
             memory_peak: !quick,
             quick,
             seed,
-            order: seed,
         }
     }
 }

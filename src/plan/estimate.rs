@@ -32,6 +32,12 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// How many times fewer reference operations a visit may cost than the first: that one has checked the
+    /// same program on the same inputs, and a sample tells whether a later process computes it too.
+    pub fn sampling(visit: u32) -> u64 {
+        if visit == 0 { 1 } else { 16 }
+    }
+
     /// The pace of an effort.
     pub fn of(effort: Effort) -> Self {
         match effort {
@@ -87,8 +93,6 @@ const RESET: f64 = 1e-9;
 /// Seconds for each operation of the f64 reference, which is checked at samples where it would take long.
 const REFERENCE: f64 = 1e-9;
 const LONGEST_REFERENCE: f64 = 0.3;
-/// Share of that in later visits, which check a smaller sample.
-const LATER_REFERENCE: f64 = 1.0 / 16.0;
 /// Share of the machine's rate that a contender is expected to reach.
 const SHARE: f64 = 0.5;
 /// Operations a second of plain loops.
@@ -123,8 +127,8 @@ fn of_cell(cell: &Cell, series: &[SeriesKind], visit: u32, pace: &Pace, rates: &
     let counted = series.iter().filter(|kind| kind.scope == Scope::Resident);
     let timed: f64 = counted.map(window).sum();
     let work = cell.program.work();
-    let thorough = if visit == 0 { 1.0 } else { LATER_REFERENCE };
-    let reference = (work.flops as f64 * REFERENCE).min(thorough * LONGEST_REFERENCE);
+    let longest = LONGEST_REFERENCE / Pace::sampling(visit) as f64;
+    let reference = (work.flops as f64 * REFERENCE).min(longest);
     let start = START + bytes(&cell.program) * FILL + reference + 2.0 * once;
     starts * start + timed
 }

@@ -96,8 +96,8 @@ fn extend(series: &mut Series, more: Series, after: usize) {
 
 /// The first visit's library, with what later ones noted that it did not.
 fn noted(one: Option<Identity>, other: Option<Identity>) -> Option<Identity> {
-    let (Some(mut one), Some(other)) = (one.clone(), other.clone()) else { return one.or(other) };
-    for (name, note) in other.notes {
+    let Some(mut one) = one else { return other };
+    for (name, note) in other.into_iter().flat_map(|other| other.notes) {
         one.notes.entry(name).or_insert(note);
     }
     Some(one)

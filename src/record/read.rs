@@ -255,6 +255,7 @@ mod tests {
         let uneven = good.replace("\"steal_ns\":[0,", "\"steal_ns\":[");
         let odd = good.replace("\"schema\":\"1.1\"", "\"schema\":\"one\"");
         let negative = good.replace("\"probe_rate\":[3", "\"probe_rate\":[-3");
+        let late = good.replace("\"visit\":0", "\"visit\":1001");
         for (bad, why) in [
             (&good[..good.len() / 2], "cut short"),
             ("[1, 2, 3]", "invalid"),
@@ -263,6 +264,7 @@ mod tests {
             (uneven.as_str(), "column `steal_ns` has 11 entries"),
             (odd.as_str(), "no version"),
             (negative.as_str(), "below zero"),
+            (late.as_str(), "`visit` is 1001"),
         ] {
             let (records, rejected) = read_text(format!("{good}\n\n{bad}\n{good}").as_bytes()).unwrap();
             assert_eq!((records.len(), rejected.len(), rejected[0].line), (2, 1, 3), "{bad}");

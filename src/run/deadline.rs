@@ -20,8 +20,8 @@ pub(super) struct Pending {
 }
 
 /// Numbers of the pending visits to leave out, so that the rest fits into `left` although everything
-/// takes `pace` times its estimate: spare ones first, of these the lowest priority, of one priority the last, and
-/// of these the longest.
+/// takes `pace` times its estimate: spare ones first, of these the lowest priority, of one priority the last,
+/// and of these the longest.
 pub(super) fn overdue(pending: &[Pending], pace: f64, left: Duration) -> Vec<usize> {
     let mut order: Vec<usize> = (0..pending.len()).collect();
     order.sort_by_key(|&number| {

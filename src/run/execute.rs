@@ -87,7 +87,7 @@ pub fn execute(
     let scratch = folder.scratch()?;
     let mut summary = Summary::default();
     let mut finished = finished.clone();
-    let mut schedule = Schedule::new(plan, &finished, context);
+    let mut schedule = Schedule::new(plan, finished.pending(plan, context.repeat), context.allowed);
     while let Some((place, visit)) = schedule.next(&mut summary) {
         let Some(group) = finished.rest(&plan.groups[place], visit) else { continue };
         context.watcher.begins(&group, visit);

@@ -1,8 +1,8 @@
 //! Which group is visited next, and which are left out when time runs out.
 
 use super::deadline::{Pending, SLACK, overdue};
-use super::execute::{Context, Summary};
-use super::resume::{Finished, Visit};
+use super::execute::Summary;
+use super::resume::Visit;
 use crate::plan::{Pace, Plan};
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,11 @@ pub(super) struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    /// All visits that are not finished.
-    pub(super) fn new(plan: &'a Plan, finished: &Finished, context: &Context) -> Self {
-        let mut pending = finished.pending(plan, context.repeat);
+    /// Of these visits, in this order, within `allowed` if there is a limit.
+    pub(super) fn new(plan: &'a Plan, mut pending: Vec<(usize, Visit)>, allowed: Option<Duration>) -> Self {
         pending.reverse();
         let (expected, real) = (Duration::ZERO, Duration::ZERO);
-        Self { plan, pending, begin: Instant::now(), allowed: context.allowed, expected, real }
+        Self { plan, pending, begin: Instant::now(), allowed, expected, real }
     }
 
     /// A visit to the group of this number in the plan took so long.
@@ -62,5 +61,54 @@ impl<'a> Schedule<'a> {
         let spare = visit.number * Pace::of(group.effort).starts >= STARTS;
         let estimate = group.estimate_of(visit.number);
         Pending { spare, number: visit.number, priority: group.priority, estimate }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::plan::{Available, Options, ad_hoc, build};
+    use crate::run::Finished;
+    use crate::suite::Effort;
+
+    /// Two groups in short visits; the second matters more.
+    fn plan() -> Plan {
+        let available = Available::look();
+        let backends = Some(vec!["null".to_string()]);
+        let options = Options { backends, available, effort: Some(Effort::Quick), ..Options::default() };
+        let suite = ad_hoc("gemm", "m=4|5,n=4,k=4").unwrap();
+        let mut plan = build(&[suite], &host::facts(), &options).unwrap();
+        plan.groups[1].priority = plan.groups[0].priority + 1;
+        plan
+    }
+
+    /// How often each group is visited, and what is left out, where visits take `slow` times their estimate
+    /// and the run may take `share` of the plan's.
+    fn visits(share: f64, slow: f64) -> ([u32; 2], u32) {
+        let plan = plan();
+        let pending = Finished::default().pending(&plan, 1);
+        // The clock that the test looks at stands still: what a visit took is taken from what is allowed.
+        let mut schedule = Schedule::new(&plan, pending, Some(plan.estimate().mul_f64(share / SLACK)));
+        let (mut summary, mut visits) = (Summary::default(), [0, 0]);
+        while let Some((place, visit)) = schedule.next(&mut summary) {
+            let took = plan.groups[place].estimate_of(visit.number).mul_f64(slow);
+            schedule.took(place, visit, took);
+            schedule.allowed = schedule.allowed.map(|left| left.saturating_sub(took.div_f64(SLACK)));
+            visits[place] += 1;
+        }
+        (visits, summary.left_out.values().sum())
+    }
+
+    #[test]
+    fn short_time_costs_spare_visits_before_groups_and_the_less_important_first() {
+        assert_eq!(visits(1.5, 1.0), ([5, 5], 0));
+        assert_eq!(visits(0.85, 1.0), ([3, 5], 2));
+        assert_eq!(visits(0.65, 1.0), ([3, 3], 4));
+        let (short, left_out) = visits(0.35, 1.0);
+        assert_eq!((short, left_out), ([0, 3], 7));
+        // Slower than planned: what is spare goes while the run is under way.
+        let (slow, left_out) = visits(1.1, 2.0);
+        assert!(slow[0] <= slow[1] && slow[1] >= 3 && slow[0] + slow[1] + left_out == 10, "{slow:?}");
     }
 }

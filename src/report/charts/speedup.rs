@@ -1,11 +1,10 @@
 //! How many times as fast: over what a user would reach for, and over plain loops.
 
-use super::super::model::{Contest, Entrant, Model};
+use super::super::model::{Contest, Entrant, Model, is_named};
 use super::super::palette::Role;
 use super::super::scene::{Axis, Band, Bar, BarGroup, Bars, Fill, Format, Numbers, Part, Plot, Scale, Scene};
 use super::super::text;
 use super::{BARS, head, mark, marks, representative, shown_of, source};
-use crate::backends::Packing;
 use crate::compare::{Interval, LEAST_MARGIN, baseline_remark};
 
 const NAIVE: &str = "cpu/naive";
@@ -121,10 +120,7 @@ fn group(
 
 /// How good the baseline was: a speed-up over a slow one says little.
 fn remark(contest: &Contest, baseline: &str) -> String {
-    let named = |entrant: &&Entrant| {
-        let plain = entrant.contender.lane.packing == Packing::Plain;
-        (plain && entrant.contender.backend == baseline) || entrant.contender.to_string() == baseline
-    };
+    let named = |entrant: &&Entrant| is_named(&entrant.contender, baseline);
     let share = contest.entrants.iter().find(named).and_then(|entrant| entrant.share);
     share.map_or(String::new(), |share| {
         baseline_remark(&share)

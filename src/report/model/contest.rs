@@ -128,10 +128,7 @@ impl<'a> Field<'a> {
 
     /// The record that `wanted` (a backend, perhaps with its lane) names; of several lanes the fastest.
     fn base(&self, wanted: &str, kind: SeriesKind) -> Option<(&'a Record, &'a Series)> {
-        let is_wanted = |record: &&&Record| {
-            let plain = record.contender.lane.packing == Packing::Plain;
-            record.contender.to_string() == wanted || (plain && record.contender.backend == wanted)
-        };
+        let is_wanted = |record: &&&Record| is_named(&record.contender, wanted);
         let named: Vec<&Record> = self.records.iter().filter(is_wanted).copied().collect();
         let timed = named.into_iter().filter_map(|record| Some((record, Self::series(record, kind)?)));
         let mean = |series: &Series| compare::estimate(series).map_or(f64::INFINITY, |time| time.ns.centre);
@@ -170,6 +167,13 @@ impl<'a> Field<'a> {
             entrants,
         })
     }
+}
+
+/// Whether `wanted` names the contender: whole, with its lane, or by the backend alone, which means its plain
+/// lanes.
+pub(in crate::report) fn is_named(contender: &Contender, wanted: &str) -> bool {
+    let plain = contender.lane.packing == Packing::Plain;
+    contender.to_string() == wanted || (plain && contender.backend == wanted)
 }
 
 /// The best of several lanes, picked on odd rounds and reported from even ones; a single lane is not

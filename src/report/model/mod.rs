@@ -8,6 +8,7 @@ mod money;
 mod rows;
 
 pub use build::build;
+pub(in crate::report) use contest::is_named;
 pub use headline::{Headline, KeyFigure};
 pub use machine::Machine;
 pub use money::{MachinePrice, MoneyView, WorkCost};
