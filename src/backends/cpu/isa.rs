@@ -4,7 +4,8 @@ use super::vector::Vector;
 use crate::backends::Unsupported;
 use std::arch::x86_64::{__m128, __m256, __m512};
 
-/// Environment variable that forces a level: `portable`, `avx2` or `avx512`.
+/// Environment variable that forces an instruction set: `portable`, `avx2`, `avx512`, `avx512-vnni` or
+/// `avx512-bf16`.
 pub const VARIABLE: &str = "CUTGPU_ISA";
 
 /// Instruction set that kernels may be compiled for.
@@ -18,9 +19,23 @@ pub enum Level {
     Avx512,
 }
 
-/// A level that this processor has: holding one proves it.
+/// Dot products of narrow numbers, each set with those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Isa(Level);
+enum Dots {
+    /// None.
+    None,
+    /// Of bytes: AVX-512 VNNI.
+    Bytes,
+    /// Of bfloat16 too: AVX-512 BF16.
+    Bf16,
+}
+
+/// An instruction set that this processor has: holding one proves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Isa {
+    level: Level,
+    dots: Dots,
+}
 
 /// A computation whose loops the compiler turns into vectors; compiled once for each [`Isa`].
 ///
@@ -33,72 +48,80 @@ pub trait Loops {
     fn run<V: Vector>(self) -> Self::Output;
 }
 
-impl Level {
-    const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+/// Every instruction set with its name, each with those before it.
+const ALL: [(&str, Isa); 5] = [
+    ("portable", Isa::PORTABLE),
+    ("avx2", Isa { level: Level::Avx2, dots: Dots::None }),
+    ("avx512", Isa { level: Level::Avx512, dots: Dots::None }),
+    ("avx512-vnni", Isa { level: Level::Avx512, dots: Dots::Bytes }),
+    ("avx512-bf16", Isa { level: Level::Avx512, dots: Dots::Bf16 }),
+];
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "avx2",
-            Self::Avx512 => "avx512",
-        }
-    }
+impl Isa {
+    /// What every processor has.
+    pub const PORTABLE: Self = Self { level: Level::Portable, dots: Dots::None };
 
     fn is_here(self) -> bool {
-        match self {
-            Self::Portable => true,
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            Self::Avx512 => {
-                Self::Avx2.is_here()
+        let level = match self.level {
+            Level::Portable => true,
+            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Level::Avx512 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
-        }
+        };
+        let bytes = self.dots < Dots::Bytes || is_x86_feature_detected!("avx512vnni");
+        let bf16 = self.dots < Dots::Bf16 || is_x86_feature_detected!("avx512bf16");
+        level && bytes && bf16
     }
-}
 
-impl Isa {
-    /// What every processor has.
-    pub const PORTABLE: Self = Self(Level::Portable);
-
-    /// The levels of this processor, the best one last.
+    /// The sets of this processor, the best one last.
     pub fn here() -> impl DoubleEndedIterator<Item = Self> {
-        Level::ALL.into_iter().filter(|level| level.is_here()).map(Self)
+        ALL.into_iter().map(|(_, isa)| isa).filter(|isa| isa.is_here())
     }
 
-    /// The best level of this processor.
+    /// The best set of this processor.
     pub fn best() -> Self {
         Self::here().next_back().unwrap_or(Self::PORTABLE)
     }
 
-    /// The level that the environment asks for, else the best one.
+    /// The set that the environment asks for, else the best one.
     pub fn chosen() -> Result<Self, Unsupported> {
         let Ok(wanted) = std::env::var(VARIABLE) else { return Ok(Self::best()) };
-        let unknown = || Unsupported(format!("{VARIABLE} is `{wanted}`; it may be portable, avx2 or avx512"));
-        let level = Level::ALL.into_iter().find(|level| level.name() == wanted).ok_or_else(unknown)?;
-        if level.is_here() {
-            Ok(Self(level))
-        } else {
-            Err(Unsupported(format!("this processor has no {wanted}")))
-        }
+        let names = || ALL.map(|(name, _)| name).join(", ");
+        let unknown = || Unsupported(format!("{VARIABLE} is `{wanted}`; it may be one of {}", names()));
+        let (_, isa) = ALL.into_iter().find(|(name, _)| *name == wanted).ok_or_else(unknown)?;
+        if isa.is_here() { Ok(isa) } else { Err(Unsupported(format!("this processor has no {wanted}"))) }
     }
 
-    /// Which one it is.
+    /// Which registers it has.
     pub fn level(self) -> Level {
-        self.0
+        self.level
+    }
+
+    /// Whether it multiplies bytes four at a time.
+    pub fn has_bytes(self) -> bool {
+        self.dots >= Dots::Bytes
+    }
+
+    /// Whether it multiplies bfloat16 two at a time.
+    pub fn has_bf16(self) -> bool {
+        self.dots >= Dots::Bf16
     }
 
     /// Name in the environment and in records.
     pub fn name(self) -> &'static str {
-        self.0.name()
+        ALL.into_iter().find(|(_, isa)| *isa == self).map_or("portable", |(name, _)| name)
     }
 
     /// Runs `loops` as compiled for this level.
     #[inline]
     pub fn run<L: Loops>(self, loops: L) -> L::Output {
-        match self.0 {
+        match self.level {
             Level::Portable => loops.run::<__m128>(),
             // SAFETY: holding the level proves that the processor has these instructions.
             Level::Avx2 => unsafe { with_avx2(loops) },

@@ -45,6 +45,19 @@ impl TeamScratch {
     }
 }
 
+impl TeamScratch {
+    /// The first buffer of the first thread, once nobody writes it any more.
+    ///
+    /// # Safety
+    /// [`Self::of`] is not called for that thread while the result is used.
+    pub unsafe fn filled(&self) -> &[f32] {
+        let view = self.arena.view(0);
+        // SAFETY: the view heads `elements` aligned, initialised floats, which nobody writes by this
+        // function's contract.
+        unsafe { std::slice::from_raw_parts(view.start.as_ptr().cast(), view.elements) }
+    }
+}
+
 /// A slice of which the members of a team write disjoint parts.
 pub struct Parts<'a, T> {
     start: NonNull<T>,

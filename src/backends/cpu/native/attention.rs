@@ -2,7 +2,7 @@
 //! thread takes blocks in turn.
 
 use super::Team;
-use super::gemm::{Matrix, Target, multiply, scratch_lens};
+use super::gemm::{Arithmetic, Engine, Matrix, Right, Scratch, Target, To, words_mut};
 use super::rows::{Exponentials, Narrow};
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
@@ -33,6 +33,7 @@ struct Blocks {
     team: Team,
     op: Attention,
     extents: Extents,
+    engine: Engine,
     /// Packed factors, an edge, scores, answers.
     scratch: TeamScratch,
     run: fn(&Blocks, &[View], &mut [ViewMut]),
@@ -54,15 +55,16 @@ pub(super) fn prepare(
     let (depth, width) = (args[0].columns(), args[2].columns());
     let block = queries.min(QUERIES).min((SCORES / keys).max(1));
     let extents = Extents { heads: args[0].rows() / queries, queries, keys, depth, width, block };
-    let scores = scratch_lens(team.isa, [block, keys, depth]);
-    let values = scratch_lens(team.isa, [block, width, keys]);
+    let engine = team.engine(Arithmetic::F32)?;
+    let scores = engine.scratch_lens([block, keys, depth]);
+    let values = engine.scratch_lens([block, width, keys]);
     let [a, b, edge] = std::array::from_fn(|part| scores[part].max(values[part]));
     let scratch = team.scratch(&[a, b, edge, block * keys, block * width])?;
-    Ok(Box::new(Blocks { team: team.clone(), op: op.clone(), extents, scratch, run }))
+    Ok(Box::new(Blocks { team: team.clone(), op: op.clone(), extents, engine, scratch, run }))
 }
 
-fn run<T: Float>(kernel: &Blocks, args: &[View], outs: &mut [ViewMut]) {
-    let Blocks { team, op, extents, scratch, .. } = kernel;
+fn run<T: Float + To<f32>>(kernel: &Blocks, args: &[View], outs: &mut [ViewMut]) {
+    let Blocks { team, op, extents, engine, scratch, .. } = kernel;
     let Extents { heads, queries, keys, depth, width, block } = *extents;
     let isa = team.isa;
     let [q, k, v] = [0, 1, 2].map(|arg| args[arg].slice::<T>());
@@ -72,7 +74,7 @@ fn run<T: Float>(kernel: &Blocks, args: &[View], outs: &mut [ViewMut]) {
     team.pool.run(&|me| {
         // SAFETY: the pool gives each thread its own number.
         let [a, b, edge, scores, answers] = unsafe { scratch.of(me.id) };
-        let mut packs = [a, b, edge];
+        let mut packs = Scratch { a: words_mut(a), b: words_mut(b), rows: words_mut(edge) };
         // In turn, because under a mask later blocks of a head see more keys.
         for number in (me.id..heads * blocks).step_by(me.count) {
             let (head, first) = (number / blocks, number % blocks * block);
@@ -83,8 +85,8 @@ fn run<T: Float>(kernel: &Blocks, args: &[View], outs: &mut [ViewMut]) {
             let k = Matrix::new(&k[head * keys * depth..], [1, depth]);
             let v = Matrix::new(&v[head * keys * width..], [width, 1]);
             let alpha = op.scale as f32;
-            let target = Target { start: scores.as_mut_ptr(), stride: seen, alpha, add: false };
-            multiply(isa, (q, k), [rows, seen, depth], target, &mut packs);
+            let target = Target::plain(scores.as_mut_ptr(), seen, alpha);
+            engine.multiply::<f32, f32, T, T>(q, &Right::Plain(k), [rows, seen, depth], target, &mut packs);
             // SAFETY: each row is one thread's.
             let log_sums = unsafe { log_sums.part(head * queries + first..head * queries + first + rows) };
             for (row, (scores, log_sum)) in scores.chunks_exact_mut(seen).zip(log_sums).enumerate() {
@@ -93,8 +95,8 @@ fn run<T: Float>(kernel: &Blocks, args: &[View], outs: &mut [ViewMut]) {
                 hidden.fill(0.0);
             }
             let weights = Matrix::new(&*scores, [seen, 1]);
-            let target = Target { start: answers.as_mut_ptr(), stride: width, alpha: 1.0, add: false };
-            multiply(isa, (weights, v), [rows, width, seen], target, &mut packs);
+            let target = Target::plain(answers.as_mut_ptr(), width, 1.0);
+            engine.multiply::<f32, f32, f32, T>(weights, &Right::Plain(v), [rows, width, seen], target, &mut packs);
             let start = (head * queries + first) * width;
             // SAFETY: as above.
             let o = unsafe { o.part(start..start + rows * width) };

@@ -8,11 +8,11 @@ mod rows;
 mod streams;
 
 use super::isa::Isa;
-use super::loaded::{CpuDevice, Kernel, Library};
+use super::loaded::{CpuDevice, Kernel, Library, is_packable};
 use super::parts::TeamScratch;
 use super::pool::Pool;
 use crate::backends::*;
-use crate::host;
+use crate::host::{self, Facts};
 use crate::ops::Op;
 use std::rc::Rc;
 
@@ -40,10 +40,15 @@ impl Family for Native {
         devices
     }
 
+    fn packings(&self) -> &'static [Packing] {
+        &[Packing::Packed, Packing::Plain]
+    }
+
     fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported> {
         check_lane(lane)?;
         let (pool, extra) = (Rc::new(Pool::alone()), Extra(0.0));
-        let team = Team { pool, isa: Isa::PORTABLE, extra, cache: u64::MAX, asks: true };
+        let (isa, packing) = (Isa::PORTABLE, lane.packing);
+        let team = Team { pool, isa, packing, extra, facts: None, cache: u64::MAX };
         prepare(&team, step, program).map(drop)
     }
 
@@ -51,17 +56,19 @@ impl Family for Native {
         check_lane(lane)?;
         let pool = Pool::new(lane.threads)
             .map_err(|error| Unsupported(format!("cannot start {} threads: {error}", lane.threads)))?;
-        let cache = host::facts().last_level_bytes().map_or(u64::MAX, |bytes| bytes.0);
+        let facts = host::facts();
+        let cache = facts.last_level_bytes().map_or(u64::MAX, |bytes| bytes.0);
         let isa = Isa::chosen()?;
         let extra = if backend == SLOW { Extra::from_environment()? } else { Extra(0.0) };
-        let team = Team { pool: Rc::new(pool), isa, extra, cache, asks: false };
+        let (pool, packing, facts) = (Rc::new(pool), lane.packing, Some(Rc::new(facts)));
+        let team = Team { pool, isa, packing, extra, facts, cache };
         Ok(Box::new(CpuDevice(Kernels { team })))
     }
 }
 
 fn check_lane(lane: &Lane) -> Result<(), Unsupported> {
-    if lane.packing == Packing::Packed || lane.threads == 0 {
-        return Err(Unsupported(format!("cpu/native has no lane {lane}: it keeps no packed layout yet")));
+    if lane.threads == 0 {
+        return Err(Unsupported(format!("cpu/native has no lane {lane}: it needs a thread")));
     }
     Ok(())
 }
@@ -71,18 +78,32 @@ fn check_lane(lane: &Lane) -> Result<(), Unsupported> {
 struct Team {
     pool: Rc<Pool>,
     isa: Isa,
+    packing: Packing,
     extra: Extra,
     /// Bytes of the last level of cache; the largest number where that is unknown.
     cache: u64,
-    /// Only asks what there is: nothing will be computed, and nothing is allocated for it.
-    asks: bool,
+    /// The machine; none where only is asked what there is: nothing will be computed then, and nothing is
+    /// allocated for it.
+    facts: Option<Rc<Facts>>,
 }
 
 impl Team {
     /// Buffers of `lens` f32 for each thread.
     fn scratch(&self, lens: &[usize]) -> Result<TeamScratch, Unsupported> {
-        let threads = if self.asks { 0 } else { self.pool.threads() };
+        let threads = if self.facts.is_none() { 0 } else { self.pool.threads() };
         TeamScratch::new(threads, lens).map_err(|fault| Unsupported(fault.to_string()))
+    }
+
+    /// What multiplies this kind of words.
+    fn engine(&self, arithmetic: gemm::Arithmetic) -> Result<gemm::Engine, Unsupported> {
+        let isa = self.isa;
+        let absent = || Unsupported(format!("cpu/native has no products of {arithmetic:?} on {}", isa.name()));
+        let kernels = gemm::kernels(isa, arithmetic).ok_or_else(absent)?;
+        let blocks = match &self.facts {
+            Some(facts) => gemm::Blocks::of(facts, &kernels),
+            None => gemm::Blocks::usual(&kernels),
+        };
+        Ok(gemm::Engine { isa, kernels, blocks })
     }
 }
 
@@ -132,9 +153,10 @@ impl Library for Kernels {
 
 fn prepare(team: &Team, step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
     let args = program.specs(&step.args);
+    let packs = || team.packing == Packing::Packed && is_packable(program, step.args[1]);
     match &step.op {
-        Op::Gemm(op) => gemm::prepare(team, op, &args),
-        Op::GemmI8(op) => gemm::prepare_i8(team, op, &args),
+        Op::Gemm(op) => gemm::prepare(team, op, &args, packs()),
+        Op::GemmI8(op) => gemm::prepare_i8(team, op, &args, packs()),
         Op::Copy(_) => streams::copy(team, &args[0]),
         Op::Triad(op) => streams::triad(team, op, &args[0]),
         Op::Add(_) => streams::add(team, &args[0]),

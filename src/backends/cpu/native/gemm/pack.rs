@@ -1,23 +1,26 @@
-//! Copies of parts of the factors in f32, in the order in which tiles read them.
+//! Factors in the order in which the tile reads them, with no gaps: lines of A, panels of B.
+//!
+//! Both are padded with zeros to whole words, so that the tile has no edge along the depth.
 
-use crate::backends::cpu::float::Number;
+use super::lanes::{Lane, To};
+use super::tile::{CHUNK, fetch_near};
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::vector::Vector;
 use std::ops::Range;
 
-/// Stored numbers seen as a matrix.
+/// Stored elements seen as a matrix whose rows or columns are contiguous.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Matrix<'a, T> {
     pub(in super::super) data: &'a [T],
     /// Elements between neighbouring rows, and between neighbouring columns; one of the two is 1.
     pub(in super::super) strides: [usize; 2],
     /// The stored number that means 0.
-    pub(in super::super) zero: f32,
+    pub(in super::super) zero: i16,
 }
 
-impl<'a, T: Number> Matrix<'a, T> {
+impl<'a, T> Matrix<'a, T> {
     pub(in super::super) fn new(data: &'a [T], strides: [usize; 2]) -> Self {
-        Self { data, strides, zero: 0.0 }
+        Self { data, strides, zero: 0 }
     }
 
     /// The part that begins at `row` and `column`.
@@ -26,60 +29,158 @@ impl<'a, T: Number> Matrix<'a, T> {
         Self { data: &self.data[row * row_stride + column * column_stride..], ..self }
     }
 
-    /// The elements by columns where they need neither copy nor conversion, with the distance of columns.
-    pub(super) fn plain_columns(&self) -> Option<(&'a [f32], usize)> {
+    pub(super) fn transposed(self) -> Self {
         let [row, column] = self.strides;
-        if row == 1 && self.zero == 0.0 { Some((T::as_f32(self.data)?, column)) } else { None }
+        Self { strides: [column, row], ..self }
     }
 
-    /// The elements by rows where they need neither copy nor conversion, with the distance of rows.
-    pub(super) fn plain_rows(&self) -> Option<(&'a [f32], usize)> {
-        let [row, column] = self.strides;
-        if column == 1 && self.zero == 0.0 { Some((T::as_f32(self.data)?, row)) } else { None }
+    /// Whether the elements of a row are neighbours.
+    pub(super) fn is_by_rows(&self) -> bool {
+        self.strides[1] == 1
     }
 }
 
-/// Numbers that one pass along a strided line handles, so that the lines of the others stay in the cache.
-const CHUNK: usize = 16;
-
-/// Copies lines `lines` by positions `positions` of a matrix to `[position][width]`, zeros where `width`
-/// exceeds the lines. Lines are rows and positions columns for A; the other way round for B.
-pub(super) struct Pack<'a, T> {
-    pub(super) data: &'a [T],
-    pub(super) zero: f32,
-    pub(super) line_stride: usize,
-    pub(super) position_stride: usize,
-    pub(super) lines: Range<usize>,
-    pub(super) positions: Range<usize>,
-    pub(super) width: usize,
-    pub(super) to: &'a mut [f32],
+/// Rows `rows` of A, elements `depths` of each, to `[chunk of 16 words][row][16]`: whole cache lines are
+/// copied, nothing is transposed. The rows are contiguous.
+pub(super) struct Lines<'a, T, L> {
+    pub(super) a: Matrix<'a, T>,
+    pub(super) rows: Range<usize>,
+    pub(super) depths: Range<usize>,
+    pub(super) to: &'a mut [u32],
+    pub(super) lane: std::marker::PhantomData<L>,
 }
 
-impl<T: Number> Loops for Pack<'_, T> {
+impl<L: Lane, T: To<L>> Loops for Lines<'_, T, L> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let count = self.lines.len();
-        let to = &mut self.to[..self.positions.len() * self.width];
-        if count < self.width {
-            to.fill(0.0);
-        }
-        if self.line_stride == 1 {
-            for (position, to) in self.positions.zip(to.chunks_exact_mut(self.width)) {
-                let from = &self.data[position * self.position_stride + self.lines.start..][..count];
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32() - self.zero);
+        let count = self.rows.len();
+        let step = CHUNK * L::PER_WORD;
+        // Row by row: rows side by side, a power of two apart, would fight for one set of the first cache.
+        for (number, row) in self.rows.enumerate() {
+            let from = &self.a.data[row * self.a.strides[0]..][self.depths.clone()];
+            let next = from.as_ptr().wrapping_add(self.a.strides[0]);
+            for (chunk, from) in from.chunks(step).enumerate() {
+                fetch_near(next.wrapping_add(chunk * step).cast());
+                let to = &mut self.to[(chunk * count + number) * CHUNK..][..CHUNK];
+                if from.len() == step {
+                    whole_words::<T, L>(from, self.a.zero, to);
+                } else {
+                    to.fill(0);
+                    for (to, from) in to.iter_mut().zip(from.chunks(L::PER_WORD)) {
+                        *to = word::<T, L>(from, self.a.zero);
+                    }
+                }
             }
-            return;
         }
-        let (start, length) = (self.positions.start, self.positions.len());
-        for chunk in (0..length).step_by(CHUNK) {
-            let chunk = chunk..(chunk + CHUNK).min(length);
-            for (number, line) in self.lines.clone().enumerate() {
-                let from = &self.data[line * self.line_stride + start * self.position_stride..];
-                for position in chunk.clone() {
-                    to[position * self.width + number] =
-                        from[position * self.position_stride].to_f32() - self.zero;
+    }
+}
+
+/// As many whole words as `to` takes.
+#[inline(always)]
+fn whole_words<T: To<L>, L: Lane>(from: &[T], zero: i16, to: &mut [u32]) {
+    let from = &from[..to.len() * L::PER_WORD];
+    if let Some(but) = T::SAME_BUT {
+        for (at, to) in to.iter_mut().enumerate() {
+            // SAFETY: where elements are lanes, a word's worth of them takes a word's bytes.
+            *to = unsafe { from.as_ptr().add(at * L::PER_WORD).cast::<u32>().read_unaligned() } ^ but;
+        }
+    } else {
+        for (to, from) in to.iter_mut().zip(from.chunks_exact(L::PER_WORD)) {
+            *to = word::<T, L>(from, zero);
+        }
+    }
+}
+
+/// A word of neighbouring elements, zeros where some are missing.
+#[inline(always)]
+fn word<T: To<L>, L: Lane>(from: &[T], zero: i16) -> u32 {
+    let mut word = 0;
+    for (lane, element) in from.iter().enumerate() {
+        word |= element.lane(zero).bits() << (lane * 32 / L::PER_WORD);
+    }
+    word
+}
+
+/// Columns whose words are joined at once: they fit a register.
+const JOINED: usize = 16;
+/// Words of depth that are fetched before they are copied: hardware misses steps of a
+/// long row.
+const ROWS_AHEAD: usize = 8;
+
+/// Columns `columns` of B, elements `depths` of each, to `[word of depth][width]`.
+pub(super) struct Panel<'a, T, L> {
+    pub(super) b: Matrix<'a, T>,
+    pub(super) columns: Range<usize>,
+    pub(super) depths: Range<usize>,
+    pub(super) width: usize,
+    pub(super) to: &'a mut [u32],
+    pub(super) lane: std::marker::PhantomData<L>,
+}
+
+impl<L: Lane, T: To<L>> Loops for Panel<'_, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        if self.columns.len() < self.width {
+            self.to[..self.depths.len().div_ceil(L::PER_WORD) * self.width].fill(0);
+        }
+        if self.b.is_by_rows() {
+            self.interleave();
+        } else {
+            self.transpose();
+        }
+    }
+}
+
+impl<L: Lane, T: To<L>> Panel<'_, T, L> {
+    /// Rows of B are contiguous: the rows of a word are widened, shifted to their place and joined.
+    #[inline(always)]
+    fn interleave(self) {
+        let (stride, zero, count) = (self.b.strides[0], self.b.zero, self.columns.len());
+        for (to, depth) in
+            self.to.chunks_exact_mut(self.width).zip(self.depths.clone().step_by(L::PER_WORD))
+        {
+            let from = &self.b.data[depth * stride + self.columns.start..];
+            let lanes = L::PER_WORD.min(self.depths.end - depth);
+            for lane in 0..lanes {
+                fetch_near(from.as_ptr().wrapping_add((ROWS_AHEAD * L::PER_WORD + lane) * stride).cast());
+            }
+            let (whole, rest) = to[..count].as_chunks_mut::<JOINED>();
+            for (number, to) in whole.iter_mut().enumerate() {
+                let mut words = [0; JOINED];
+                for lane in 0..lanes {
+                    let from = &from[lane * stride + number * JOINED..][..JOINED];
+                    for (word, x) in words.iter_mut().zip(from) {
+                        *word |= x.lane(zero).bits() << (lane * 32 / L::PER_WORD);
+                    }
+                }
+                *to = words;
+            }
+            let done = count - rest.len();
+            for (number, to) in rest.iter_mut().enumerate() {
+                let bits = |lane: usize| from[lane * stride + done + number].lane(zero).bits();
+                *to = (0..lanes).fold(0, |word, lane| word | bits(lane) << (lane * 32 / L::PER_WORD));
+            }
+        }
+    }
+
+    /// Columns of B are contiguous: a stretch of one column after another, as long as a cache line, so
+    /// that the lines that are written stay near.
+    #[inline(always)]
+    fn transpose(self) {
+        let (stride, zero) = (self.b.strides[1], self.b.zero);
+        let step = CHUNK * L::PER_WORD;
+        for (chunk, start) in self.depths.clone().step_by(step).enumerate() {
+            let end = self.depths.end.min(start + step);
+            let to = &mut self.to[chunk * CHUNK * self.width..];
+            for (number, column) in self.columns.clone().enumerate() {
+                let from = &self.b.data[column * stride..][start..end];
+                fetch_near(from.as_ptr().wrapping_add(step).cast());
+                for (at, from) in from.chunks(L::PER_WORD).enumerate() {
+                    to[at * self.width + number] = word::<T, L>(from, zero);
                 }
             }
         }

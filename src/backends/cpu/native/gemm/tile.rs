@@ -1,132 +1,343 @@
-//! The inner loop: a tile of the product in registers.
+//! The register tile: the inner loop of every product.
+//!
+//! D = finish(A B) for up to 14 rows and two registers of columns (AVX-512; 6 rows elsewhere): 28 sums, two
+//! registers of B and a broadcast word of A are 31 of 32 registers, and 28 multiply-adds go with 16 loads.
+//! At least 8 independent chains are needed to hide a latency of 4 in two units. A family has one kernel
+//! for each number of rows, so that the rows of a product are cut into nearly equal parts instead of
+//! whole tiles and a thin rest; C beyond the last column is masked off.
 
-use crate::backends::cpu::isa::{Isa, Level, Loops};
-use crate::backends::cpu::vector::Vector;
+use super::words::{Arithmetic, Finish, Place, PortableF32, PortablePairs, Words};
+#[cfg(target_arch = "x86_64")]
+use super::words_x86::{Avx2F32, Avx2Pairs, Avx512Bf16, Avx512Bytes, Avx512F32};
+use crate::backends::cpu::isa::{Isa, Level};
 
-/// Vectors of a tile's columns, where B is packed.
-const VECTORS: usize = 2;
+/// Words of depth that lie together for one row of packed A: one cache line.
+pub(in super::super) const CHUNK: usize = 16;
+/// Rows of the tallest family.
+const MOST_ROWS: usize = 14;
 
-/// Most rows of a tile: with two columns of vectors, the accumulators, a row of B and a broadcast element
-/// of A fill the registers, 32 of AVX-512 and 16 of the others.
-pub(super) fn most_rows(isa: Isa) -> usize {
-    match isa.level() {
-        Level::Avx512 => 14,
-        Level::Avx2 | Level::Portable => 6,
-    }
-}
-
-/// Columns of a tile where B is packed.
-pub(super) fn columns(isa: Isa) -> usize {
-    VECTORS * lanes(isa)
-}
-
-/// Columns of a tile of `rows` rows where B lies as it is: few rows leave registers for more columns, and
-/// longer stretches of each row of B please the memory.
-pub(super) fn wide_columns(isa: Isa, rows: usize) -> usize {
-    let most = VECTORS * most_rows(isa);
-    let vectors = [8, 4].into_iter().find(|vectors| rows * vectors <= most).unwrap_or(VECTORS);
-    vectors * lanes(isa)
-}
-
-fn lanes(isa: Isa) -> usize {
-    match isa.level() {
-        Level::Avx512 => 16,
-        Level::Avx2 => 8,
-        Level::Portable => 4,
-    }
-}
-
-/// Rows of f32 that a tile is written to. The rows are disjoint, and ours while the tile lasts.
+/// Everything that one call works on. Steps and strides are in words.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows {
-    pub(super) start: *mut f32,
-    pub(super) stride: usize,
+pub(in super::super) struct Tile {
+    /// Words of depth.
+    pub(in super::super) depth: usize,
+    /// A by lines: `[chunk of 16 words][row][16]`, chunks `a_step` apart; packing it copies whole cache
+    /// lines and transposes nothing. By columns: `[word of depth][row]`, columns `a_step` apart.
+    pub(in super::super) a: *const u32,
+    pub(in super::super) a_step: usize,
+    /// B: a row of the tile's width for each word of depth, `b_step` apart.
+    pub(in super::super) b: *const u32,
+    pub(in super::super) b_step: usize,
+    pub(in super::super) finish: Finish,
+    /// Added to every row, where `finish` says so.
+    pub(in super::super) row: *const u32,
+    /// Added row by row, where `finish` says so; a stride of 0 repeats one row.
+    pub(in super::super) init: *const u32,
+    pub(in super::super) init_stride: usize,
+    pub(in super::super) d: *mut u32,
+    pub(in super::super) d_stride: usize,
+    /// Columns that are wanted, 1 to the tile's width.
+    pub(in super::super) columns: usize,
+    /// What is fetched meanwhile: two cache lines from `ahead` on with every word of depth, each pair
+    /// `ahead_step` bytes after the last. It need not exist.
+    pub(in super::super) ahead: *const u8,
+    pub(in super::super) ahead_step: usize,
+    /// Where copying kernels store the rows of B that they read, one after another.
+    pub(in super::super) copy: *mut u32,
 }
 
-/// D = alpha A B, or that added to D.
-pub(super) struct Tile<'a> {
-    /// A by columns: `[k][rows]`.
-    pub(super) a: &'a [f32],
-    pub(super) rows: usize,
-    /// B by rows, `stride` apart.
-    pub(super) b: &'a [f32],
-    pub(super) stride: usize,
-    /// Columns: what [`columns`] or [`wide_columns`] says.
-    pub(super) columns: usize,
-    pub(super) alpha: f32,
-    pub(super) add: bool,
-    pub(super) d: Rows,
+/// Computes a tile.
+///
+/// # Safety
+/// The processor has the instruction set of the kernel, and every pointer of the tile heads what its
+/// field says; those of D are the caller's alone.
+pub(in super::super) type Kernel = unsafe fn(&Tile);
+
+/// A by lines.
+const LINES: u8 = 0;
+/// A by columns.
+const COLUMNS: u8 = 1;
+/// A by lines, and the rows of B are stored on the way: two stores in the shadow of 28 multiply-adds make
+/// packing B free where B is read row by row.
+const COPYING: u8 = 2;
+
+/// The kernels of one kind of words on one instruction set: entry r - 1 does r rows.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Kernels {
+    /// Columns of a tile.
+    pub(in super::super) columns: usize,
+    /// Rows of the tallest tile.
+    pub(in super::super) most_rows: usize,
+    pub(in super::super) lines: [Kernel; MOST_ROWS],
+    pub(in super::super) by_columns: [Kernel; MOST_ROWS],
+    pub(in super::super) copying: [Kernel; MOST_ROWS],
 }
 
-impl Loops for Tile<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let vectors = self.columns / V::LANES;
-        match (self.rows, vectors) {
-            (1, 2) => self.of::<V, 1, 2>(),
-            (2, 2) => self.of::<V, 2, 2>(),
-            (3, 2) => self.of::<V, 3, 2>(),
-            (4, 2) => self.of::<V, 4, 2>(),
-            (5, 2) => self.of::<V, 5, 2>(),
-            (6, 2) => self.of::<V, 6, 2>(),
-            (1, 8) => self.of::<V, 1, 8>(),
-            (1, 4) => self.of::<V, 1, 4>(),
-            (2, 4) => self.of::<V, 2, 4>(),
-            (3, 4) => self.of::<V, 3, 4>(),
-            _ if V::LANES == 16 => self.tall::<V>(vectors),
-            other => unreachable!("no tile has {other:?} rows and vectors"),
-        }
+/// The family for `arithmetic` on `isa`, if it has one.
+pub(in super::super) fn kernels(isa: Isa, arithmetic: Arithmetic) -> Option<Kernels> {
+    #[cfg(target_arch = "x86_64")]
+    match (arithmetic, isa.level()) {
+        (Arithmetic::F32, Level::Avx512) => return Some(family::<Avx512F32>()),
+        (Arithmetic::F32, Level::Avx2) => return Some(family::<Avx2F32>()),
+        (Arithmetic::Bytes, Level::Avx512) if isa.has_bytes() => return Some(family::<Avx512Bytes>()),
+        (Arithmetic::Bf16, Level::Avx512) if isa.has_bf16() => return Some(family::<Avx512Bf16>()),
+        (Arithmetic::Pairs, Level::Avx2 | Level::Avx512) => return Some(family::<Avx2Pairs>()),
+        _ => {}
+    }
+    let _ = isa;
+    match arithmetic {
+        Arithmetic::F32 => Some(family::<PortableF32>()),
+        Arithmetic::Pairs => Some(family::<PortablePairs>()),
+        Arithmetic::Bytes | Arithmetic::Bf16 => None,
     }
 }
 
-impl Tile<'_> {
-    /// Tiles that only 32 registers have room for.
-    #[inline(always)]
-    fn tall<V: Vector>(self, vectors: usize) {
-        match (self.rows, vectors) {
-            (7, 2) => self.of::<V, 7, 2>(),
-            (8, 2) => self.of::<V, 8, 2>(),
-            (9, 2) => self.of::<V, 9, 2>(),
-            (10, 2) => self.of::<V, 10, 2>(),
-            (11, 2) => self.of::<V, 11, 2>(),
-            (12, 2) => self.of::<V, 12, 2>(),
-            (13, 2) => self.of::<V, 13, 2>(),
-            (14, 2) => self.of::<V, 14, 2>(),
-            (2, 8) => self.of::<V, 2, 8>(),
-            (3, 8) => self.of::<V, 3, 8>(),
-            (4, 4) => self.of::<V, 4, 4>(),
-            (5, 4) => self.of::<V, 5, 4>(),
-            (6, 4) => self.of::<V, 6, 4>(),
-            (7, 4) => self.of::<V, 7, 4>(),
-            other => unreachable!("no tile has {other:?} rows and vectors"),
+/// Rows of the kernels that every family has.
+const SHORT: usize = 6;
+
+/// Kernels of a kind of words, compiled for their instruction set.
+trait Compiled: Words {
+    fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel;
+
+    /// Those of more than [`SHORT`] rows; a family without them repeats its first and never asks for one.
+    fn tall<const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS - SHORT] {
+        [Self::kernel::<1, VECTORS, MODE>(); MOST_ROWS - SHORT]
+    }
+}
+
+fn family<W: Compiled>() -> Kernels {
+    Kernels {
+        columns: 2 * W::LANES,
+        most_rows: W::MOST_ROWS,
+        lines: by_rows::<W, 2, LINES>(),
+        by_columns: by_rows::<W, 2, COLUMNS>(),
+        copying: by_rows::<W, 2, COPYING>(),
+    }
+}
+
+fn by_rows<W: Compiled, const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS] {
+    let short: [Kernel; SHORT] = [
+        W::kernel::<1, VECTORS, MODE>(),
+        W::kernel::<2, VECTORS, MODE>(),
+        W::kernel::<3, VECTORS, MODE>(),
+        W::kernel::<4, VECTORS, MODE>(),
+        W::kernel::<5, VECTORS, MODE>(),
+        W::kernel::<6, VECTORS, MODE>(),
+    ];
+    let tall = W::tall::<VECTORS, MODE>();
+    std::array::from_fn(|at| if at < SHORT { short[at] } else { tall[at - SHORT] })
+}
+
+fn tall_of<W: Compiled, const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS - SHORT] {
+    [
+        W::kernel::<7, VECTORS, MODE>(),
+        W::kernel::<8, VECTORS, MODE>(),
+        W::kernel::<9, VECTORS, MODE>(),
+        W::kernel::<10, VECTORS, MODE>(),
+        W::kernel::<11, VECTORS, MODE>(),
+        W::kernel::<12, VECTORS, MODE>(),
+        W::kernel::<13, VECTORS, MODE>(),
+        W::kernel::<14, VECTORS, MODE>(),
+    ]
+}
+
+/// The tile, or its half where that holds all columns that are wanted.
+#[inline(always)]
+unsafe fn compute<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+    // SAFETY: by the contract of `Kernel`. A copying kernel stores whole rows of B.
+    unsafe {
+        if VECTORS == 2 && MODE != COPYING && tile.columns <= W::LANES {
+            return run::<W, ROWS, 1, MODE>(tile);
+        }
+        run::<W, ROWS, VECTORS, MODE>(tile);
+    }
+}
+
+#[inline(always)]
+unsafe fn run<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+    // D is wanted at the end. Into the second cache only: rows a power of two apart would push each other
+    // out of the first before then.
+    for row in 0..ROWS {
+        for vector in 0..VECTORS {
+            fetch_far(tile.d.wrapping_add(row * tile.d_stride + vector * W::LANES).cast());
         }
     }
-
-    #[inline(always)]
-    fn of<V: Vector, const ROWS: usize, const VECTORS: usize>(self) {
-        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
-        for (a, b) in self.a.as_chunks::<ROWS>().0.iter().zip(self.b.chunks(self.stride)) {
-            let b = &b[..VECTORS * V::LANES];
-            let b: [V; VECTORS] = std::array::from_fn(|v| V::load(&b[v * V::LANES..]));
-            for (sums, a) in sums.iter_mut().zip(a) {
-                let a = V::splat(*a);
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = a.multiply_add(b, *sum);
+    // SAFETY: by the contract of `Kernel`.
+    let mut sums = unsafe { [[W::zero(); VECTORS]; ROWS] };
+    let (mut a, mut b, mut ahead, mut copy) = (tile.a, tile.b, tile.ahead, tile.copy);
+    let (row_step, depth_step) = if MODE == COLUMNS { (1, tile.a_step) } else { (CHUNK, 1) };
+    let stretch = if MODE == COLUMNS { tile.depth } else { CHUNK };
+    let mut left = tile.depth;
+    while left > 0 {
+        let steps = left.min(stretch);
+        for _ in 0..steps {
+            fetch_near(ahead);
+            fetch_near(ahead.wrapping_add(64));
+            ahead = ahead.wrapping_add(tile.ahead_step);
+            // SAFETY: by the contract of `Kernel`, each step reads and stores one more row of B and one
+            // more word of each row of A.
+            unsafe {
+                let mut row_of_b = [W::load(b); VECTORS];
+                for (vector, words) in row_of_b.iter_mut().enumerate().skip(1) {
+                    *words = W::load(b.add(vector * W::LANES));
+                }
+                if MODE == COPYING {
+                    for (vector, words) in row_of_b.iter().enumerate() {
+                        words.store(copy.add(vector * W::LANES));
+                    }
+                    copy = copy.add(VECTORS * W::LANES);
+                }
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let word = W::splat(a.add(row * row_step));
+                    for (sum, words) in sums.iter_mut().zip(row_of_b) {
+                        *sum = word.dot(words, *sum);
+                    }
                 }
             }
+            a = a.wrapping_add(depth_step);
+            b = b.wrapping_add(tile.b_step);
         }
-        let (alpha, zero) = (V::splat(self.alpha), V::splat(0.0));
-        for (row, sums) in sums.into_iter().enumerate() {
-            // SAFETY: the rows of `d` are disjoint, as wide as the tile, and ours.
-            let d = unsafe {
-                std::slice::from_raw_parts_mut(self.d.start.add(row * self.d.stride), VECTORS * V::LANES)
+        // From the end of a row's line to the next chunk; by columns nothing is left to read.
+        a = a.wrapping_add(tile.a_step.wrapping_sub(CHUNK));
+        left -= steps;
+    }
+    // SAFETY: by the contract of `Kernel`. The choice is made here, so that no store has to make it.
+    unsafe {
+        match tile.finish {
+            Finish::Store => write::<W, ROWS, VECTORS>(tile, sums, Finish::Store),
+            Finish::Add => write::<W, ROWS, VECTORS>(tile, sums, Finish::Add),
+            general @ Finish::General { .. } => write::<W, ROWS, VECTORS>(tile, sums, general),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn write<W: Words, const ROWS: usize, const VECTORS: usize>(
+    tile: &Tile,
+    sums: [[W::Sum; VECTORS]; ROWS],
+    how: Finish,
+) {
+    for (row, sums) in sums.into_iter().enumerate() {
+        for (vector, sum) in sums.into_iter().enumerate() {
+            let at = vector * W::LANES;
+            let place = Place {
+                row: tile.row.wrapping_add(at),
+                init: tile.init.wrapping_add(row * tile.init_stride + at),
+                d: tile.d.wrapping_add(row * tile.d_stride + at),
+                columns: tile.columns.saturating_sub(at),
             };
-            for (sum, d) in sums.into_iter().zip(d.chunks_exact_mut(V::LANES)) {
-                let old = if self.add { V::load(d) } else { zero };
-                sum.multiply_add(alpha, old).store(d);
-            }
+            // SAFETY: by the contract of `Kernel`; `finish` keeps to the columns that are wanted.
+            unsafe { W::finish(sum, how, place) };
+        }
+    }
+}
+
+/// Asks for a cache line that is read soon.
+#[inline(always)]
+pub(in super::super) fn fetch_near(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch touches nothing, wherever it points.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Asks for a cache line that is read later.
+#[inline(always)]
+pub(in super::super) fn fetch_far(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch touches nothing, wherever it points.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// On any processor.
+unsafe fn portable<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+    // SAFETY: by the contract of `Kernel`.
+    unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
+}
+
+impl Compiled for PortableF32 {
+    fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
+        portable::<Self, ROWS, VECTORS, MODE>
+    }
+}
+
+impl Compiled for PortablePairs {
+    fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
+        portable::<Self, ROWS, VECTORS, MODE>
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::*;
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+        // SAFETY: by the contract of `Kernel`.
+        unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    unsafe fn avx512<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+        // SAFETY: by the contract of `Kernel`.
+        unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    unsafe fn vnni<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+        // SAFETY: by the contract of `Kernel`.
+        unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+    unsafe fn bf16<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+        // SAFETY: by the contract of `Kernel`.
+        unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
+    }
+
+    impl Compiled for Avx2F32 {
+        fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
+            avx2::<Self, ROWS, VECTORS, MODE>
+        }
+    }
+
+    impl Compiled for Avx2Pairs {
+        fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
+            avx2::<Self, ROWS, VECTORS, MODE>
+        }
+    }
+
+    impl Compiled for Avx512F32 {
+        fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
+            avx512::<Self, ROWS, VECTORS, MODE>
+        }
+        fn tall<const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS - SHORT] {
+            tall_of::<Self, VECTORS, MODE>()
+        }
+    }
+
+    impl Compiled for Avx512Bytes {
+        fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
+            vnni::<Self, ROWS, VECTORS, MODE>
+        }
+        fn tall<const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS - SHORT] {
+            tall_of::<Self, VECTORS, MODE>()
+        }
+    }
+
+    impl Compiled for Avx512Bf16 {
+        fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
+            bf16::<Self, ROWS, VECTORS, MODE>
+        }
+        fn tall<const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS - SHORT] {
+            tall_of::<Self, VECTORS, MODE>()
         }
     }
 }

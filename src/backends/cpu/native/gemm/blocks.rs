@@ -1,0 +1,71 @@
+//! How much of a product is worked on at a time, from the sizes of the caches.
+//!
+//! Five loops around the tile, after Goto and van de Geijn ("Anatomy of High-Performance Matrix
+//! Multiplication", 2008) and Van Zee and van de Geijn ("BLIS", 2015): a block of B stays in the last cache
+//! while blocks of A, in the second, pass over it panel by panel.
+
+use super::tile::{CHUNK, Kernels};
+use crate::host::Facts;
+use std::ops::Range;
+
+/// Extents of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Blocks {
+    /// Words of depth. Long, because each pass over the depth reads and writes D again: a panel of B comes
+    /// from the second cache then, which keeps up.
+    pub(in super::super) depth: usize,
+    /// Rows of A: a little over half of the second cache.
+    pub(in super::super) rows: usize,
+    /// Columns of B: a quarter of the last cache.
+    pub(in super::super) columns: usize,
+}
+
+/// Bytes of a usual second cache.
+const SECOND: usize = 1 << 20;
+/// Bytes of a usual last cache.
+const LAST: usize = 16 << 20;
+/// Bytes of a word.
+const WORD: usize = 4;
+
+impl Blocks {
+    /// For the caches of this machine; usual sizes where they are unknown.
+    pub(in super::super) fn of(facts: &Facts, kernels: &Kernels) -> Self {
+        let bytes = |level, usual: usize| {
+            facts.cache(level).map_or(usual, |cache| usize::try_from(cache.bytes.0).unwrap_or(usual))
+        };
+        Self::for_caches([bytes(2, SECOND), bytes(3, LAST)], kernels)
+    }
+
+    /// For caches of usual sizes.
+    pub(in super::super) fn usual(kernels: &Kernels) -> Self {
+        Self::for_caches([SECOND, LAST], kernels)
+    }
+
+    fn for_caches([second, last]: [usize; 2], kernels: &Kernels) -> Self {
+        let depth = (second / 8 / (WORD * kernels.columns)).clamp(128, 1024).next_multiple_of(CHUNK);
+        let rows = (second / 100 * 55 / (WORD * depth) / kernels.most_rows).max(2) * kernels.most_rows;
+        let columns = (last / 4 / (WORD * depth) / kernels.columns).clamp(8, 64) * kernels.columns;
+        Self { depth, rows, columns }
+    }
+
+    /// Words of depth of each block, of nearly equal size in whole cache lines.
+    pub(super) fn depths(&self, words: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let step = self.depth_step(words);
+        (0..words).step_by(step).map(move |start| start..(start + step).min(words))
+    }
+
+    /// Words of depth of every block but the last.
+    pub(super) fn depth_step(&self, words: usize) -> usize {
+        words.div_ceil(words.div_ceil(self.depth).max(1)).next_multiple_of(CHUNK).max(CHUNK)
+    }
+}
+
+/// `len` in nearly equal parts of at most `most`, the longer ones first.
+pub(in super::super) fn parts(len: usize, most: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
+    let count = len.div_ceil(most);
+    let (each, longer) = if count == 0 { (0, 0) } else { (len / count, len % count) };
+    (0..count).map(move |id| {
+        let start = id * each + id.min(longer);
+        start..start + each + usize::from(id < longer)
+    })
+}

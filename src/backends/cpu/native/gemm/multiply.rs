@@ -1,0 +1,384 @@
+//! A product on one thread: blocks, packing, tiles.
+
+use super::blocks::{Blocks, parts};
+use super::lanes::{Lane, To};
+use super::pack::{Lines, Matrix, Panel};
+use super::tile::{CHUNK, Kernel, Kernels, Tile};
+use super::words::{Arithmetic, Finish};
+use crate::backends::cpu::isa::Isa;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Rows that B is fetched ahead of use where every panel is used once.
+const STREAM_AHEAD: usize = 24;
+
+/// What a thread needs to multiply.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Engine {
+    pub(in super::super) isa: Isa,
+    pub(in super::super) kernels: Kernels,
+    pub(in super::super) blocks: Blocks,
+}
+
+/// B, where it lies or laid out before.
+pub(in super::super) enum Right<'a, T> {
+    Plain(Matrix<'a, T>),
+    Packed(Panels<'a>),
+}
+
+impl<T: Copy> Right<'_, T> {
+    /// The same from `column` on; of a packed B, a multiple of a panel's columns.
+    pub(super) fn from(&self, column: usize) -> Self {
+        match self {
+            Self::Plain(matrix) => Self::Plain(matrix.from(0, column)),
+            Self::Packed(panels) => Self::Packed(Panels { first: panels.first + column, ..*panels }),
+        }
+    }
+}
+
+/// Panels of a packed B, block of depth by block of depth, from the column on where a thread begins.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Panels<'a> {
+    pub(in super::super) words: &'a [u32],
+    /// Columns of the whole B, in whole panels.
+    pub(in super::super) columns: usize,
+    /// The first column, a multiple of a panel's.
+    pub(in super::super) first: usize,
+    /// For integers: what the zero point of A adds to each column of the whole product.
+    pub(in super::super) shifts: &'a [u32],
+}
+
+/// Where a product goes: D = alpha A B + row + beta init.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Target {
+    /// The first element; the rows are the caller's alone.
+    pub(in super::super) start: *mut u32,
+    /// Words between rows.
+    pub(in super::super) stride: usize,
+    pub(in super::super) alpha: f32,
+    pub(in super::super) beta: f32,
+    /// Added with the factor beta, rows as far apart as said; nothing where it is null.
+    pub(in super::super) init: *const u32,
+    pub(in super::super) init_stride: usize,
+    /// Added to every row; nothing where it is null.
+    pub(in super::super) row: *const u32,
+    /// For integers: the number that means 0 in the bytes of A as the tile sees them.
+    pub(in super::super) zero: i32,
+}
+
+impl Target {
+    /// D = alpha A B.
+    pub(in super::super) fn plain(start: *mut f32, stride: usize, alpha: f32) -> Self {
+        let (start, none) = (start.cast(), std::ptr::null());
+        Self { start, stride, alpha, beta: 0.0, init: none, init_stride: 0, row: none, zero: 0 }
+    }
+}
+
+/// Buffers of a thread, in words.
+pub(in super::super) struct Scratch<'a> {
+    pub(in super::super) a: &'a mut [u32],
+    pub(in super::super) b: &'a mut [u32],
+    /// Zeros as long as a tile is wide, a line of ones in every lane, and a row of column sums.
+    pub(in super::super) rows: &'a mut [u32],
+}
+
+impl Engine {
+    /// Words of scratch for a product of `extents` (rows, columns, words of depth).
+    pub(in super::super) fn scratch_lens(&self, [rows, columns, depth]: [usize; 3]) -> [usize; 3] {
+        let Blocks { rows: most_rows, columns: most_columns, .. } = self.blocks;
+        let width = self.kernels.columns;
+        let depth = self.blocks.depth_step(depth);
+        let kept = if rows > most_rows { columns.min(most_columns).next_multiple_of(width) } else { width };
+        [rows.min(most_rows) * depth, kept * depth, 2 * width.max(CHUNK) + 2 * width]
+    }
+
+    /// Multiplies `extents` (rows, columns, elements of depth).
+    pub(in super::super) fn multiply<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>>(
+        &self,
+        a: Matrix<A>,
+        b: &Right<B>,
+        [rows, columns, depth]: [usize; 3],
+        target: Target,
+        scratch: &mut Scratch,
+    ) {
+        let words = depth.div_ceil(LA::PER_WORD);
+        let (zeros, ones) = scratch.rows.split_at_mut(self.kernels.columns);
+        zeros.fill(0);
+        ones[..CHUNK].fill(0x0101_0101);
+        let sums = ones[CHUNK..].as_mut_ptr();
+        let mut walk = Walk::<LA, LB, A, B> {
+            engine: self,
+            a,
+            b,
+            depth,
+            keep: rows > self.blocks.rows,
+            target,
+            a_pack: scratch.a,
+            b_pack: scratch.b,
+            zeros: zeros.as_ptr(),
+            ones: ones.as_ptr(),
+            sums,
+            lanes: PhantomData,
+        };
+        for across in parts_of(columns, self.blocks.columns, self.kernels.columns) {
+            for depths in self.blocks.depths(words) {
+                for down in parts(rows, self.blocks.rows) {
+                    walk.block(&down, &across, &depths);
+                }
+            }
+        }
+    }
+}
+
+/// `len` in parts of at most `most`, whole multiples of `grain` but for the last.
+fn parts_of(len: usize, most: usize, grain: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = len.div_ceil(len.div_ceil(most).max(1)).next_multiple_of(grain).max(grain);
+    (0..len).step_by(step).map(move |start| start..(start + step).min(len))
+}
+
+/// A product under way.
+struct Walk<'a, LA, LB, A, B> {
+    engine: &'a Engine,
+    a: Matrix<'a, A>,
+    b: &'a Right<'a, B>,
+    /// Elements.
+    depth: usize,
+    /// More than one block of rows uses each panel, so all of a block are kept.
+    keep: bool,
+    target: Target,
+    a_pack: &'a mut [u32],
+    b_pack: &'a mut [u32],
+    zeros: *const u32,
+    ones: *const u32,
+    sums: *mut u32,
+    lanes: PhantomData<(LA, LB)>,
+}
+
+/// Where a tile finds B.
+#[derive(Clone, Copy)]
+struct Source {
+    panel: *const u32,
+    /// B as it lies with its row distance, for the first tile that reads it.
+    raw: Option<(*const u32, usize)>,
+    /// The next panel lies right behind this one.
+    followed: bool,
+}
+
+impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
+    /// Rows `down` and columns `across` for the words `depths`.
+    fn block(&mut self, down: &Range<usize>, across: &Range<usize>, depths: &Range<usize>) {
+        self.pack_a(down, depths);
+        let width = self.engine.kernels.columns;
+        for (number, start) in across.clone().step_by(width).enumerate() {
+            let columns = start..(start + width).min(across.end);
+            let source = self.source(number, &columns, depths, down.start == 0);
+            self.column_of_tiles(source, down, &columns, depths);
+        }
+    }
+
+    fn elements(&self, depths: &Range<usize>) -> Range<usize> {
+        depths.start * LA::PER_WORD..(depths.end * LA::PER_WORD).min(self.depth)
+    }
+
+    fn pack_a(&mut self, down: &Range<usize>, depths: &Range<usize>) {
+        let padded = depths.len().next_multiple_of(CHUNK);
+        let elements = self.elements(depths);
+        for part in parts(down.len(), self.engine.kernels.most_rows) {
+            let rows = down.start + part.start..down.start + part.end;
+            let to = &mut self.a_pack[part.start * padded..part.end * padded];
+            if self.a.is_by_rows() {
+                let lines = Lines { a: self.a, rows, depths: elements.clone(), to, lane: PhantomData::<LA> };
+                self.engine.isa.run(lines);
+            } else {
+                let (b, width) = (self.a.transposed(), part.len());
+                let depths = elements.clone();
+                let panel = Panel { b, columns: rows, depths, width, to, lane: PhantomData::<LA> };
+                self.engine.isa.run(panel);
+            }
+        }
+    }
+
+    /// Finds the panel of `columns`, or makes it.
+    fn source(
+        &mut self,
+        number: usize,
+        columns: &Range<usize>,
+        depths: &Range<usize>,
+        is_first: bool,
+    ) -> Source {
+        let width = self.engine.kernels.columns;
+        match self.b {
+            Right::Packed(Panels { words, columns: all, first, .. }) => {
+                let at = depths.start * all + (first + columns.start) * depths.len();
+                Source { panel: words[at..].as_ptr(), raw: None, followed: true }
+            }
+            Right::Plain(b) => {
+                let at = if self.keep { number * width * depths.len() } else { 0 };
+                let elements = self.elements(depths);
+                let to = &mut self.b_pack[at..at + width * depths.len()];
+                let panel = to.as_mut_ptr();
+                let followed = self.keep && !is_first;
+                let is_whole = columns.len() == width && self.a.is_by_rows();
+                if !is_first {
+                    return Source { panel, raw: None, followed };
+                }
+                if LB::PER_WORD == 1 && size_of::<B>() == size_of::<u32>() && b.is_by_rows() && is_whole {
+                    let first = b.data[depths.start * b.strides[0] + columns.start..].as_ptr();
+                    return Source { panel, raw: Some((first.cast(), b.strides[0])), followed };
+                }
+                let (b, columns, depths) = (*b, columns.clone(), elements);
+                self.engine.isa.run(Panel { b, columns, depths, width, to, lane: PhantomData::<LB> });
+                Source { panel, raw: None, followed }
+            }
+        }
+    }
+
+    /// What is added to every row of these columns.
+    fn row(&self, source: Source, columns: &Range<usize>, depths: &Range<usize>) -> *const u32 {
+        if LA::ARITHMETIC == Arithmetic::Bytes && self.target.zero != 0 {
+            return match self.b {
+                Right::Packed(Panels { shifts, first, .. }) if depths.start == 0 => {
+                    shifts[first + columns.start..].as_ptr()
+                }
+                Right::Packed(_) => self.zeros,
+                Right::Plain(_) => self.shifts(source, depths),
+            };
+        }
+        match self.target.row {
+            row if depths.start == 0 && !row.is_null() => row.wrapping_add(columns.start),
+            _ => self.zeros,
+        }
+    }
+
+    /// The zero point of A times the sums of a panel's columns, as the product by a row of ones:
+    /// sum (a - z) b = sum a b - z sum b.
+    fn shifts(&self, source: Source, depths: &Range<usize>) -> *const u32 {
+        let width = self.engine.kernels.columns;
+        column_sums(&self.engine.kernels, self.ones, self.zeros, source.panel, depths.len(), self.sums);
+        // SAFETY: the buffer holds a row of a tile's width behind its ones.
+        let sums = unsafe { std::slice::from_raw_parts_mut(self.sums, width) };
+        sums.iter_mut().for_each(|sum| *sum = shift(*sum, self.target.zero));
+        self.sums
+    }
+
+    fn column_of_tiles(
+        &mut self,
+        source: Source,
+        down: &Range<usize>,
+        columns: &Range<usize>,
+        depths: &Range<usize>,
+    ) {
+        let Engine { kernels, .. } = self.engine;
+        let (width, here) = (kernels.columns, depths.len());
+        let padded = here.next_multiple_of(CHUNK);
+        let row = self.row(source, columns, depths);
+        let (init, init_stride, finish) = self.init(row, depths);
+        let by_rows = self.a.is_by_rows();
+        let count = down.len().div_ceil(kernels.most_rows);
+        // The next panel is fetched while this one's tiles are computed, spread evenly over them; where there
+        // is one tile only, B streams and is fetched a fixed distance ahead.
+        let step = (4 * width).div_ceil(count);
+        let next = if count == 1 { STREAM_AHEAD * width } else { width * here };
+        let ahead = source.panel.wrapping_add(next).cast::<u8>();
+        let (ahead, ahead_step) = if source.followed { (ahead, step) } else { (source.panel.cast(), 0) };
+        for (number, part) in parts(down.len(), kernels.most_rows).enumerate() {
+            let first = down.start + part.start;
+            let tile = Tile {
+                depth: here,
+                a: self.a_pack[part.start * padded..].as_ptr(),
+                a_step: if by_rows { part.len() * CHUNK } else { part.len() },
+                b: source.panel,
+                b_step: width,
+                finish,
+                row,
+                init: if init_stride == 0 { init } else { init.wrapping_add(first * init_stride + columns.start) },
+                init_stride,
+                d: self.target.start.wrapping_add(first * self.target.stride + columns.start),
+                d_stride: self.target.stride,
+                columns: columns.len(),
+                ahead: ahead.wrapping_add(number * here * ahead_step),
+                ahead_step,
+                copy: source.panel.cast_mut(),
+            };
+            let (kernel, tile) = self.with_raw(tile, source, number, count, part.len());
+            // SAFETY: the engine's family is compiled for instructions that `isa` proved; A and B were
+            // packed above to the extents of the tile, or are read where `source` found whole rows of
+            // them; D and init hold the rows and columns of the target; the rest is as long as a tile is
+            // wide.
+            unsafe { kernel(&tile) };
+        }
+    }
+
+    /// The tile with B as it lies, if it is the first to read it: packed on the way for those after it.
+    fn with_raw(&self, tile: Tile, source: Source, number: usize, count: usize, rows: usize) -> (Kernel, Tile) {
+        let kernels = &self.engine.kernels;
+        let plain = if self.a.is_by_rows() { &kernels.lines } else { &kernels.by_columns };
+        let Some((raw, stride)) = source.raw else { return (plain[rows - 1], tile) };
+        let row_bytes = 4 * stride;
+        if number == 0 {
+            let is_last_use = count == 1 && !self.keep;
+            let ahead = raw.wrapping_add(STREAM_AHEAD * stride).cast();
+            let tile = Tile { b: raw, b_step: stride, ahead, ahead_step: row_bytes, ..tile };
+            return (if is_last_use { plain } else { &kernels.copying }[rows - 1], tile);
+        }
+        if number + 1 == count {
+            // The next panel is not packed yet: its rows as they lie.
+            let ahead = raw.wrapping_add(kernels.columns).cast();
+            return (plain[rows - 1], Tile { ahead, ahead_step: row_bytes, ..tile });
+        }
+        (plain[rows - 1], tile)
+    }
+
+    /// What D begins with, in the first block of depth what the caller adds and later what is there; the
+    /// distance of its rows; and what becomes of the sums with it.
+    fn init(&self, row: *const u32, depths: &Range<usize>) -> (*const u32, usize, Finish) {
+        let Target { start, stride, init, init_stride, alpha, beta, .. } = self.target;
+        let is_plain = alpha == 1.0 && std::ptr::eq(row, self.zeros);
+        if depths.start > 0 {
+            let finish = if is_plain { Finish::Add } else { Finish::General { alpha, beta: 1.0 } };
+            return (start, stride, finish);
+        }
+        match init.is_null() {
+            true if is_plain => (init, 0, Finish::Store),
+            // Zeros as a row, which has no columns to be counted from.
+            true => (self.zeros, 0, Finish::General { alpha, beta: 0.0 }),
+            false => (init, init_stride, Finish::General { alpha, beta }),
+        }
+    }
+}
+
+/// Sums of the columns of a panel of bytes.
+pub(super) fn column_sums(
+    kernels: &Kernels,
+    ones: *const u32,
+    zeros: *const u32,
+    panel: *const u32,
+    depth: usize,
+    to: *mut u32,
+) {
+    let tile = Tile {
+        depth,
+        a: ones,
+        a_step: 0,
+        b: panel,
+        b_step: kernels.columns,
+        finish: Finish::Store,
+        row: zeros,
+        init: zeros,
+        init_stride: 0,
+        d: to,
+        d_stride: 0,
+        columns: kernels.columns,
+        ahead: panel.cast(),
+        ahead_step: 0,
+        copy: std::ptr::null_mut(),
+    };
+    // SAFETY: the panel holds `depth` rows of a tile's width, `ones` a line that every chunk of the one row
+    // of A reads again, and the others a tile's width each.
+    unsafe { kernels.lines[0](&tile) };
+}
+
+/// What a zero point of A adds to a column with this sum.
+pub(super) fn shift(column_sum: u32, zero: i32) -> u32 {
+    column_sum.wrapping_mul(zero.wrapping_neg() as u32)
+}
