@@ -1,8 +1,9 @@
 //! Which vector instructions kernels are compiled for, chosen when the program runs.
 
-use super::vector::Vector;
+use super::vector::{Portable, Vector};
 use crate::backends::Unsupported;
-use std::arch::x86_64::{__m128, __m256, __m512};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m512};
 
 /// Environment variable that forces a level: `portable`, `avx2` or `avx512`.
 pub const VARIABLE: &str = "CUTGPU_ISA";
@@ -10,9 +11,9 @@ pub const VARIABLE: &str = "CUTGPU_ISA";
 /// Instruction set that kernels may be compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// What every x86-64 has: 4 floats a vector, no fused multiply-add.
+    /// What every processor runs: plain code, 4 floats a vector, no fused multiply-add.
     Portable,
-    /// AVX2 and FMA: 8 floats a vector.
+    /// AVX2, FMA and F16C: 8 floats a vector.
     Avx2,
     /// AVX-512 F, BW, DQ and VL: 16 floats a vector.
     Avx512,
@@ -44,10 +45,20 @@ impl Level {
         }
     }
 
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_here(self) -> bool {
+        self == Self::Portable
+    }
+
+    #[cfg(target_arch = "x86_64")]
     fn is_here(self) -> bool {
         match self {
             Self::Portable => true,
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+            }
             Self::Avx512 => {
                 Self::Avx2.is_here()
                     && is_x86_feature_detected!("avx512f")
@@ -99,21 +110,25 @@ impl Isa {
     #[inline]
     pub fn run<L: Loops>(self, loops: L) -> L::Output {
         match self.0 {
-            Level::Portable => loops.run::<__m128>(),
             // SAFETY: holding the level proves that the processor has these instructions.
+            #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { with_avx2(loops) },
             // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { with_avx512(loops) },
+            _ => loops.run::<Portable<4>>(),
         }
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn with_avx2<L: Loops>(loops: L) -> L::Output {
     loops.run::<__m256>()
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn with_avx512<L: Loops>(loops: L) -> L::Output {
     loops.run::<__m512>()
 }

@@ -2,12 +2,13 @@
 
 use super::Team;
 use crate::backends::cpu::buffer::{View, ViewMut};
-use crate::backends::cpu::float::{Float, Number};
+use crate::backends::cpu::float::Float;
 use crate::backends::cpu::functions::{ADAMW_IN_PLACE, AdamwFactors};
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::cpu::pool::share;
+use crate::backends::cpu::streaming::{Same, Walk};
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::Adamw;
@@ -25,24 +26,22 @@ struct Step<'a, G> {
     g: &'a [G],
 }
 
-impl<G: Number> Loops for Step<'_, G> {
+impl<G: Float> Loops for Step<'_, G> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for (((p, m), v), g) in self.p.iter_mut().zip(self.m).zip(self.v).zip(self.g) {
-            (*p, *m, *v) = self.factors.updated(*p, g.to_f32(), *m, *v);
+        let Self { factors, p, m, v, g } = self;
+        let (p, m, v) = (&mut p[..g.len()], &mut m[..g.len()], &mut v[..g.len()]);
+        let whole = g.len() / V::LANES * V::LANES;
+        for at in (0..whole).step_by(V::LANES) {
+            let [old_p, old_m, old_v] = [&*p, &*m, &*v].map(|stream| V::load(&stream[at..]));
+            let new = factors.updated(old_p, G::load(&g[at..]), old_m, old_v);
+            [&mut *p, &mut *m, &mut *v].into_iter().zip(new).for_each(|(to, new)| new.store(&mut to[at..]));
         }
-    }
-}
-
-/// p' for the next forward pass.
-struct Narrow<'a>(&'a mut [bf16], &'a [f32]);
-
-impl Loops for Narrow<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        self.0.iter_mut().zip(self.1).for_each(|(to, from)| *to = Float::from_f32(*from));
+        let [p, m, v] = [p, m, v].map(|stream| &mut stream[whole..]);
+        let [old_p, old_m, old_v] = [&*p, &*m, &*v].map(V::load_first);
+        let new = factors.updated(old_p, G::load_first(&g[whole..]), old_m, old_v);
+        [p, m, v].into_iter().zip(new).for_each(|(to, new)| new.store_first(to));
     }
 }
 
@@ -68,7 +67,7 @@ pub(super) fn prepare(team: &Team, op: &Adamw, args: &[ValueSpec]) -> Result<Box
     Ok(Box::new(Update { team: team.clone(), factors: AdamwFactors::new(op), decoys, run }))
 }
 
-fn update<G: Number>(update: &Update, args: &[View], outs: &mut [ViewMut]) {
+fn update<G: Float>(update: &Update, args: &[View], outs: &mut [ViewMut]) {
     let g = args[1].slice::<G>();
     let [p, m, v, p16 @ ..] = outs else { return };
     let [p, m, v] = [p, m, v].map(|out| Parts::new(out.slice::<f32>()));
@@ -82,7 +81,7 @@ fn update<G: Number>(update: &Update, args: &[View], outs: &mut [ViewMut]) {
         isa.run(Step { factors, p, m, v, g: &g[range.clone()] });
         if let Some(p16) = &p16 {
             // SAFETY: as above.
-            isa.run(Narrow(unsafe { p16.part(range) }, p));
+            isa.run(Walk { z: unsafe { p16.part(range) }, x: [&*p], f: Same, past: false });
         }
         // SAFETY: the pool gives each thread its own number.
         let [p, m, v] = unsafe { decoys.of(me.id) };

@@ -1,0 +1,115 @@
+//! Layer normalisation.
+
+use super::{Rows, fold, joined};
+use crate::backends::Unsupported;
+use crate::backends::cpu::buffer::{View, ViewMut};
+use crate::backends::cpu::float::Float;
+use crate::backends::cpu::isa::Loops;
+use crate::backends::cpu::loaded::Kernel;
+use crate::backends::cpu::native::Team;
+use crate::backends::cpu::parts::Parts;
+use crate::backends::cpu::streaming::{Formula, Walk};
+use crate::backends::cpu::vector::Vector;
+use crate::ops::LayerNorm;
+use crate::tensor::{DType, ValueSpec};
+use half::{bf16, f16};
+
+/// y = (x - mean) rstd gain + bias
+#[derive(Clone, Copy)]
+struct Affine {
+    mean: f32,
+    rstd: f32,
+}
+
+impl Formula<3> for Affine {
+    #[inline(always)]
+    fn of<V: Vector>(&self, [x, gain, bias]: [V; 3]) -> V {
+        x.sub(V::splat(self.mean)).mul(V::splat(self.rstd)).multiply_add(gain, bias)
+    }
+}
+
+/// A thread's rows.
+struct Run<'a, T> {
+    x: &'a [T],
+    gain: &'a [T],
+    bias: &'a [T],
+    eps: f32,
+    y: &'a mut [T],
+    means: &'a mut [f32],
+    rstds: &'a mut [f32],
+    past: bool,
+}
+
+impl<T: Float> Loops for Run<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let columns = self.gain.len();
+        let rows = self.x.chunks_exact(columns).zip(self.y.chunks_exact_mut(columns));
+        for ((x, y), (mean, rstd)) in rows.zip(self.means.iter_mut().zip(self.rstds)) {
+            (*mean, *rstd) = statistics::<V, T>(x, self.eps);
+            let f = Affine { mean: *mean, rstd: *rstd };
+            Walk { z: y, x: [x, self.gain, self.bias], f, past: self.past }.one_of_many::<V>();
+        }
+        V::fence();
+    }
+}
+
+/// Mean and reciprocal deviation of a row; fetches the one after it.
+#[inline(always)]
+fn statistics<V: Vector, T: Float>(x: &[T], eps: f32) -> (f32, f32) {
+    let (count, next) = (x.len() as f32, x.as_ptr_range().end);
+    let mean = joined(fold(x, (0.0, 0.0), |x| x, |sum: V, x, _| sum.add(x)), V::add).sum() / count;
+    let centre = V::splat(mean);
+    let squares = fold(
+        x,
+        (0.0, 0.0),
+        |x: V| x.sub(centre),
+        |sum, x, at| {
+            V::prefetch(next.wrapping_add(at));
+            x.multiply_add(x, sum)
+        },
+    );
+    let variance = joined(squares, V::add).sum() / count;
+    (mean, 1.0 / (variance + eps).sqrt())
+}
+
+pub(in super::super) fn layer_norm(
+    team: &Team,
+    op: &LayerNorm,
+    spec: &ValueSpec,
+) -> Result<Box<dyn Kernel>, Unsupported> {
+    let run = match spec.dtype {
+        DType::F32 => run::<f32>,
+        DType::Bf16 => run::<bf16>,
+        DType::F16 => run::<f16>,
+        other => return Err(Unsupported(format!("cpu/native has no layer_norm of {}", other.name()))),
+    };
+    Rows::boxed(team, op.clone(), spec, 0, run)
+}
+
+fn run<T: Float>(kernel: &Rows<LayerNorm>, args: &[View], outs: &mut [ViewMut]) {
+    let Rows { team, op, matrix: [_, columns], past, .. } = kernel;
+    let [x, gain, bias] = [0, 1, 2].map(|arg| args[arg].slice::<T>());
+    let [y, means, rstds] = outs else { return };
+    let y = Parts::new(y.slice::<T>());
+    let [means, rstds] = [means, rstds].map(|out| Parts::new(out.slice::<f32>()));
+    let (isa, eps) = (team.isa, op.eps as f32);
+    team.pool.run(&|me| {
+        let rows = me.share(x.len() / columns, 1);
+        let elements = rows.start * columns..rows.end * columns;
+        isa.run(Run {
+            x: &x[elements.clone()],
+            gain,
+            bias,
+            eps,
+            // SAFETY: each row is one thread's.
+            y: unsafe { y.part(elements) },
+            // SAFETY: as above.
+            means: unsafe { means.part(rows.clone()) },
+            // SAFETY: as above.
+            rstds: unsafe { rstds.part(rows) },
+            past: *past,
+        });
+    });
+}

@@ -1,0 +1,162 @@
+//! Softmax, with scale and mask.
+
+use super::{Rows, fold, joined};
+use crate::backends::Unsupported;
+use crate::backends::cpu::buffer::{View, ViewMut};
+use crate::backends::cpu::float::Float;
+use crate::backends::cpu::functions::exp;
+use crate::backends::cpu::isa::Loops;
+use crate::backends::cpu::loaded::Kernel;
+use crate::backends::cpu::native::Team;
+use crate::backends::cpu::parts::Parts;
+use crate::backends::cpu::streaming::{Formula, Walk};
+use crate::backends::cpu::vector::Vector;
+use crate::ops::Softmax;
+use crate::tensor::{DType, ValueSpec};
+use half::{bf16, f16};
+
+/// Replaces scores by their exponentials over the sum of these; returns the logarithm of that sum.
+pub(in super::super) struct Exponentials<'a>(pub(in super::super) &'a mut [f32]);
+
+impl Loops for Exponentials<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<V: Vector>(self) -> f32 {
+        let max = largest::<V, f32>(self.0, |x| x);
+        let mut sum = V::splat(0.0);
+        let all = V::splat(max);
+        for scores in self.0.chunks_mut(V::LANES) {
+            let e = exp(V::load_first(scores).sub(all));
+            e.store_first(scores);
+            sum = sum.add(e.with_rest(scores.len(), 0.0));
+        }
+        let sum = sum.sum();
+        self.0.iter_mut().for_each(|weight| *weight *= 1.0 / sum);
+        max + sum.ln()
+    }
+}
+
+/// The largest prepared element; NaN elements may be missed.
+#[inline(always)]
+fn largest<V: Vector, T: Float>(x: &[T], prepare: impl Fn(V) -> V) -> f32 {
+    let start = f32::NEG_INFINITY;
+    joined(fold(x, (start, start), prepare, |max: V, x, _| x.max(max)), V::max).largest()
+}
+
+#[derive(Clone, Copy)]
+struct Times(f32);
+impl Formula<1> for Times {
+    #[inline(always)]
+    fn of<V: Vector>(&self, [x]: [V; 1]) -> V {
+        x.mul(V::splat(self.0))
+    }
+}
+
+/// A thread's rows, the first of which is number `first` of all.
+struct Run<'a, X, Y> {
+    x: &'a [X],
+    y: &'a mut [Y],
+    /// One for each row, or none at all.
+    log_sums: &'a mut [f32],
+    first: usize,
+    matrix: [usize; 2],
+    causal: bool,
+    scale: f32,
+    /// A row of exponentials, in whole registers.
+    row: &'a mut [f32],
+    past: bool,
+}
+
+impl<X: Float, Y: Float> Loops for Run<'_, X, Y> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let scale = V::splat(self.scale);
+        if self.scale == 1.0 { self.rows::<V>(|x| x) } else { self.rows::<V>(|x| x.mul(scale)) }
+    }
+}
+
+impl<X: Float, Y: Float> Run<'_, X, Y> {
+    #[inline(always)]
+    fn rows<V: Vector>(self, prepare: impl Fn(V) -> V) {
+        let [rows, columns] = self.matrix;
+        let pairs = self.x.chunks_exact(columns).zip(self.y.chunks_exact_mut(columns));
+        for (number, (x, y)) in pairs.enumerate() {
+            let row = self.first + number;
+            let seen = if self.causal { row % rows + 1 + columns - rows } else { columns };
+            let (max, sum) = exponentials::<V, X>(&x[..seen], columns, self.row, &prepare);
+            let (y, hidden) = y.split_at_mut(seen);
+            Walk { z: y, x: [&*self.row], f: Times(1.0 / sum), past: self.past }.one_of_many::<V>();
+            hidden.fill(Y::from_f32(0.0));
+            if let Some(log_sum) = self.log_sums.get_mut(number) {
+                *log_sum = max + sum.ln();
+            }
+        }
+        V::fence();
+    }
+}
+
+/// Writes e^(score - max) and returns the maximum and the sum; fetches what comes `next` elements later.
+#[inline(always)]
+fn exponentials<V: Vector, T: Float>(
+    x: &[T],
+    next: usize,
+    to: &mut [f32],
+    prepare: impl Fn(V) -> V,
+) -> (f32, f32) {
+    let max = largest::<V, T>(x, &prepare);
+    let (all, later) = (V::splat(max), x.as_ptr().wrapping_add(next));
+    let sums = fold(x, (0.0, f32::NEG_INFINITY), prepare, |sum: V, x, at| {
+        V::prefetch(later.wrapping_add(at));
+        let e = exp(x.sub(all));
+        e.store(&mut to[at..]);
+        sum.add(e)
+    });
+    (max, joined(sums, V::add).sum())
+}
+
+pub(in super::super) fn softmax(
+    team: &Team,
+    op: &Softmax,
+    spec: &ValueSpec,
+) -> Result<Box<dyn Kernel>, Unsupported> {
+    let run = match (spec.dtype, op.output) {
+        (DType::F32, DType::F32) => run::<f32, f32>,
+        (DType::F32, DType::Bf16) => run::<f32, bf16>,
+        (DType::F32, DType::F16) => run::<f32, f16>,
+        (DType::Bf16, DType::Bf16) => run::<bf16, bf16>,
+        (DType::F16, DType::F16) => run::<f16, f16>,
+        (x, y) => {
+            return Err(Unsupported(format!("cpu/native has no softmax from {} to {}", x.name(), y.name())));
+        }
+    };
+    Rows::boxed(team, op.clone(), spec, spec.columns(), run)
+}
+
+fn run<X: Float, Y: Float>(kernel: &Rows<Softmax>, args: &[View], outs: &mut [ViewMut]) {
+    let Rows { team, op, matrix, scratch, past, .. } = kernel;
+    let (isa, columns, scale) = (team.isa, matrix[1], op.scale as f32);
+    let x = args[0].slice::<X>();
+    let [y, log_sums @ ..] = outs else { return };
+    let y = Parts::new(y.slice::<Y>());
+    let log_sums = log_sums.first_mut().map(|sums| Parts::new(sums.slice::<f32>()));
+    team.pool.run(&|me| {
+        // SAFETY: the pool gives each thread its own number.
+        let [row] = unsafe { scratch.of(me.id) };
+        let rows = me.share(x.len() / columns, 1);
+        let elements = rows.start * columns..rows.end * columns;
+        isa.run(Run {
+            x: &x[elements.clone()],
+            // SAFETY: each row is one thread's.
+            y: unsafe { y.part(elements) },
+            // SAFETY: as above.
+            log_sums: log_sums.as_ref().map_or(&mut [][..], |sums| unsafe { sums.part(rows.clone()) }),
+            first: rows.start,
+            matrix: *matrix,
+            causal: op.causal,
+            scale,
+            row,
+            past: *past,
+        });
+    });
+}
