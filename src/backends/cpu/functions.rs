@@ -35,7 +35,8 @@ fn exp_of_parts<V: Vector, const PARTS: u32>(x: V) -> V {
     } else {
         // Minimax for |r| <= ln 2 / 2: off by 9.2e-8.
         const SERIES: [f32; 6] = [1.0, 0.999_999_7, 0.499_991_5, 0.166_676_36, 0.041_897_93, 0.008_290_315];
-        polynomial(&SERIES, r).add_bits::<23>(shifted)
+        // A factor, because a polynomial below 1 would wrap where the power's bits are 0.
+        polynomial(&SERIES, r).mul(V::splat(1.0).add_bits::<23>(shifted))
     }
 }
 
@@ -55,8 +56,11 @@ const POWERS: [f32; 32] = {
 /// c0 + c1 x + c2 x^2 + ...
 #[inline(always)]
 fn polynomial<V: Vector, const N: usize>(coefficients: &[f32; N], x: V) -> V {
-    let [rest @ .., last] = coefficients.as_slice() else { return V::splat(0.0) };
-    rest.iter().rev().fold(V::splat(*last), |sum, c| sum.multiply_add(x, V::splat(*c)))
+    let mut sum = V::splat(coefficients[N - 1]);
+    for power in (0..N - 1).rev() {
+        sum = sum.multiply_add(x, V::splat(coefficients[power]));
+    }
+    sum
 }
 
 /// The Gaussian error linear unit in one of its forms: gelu(x) = max(x, 0) - |x| q(|x|), where q falls from
@@ -150,8 +154,8 @@ impl Tail {
         let shifted = x.multiply_add(pieces, rounder);
         let r = x.multiply_add(pieces, rounder.sub(shifted));
         let [c0, c1, c2, c3] = &self.0;
-        let c = |row: &[f32; 32]| shifted.look_up(row);
-        c(c3).multiply_add(r, c(c2)).multiply_add(r, c(c1)).multiply_add(r, c(c0))
+        let sum = shifted.look_up(c3).multiply_add(r, shifted.look_up(c2));
+        sum.multiply_add(r, shifted.look_up(c1)).multiply_add(r, shifted.look_up(c0))
     }
 }
 

@@ -103,10 +103,14 @@ fn walk<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &mut [Z
     let x = x.map(|x| &x[..z.len()]);
     let whole = z.len() / V::LANES * V::LANES;
     for at in (0..whole).step_by(V::LANES) {
-        Z::store(f.of(x.map(|x| X::load::<V>(&x[at..]))), &mut z[at..]);
+        Z::store(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
     }
     if whole < z.len() {
-        Z::store_first(f.of(x.map(|x| X::load_first::<V>(&x[whole..]))), &mut z[whole..]);
+        let mut last = [V::splat(0.0); N];
+        for (last, x) in last.iter_mut().zip(x) {
+            *last = X::load_first(&x[whole..]);
+        }
+        Z::store_first(f.of(last), &mut z[whole..]);
     }
 }
 
@@ -119,8 +123,18 @@ fn walk_past<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &m
     walk::<V, Z, X, F, N>(tail, x.map(|x| &x[end..]), f);
     let x = x.map(|x| &x[start..end]);
     for at in (0..z.len()).step_by(V::LANES) {
-        Z::stream(f.of(x.map(|x| X::load::<V>(&x[at..]))), &mut z[at..]);
+        Z::stream(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
     }
+}
+
+// A loop, because a closure that is not inlined would be compiled without the instructions.
+#[inline(always)]
+fn loaded<V: Vector, X: Float, const N: usize>(x: &[&[X]; N], at: usize) -> [V; N] {
+    let mut values = [V::splat(0.0); N];
+    for (value, x) in values.iter_mut().zip(x) {
+        *value = X::load(&x[at..]);
+    }
+    values
 }
 
 /// The elements that fill whole cache lines.

@@ -34,14 +34,18 @@ impl<G: Float> Loops for Step<'_, G> {
         let (p, m, v) = (&mut p[..g.len()], &mut m[..g.len()], &mut v[..g.len()]);
         let whole = g.len() / V::LANES * V::LANES;
         for at in (0..whole).step_by(V::LANES) {
-            let [old_p, old_m, old_v] = [&*p, &*m, &*v].map(|stream| V::load(&stream[at..]));
-            let new = factors.updated(old_p, G::load(&g[at..]), old_m, old_v);
-            [&mut *p, &mut *m, &mut *v].into_iter().zip(new).for_each(|(to, new)| new.store(&mut to[at..]));
+            let [new_p, new_m, new_v] =
+                factors.updated(V::load(&p[at..]), G::load(&g[at..]), V::load(&m[at..]), V::load(&v[at..]));
+            new_p.store(&mut p[at..]);
+            new_m.store(&mut m[at..]);
+            new_v.store(&mut v[at..]);
         }
-        let [p, m, v] = [p, m, v].map(|stream| &mut stream[whole..]);
-        let [old_p, old_m, old_v] = [&*p, &*m, &*v].map(V::load_first);
-        let new = factors.updated(old_p, G::load_first(&g[whole..]), old_m, old_v);
-        [p, m, v].into_iter().zip(new).for_each(|(to, new)| new.store_first(to));
+        let (p, m, v, g) = (&mut p[whole..], &mut m[whole..], &mut v[whole..], &g[whole..]);
+        let [new_p, new_m, new_v] =
+            factors.updated(V::load_first(p), G::load_first(g), V::load_first(m), V::load_first(v));
+        new_p.store_first(p);
+        new_m.store_first(m);
+        new_v.store_first(v);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Layer normalisation.
 
-use super::{Rows, fold, joined};
+use super::{Fold, Rows, fold};
 use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
@@ -58,20 +58,53 @@ impl<T: Float> Loops for Run<'_, T> {
 /// Mean and reciprocal deviation of a row; fetches the one after it.
 #[inline(always)]
 fn statistics<V: Vector, T: Float>(x: &[T], eps: f32) -> (f32, f32) {
-    let (count, next) = (x.len() as f32, x.as_ptr_range().end);
-    let mean = joined(fold(x, (0.0, 0.0), |x| x, |sum: V, x, _| sum.add(x)), V::add).sum() / count;
-    let centre = V::splat(mean);
-    let squares = fold(
-        x,
-        (0.0, 0.0),
-        |x: V| x.sub(centre),
-        |sum, x, at| {
-            V::prefetch(next.wrapping_add(at));
-            x.multiply_add(x, sum)
-        },
-    );
-    let variance = joined(squares, V::add).sum() / count;
+    let count = x.len() as f32;
+    let mean = fold::<V, T, _>(x, Sum).sum() / count;
+    let squares = Squares { centre: V::splat(mean), next: x.as_ptr_range().end };
+    let variance = fold(x, squares).sum() / count;
     (mean, 1.0 / (variance + eps).sqrt())
+}
+
+struct Sum;
+impl<V: Vector> Fold<V> for Sum {
+    const START: f32 = 0.0;
+    const REST: f32 = 0.0;
+    #[inline(always)]
+    fn prepare(&self, x: V) -> V {
+        x
+    }
+    #[inline(always)]
+    fn each(&mut self, sum: V, x: V, _: usize) -> V {
+        sum.add(x)
+    }
+    #[inline(always)]
+    fn join(a: V, b: V) -> V {
+        a.add(b)
+    }
+}
+
+/// The sum of squared distances.
+struct Squares<V, T> {
+    centre: V,
+    /// The row that is fetched meanwhile.
+    next: *const T,
+}
+impl<V: Vector, T> Fold<V> for Squares<V, T> {
+    const START: f32 = 0.0;
+    const REST: f32 = 0.0;
+    #[inline(always)]
+    fn prepare(&self, x: V) -> V {
+        x.sub(self.centre)
+    }
+    #[inline(always)]
+    fn each(&mut self, sum: V, x: V, at: usize) -> V {
+        V::prefetch(self.next.wrapping_add(at));
+        x.multiply_add(x, sum)
+    }
+    #[inline(always)]
+    fn join(a: V, b: V) -> V {
+        a.add(b)
+    }
 }
 
 pub(in super::super) fn layer_norm(

@@ -18,41 +18,46 @@ use crate::backends::cpu::vector::{MOST_LANES, Vector};
 use crate::backends::{Fault, Unsupported};
 use crate::tensor::ValueSpec;
 
-/// Folds a row in several chains, which hide the latency of an operation: `each` takes a partial result,
-/// elements that went through `prepare`, and their place. Lanes beyond the row's end hold `rest`.
+/// What a row is folded with. Not closures: one that is not inlined would be compiled without the
+/// instructions.
+trait Fold<V: Vector> {
+    /// What chains start with: any number of it changes nothing.
+    const START: f32;
+    /// A prepared element that changes nothing.
+    const REST: f32;
+    /// What happens to elements first.
+    fn prepare(&self, x: V) -> V;
+    /// A partial result with prepared elements from place `at` on.
+    fn each(&mut self, chain: V, x: V, at: usize) -> V;
+    /// Two partial results in one.
+    fn join(a: V, b: V) -> V;
+}
+
+/// Folds a row in several chains, which hide the latency of an operation.
 #[inline(always)]
-fn fold<V: Vector, T: Float>(
-    x: &[T],
-    (start, rest): (f32, f32),
-    prepare: impl Fn(V) -> V,
-    mut each: impl FnMut(V, V, usize) -> V,
-) -> [V; CHAINS] {
-    let mut chains = [V::splat(start); CHAINS];
+fn fold<V: Vector, T: Float, F: Fold<V>>(x: &[T], mut f: F) -> V {
+    let mut chains = [V::splat(F::START); CHAINS];
     let blocks = x.len() / (CHAINS * V::LANES) * CHAINS * V::LANES;
     for first in (0..blocks).step_by(CHAINS * V::LANES) {
         for (number, chain) in chains.iter_mut().enumerate() {
             let at = first + number * V::LANES;
-            *chain = each(*chain, prepare(T::load(&x[at..])), at);
+            *chain = f.each(*chain, f.prepare(T::load(&x[at..])), at);
         }
     }
+    let [mut a, mut b, c, d] = chains;
     let whole = x.len() / V::LANES * V::LANES;
     for at in (blocks..whole).step_by(V::LANES) {
-        chains[0] = each(chains[0], prepare(T::load(&x[at..])), at);
+        a = f.each(a, f.prepare(T::load(&x[at..])), at);
     }
     if whole < x.len() {
-        let last = prepare(T::load_first(&x[whole..])).with_rest(x.len() - whole, rest);
-        chains[1] = each(chains[1], last, whole);
+        let last = f.prepare(T::load_first(&x[whole..])).with_rest(x.len() - whole, F::REST);
+        b = f.each(b, last, whole);
     }
-    chains
+    F::join(F::join(a, b), F::join(c, d))
 }
 
 /// Chains of a [`fold`].
 const CHAINS: usize = 4;
-
-#[inline(always)]
-fn joined<V: Vector>([a, b, c, d]: [V; CHAINS], join: impl Fn(V, V) -> V) -> V {
-    join(join(a, b), join(c, d))
-}
 
 /// to = from, rounded.
 pub(super) struct Narrow<'a, T>(pub(super) &'a mut [T], pub(super) &'a [f32]);

@@ -1,6 +1,6 @@
 //! Softmax, with scale and mask.
 
-use super::{Rows, fold, joined};
+use super::{Fold, Rows, fold};
 use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
@@ -22,7 +22,7 @@ impl Loops for Exponentials<'_> {
     type Output = f32;
     #[inline(always)]
     fn run<V: Vector>(self) -> f32 {
-        let max = largest::<V, f32>(self.0, |x| x);
+        let max = fold::<V, f32, _>(self.0, Largest::<V, false>(V::splat(1.0))).largest();
         let mut sum = V::splat(0.0);
         let all = V::splat(max);
         for scores in self.0.chunks_mut(V::LANES) {
@@ -36,11 +36,50 @@ impl Loops for Exponentials<'_> {
     }
 }
 
-/// The largest prepared element; NaN elements may be missed.
-#[inline(always)]
-fn largest<V: Vector, T: Float>(x: &[T], prepare: impl Fn(V) -> V) -> f32 {
-    let start = f32::NEG_INFINITY;
-    joined(fold(x, (start, start), prepare, |max: V, x, _| x.max(max)), V::max).largest()
+/// The largest element, times a scale where it is `SCALED`; NaN elements may be missed.
+struct Largest<V, const SCALED: bool>(V);
+impl<V: Vector, const SCALED: bool> Fold<V> for Largest<V, SCALED> {
+    const START: f32 = f32::NEG_INFINITY;
+    const REST: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn prepare(&self, x: V) -> V {
+        if SCALED { x.mul(self.0) } else { x }
+    }
+    #[inline(always)]
+    fn each(&mut self, max: V, x: V, _: usize) -> V {
+        x.max(max)
+    }
+    #[inline(always)]
+    fn join(a: V, b: V) -> V {
+        a.max(b)
+    }
+}
+
+/// The sum of e^(score - max), which are written; meanwhile the next row is fetched.
+struct Powers<'a, V, T, const SCALED: bool> {
+    scale: V,
+    max: V,
+    to: &'a mut [f32],
+    next: *const T,
+}
+impl<V: Vector, T, const SCALED: bool> Fold<V> for Powers<'_, V, T, SCALED> {
+    const START: f32 = 0.0;
+    const REST: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn prepare(&self, x: V) -> V {
+        if SCALED { x.mul(self.scale) } else { x }
+    }
+    #[inline(always)]
+    fn each(&mut self, sum: V, x: V, at: usize) -> V {
+        V::prefetch(self.next.wrapping_add(at));
+        let power = exp(x.sub(self.max));
+        power.store(&mut self.to[at..]);
+        sum.add(power)
+    }
+    #[inline(always)]
+    fn join(a: V, b: V) -> V {
+        a.add(b)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -71,20 +110,23 @@ impl<X: Float, Y: Float> Loops for Run<'_, X, Y> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let scale = V::splat(self.scale);
-        if self.scale == 1.0 { self.rows::<V>(|x| x) } else { self.rows::<V>(|x| x.mul(scale)) }
+        if self.scale == 1.0 { self.rows::<V, false>() } else { self.rows::<V, true>() }
     }
 }
 
 impl<X: Float, Y: Float> Run<'_, X, Y> {
     #[inline(always)]
-    fn rows<V: Vector>(self, prepare: impl Fn(V) -> V) {
+    fn rows<V: Vector, const SCALED: bool>(self) {
+        let scale = V::splat(self.scale);
         let [rows, columns] = self.matrix;
         let pairs = self.x.chunks_exact(columns).zip(self.y.chunks_exact_mut(columns));
         for (number, (x, y)) in pairs.enumerate() {
             let row = self.first + number;
             let seen = if self.causal { row % rows + 1 + columns - rows } else { columns };
-            let (max, sum) = exponentials::<V, X>(&x[..seen], columns, self.row, &prepare);
+            let max = fold(&x[..seen], Largest::<V, SCALED>(scale)).largest();
+            let next = x.as_ptr_range().end;
+            let powers = Powers::<V, X, SCALED> { scale, max: V::splat(max), to: &mut *self.row, next };
+            let sum = fold(&x[..seen], powers).sum();
             let (y, hidden) = y.split_at_mut(seen);
             Walk { z: y, x: [&*self.row], f: Times(1.0 / sum), past: self.past }.one_of_many::<V>();
             hidden.fill(Y::from_f32(0.0));
@@ -94,25 +136,6 @@ impl<X: Float, Y: Float> Run<'_, X, Y> {
         }
         V::fence();
     }
-}
-
-/// Writes e^(score - max) and returns the maximum and the sum; fetches what comes `next` elements later.
-#[inline(always)]
-fn exponentials<V: Vector, T: Float>(
-    x: &[T],
-    next: usize,
-    to: &mut [f32],
-    prepare: impl Fn(V) -> V,
-) -> (f32, f32) {
-    let max = largest::<V, T>(x, &prepare);
-    let (all, later) = (V::splat(max), x.as_ptr().wrapping_add(next));
-    let sums = fold(x, (0.0, f32::NEG_INFINITY), prepare, |sum: V, x, at| {
-        V::prefetch(later.wrapping_add(at));
-        let e = exp(x.sub(all));
-        e.store(&mut to[at..]);
-        sum.add(e)
-    });
-    (max, joined(sums, V::add).sum())
 }
 
 pub(in super::super) fn softmax(
