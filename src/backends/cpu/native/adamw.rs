@@ -107,3 +107,41 @@ impl Kernel for Update {
         self.decoys.bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::cpu::isa::Isa;
+
+    #[test]
+    fn every_level_makes_the_step_of_single_numbers_for_any_length() {
+        let factors = AdamwFactors::new(&Adamw::default());
+        for isa in Isa::here() {
+            for len in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 127] {
+                let of = |scale: f32| (0..len).map(|i| scale * (i * 37 % 19) as f32).collect::<Vec<f32>>();
+                let (p, g, m, v) = (of(0.1), of(-0.2), of(0.3), of(0.01));
+                let (mut new_p, mut new_m, mut new_v) = (p.clone(), m.clone(), v.clone());
+                isa.run(Step { factors, p: &mut new_p, m: &mut new_m, v: &mut new_v, g: &g });
+                for i in 0..len {
+                    let (want_p, want_m, want_v) = factors.updated_one(p[i], g[i], m[i], v[i]);
+                    for (got, want) in [(new_p[i], want_p), (new_m[i], want_m), (new_v[i], want_v)] {
+                        assert!((got - want).abs() <= 1e-6 * want.abs() + 1e-9, "{isa:?} {len} {i}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extremes_make_no_nan_of_numbers() {
+        let factors = AdamwFactors::new(&Adamw::default());
+        for isa in Isa::here() {
+            // No gradient yet; a root of infinity; denormal moments; a gradient that is none.
+            let g = [0.0, 1e30, 1e-40, f32::NAN];
+            let (mut p, mut m, mut v) = ([1.0; 4], [0.0, 1.0, 1e-40, 0.0], [0.0, f32::INFINITY, 1e-40, 0.0]);
+            isa.run(Step { factors, p: &mut p, m: &mut m, v: &mut v, g: &g });
+            assert!(p[..3].iter().all(|p| (p - 1.0).abs() < 0.02), "{isa:?} {p:?}");
+            assert!(p[3].is_nan() && m[3].is_nan() && v[3].is_nan(), "{isa:?}");
+        }
+    }
+}

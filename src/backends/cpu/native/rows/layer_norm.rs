@@ -146,3 +146,48 @@ fn run<T: Float>(kernel: &Rows<LayerNorm>, args: &[View], outs: &mut [ViewMut]) 
         });
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::cpu::isa::Isa;
+
+    #[test]
+    fn rows_of_any_length_are_right() {
+        for isa in Isa::here() {
+            for columns in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 63, 64, 65, 127, 131] {
+                for past in [false, true] {
+                    let x: Vec<f32> = (0..3 * columns).map(|i| (i * 37 % 101) as f32 / 50.0 - 0.5).collect();
+                    let gain: Vec<f32> = (0..columns).map(|i| 0.5 + (i % 7) as f32).collect();
+                    let bias: Vec<f32> = (0..columns).map(|i| (i % 5) as f32 - 2.0).collect();
+                    let (mut y, mut means, mut rstds) = (vec![9.0; x.len()], [9.0; 3], [9.0; 3]);
+                    isa.run(Run {
+                        x: &x,
+                        gain: &gain,
+                        bias: &bias,
+                        eps: 1e-3,
+                        y: &mut y,
+                        means: &mut means,
+                        rstds: &mut rstds,
+                        past,
+                    });
+                    for (row, (x, y)) in x.chunks(columns).zip(y.chunks(columns)).enumerate() {
+                        let x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+                        let mean = x.iter().sum::<f64>() / columns as f64;
+                        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / columns as f64;
+                        let rstd = 1.0 / (variance + 1e-3).sqrt();
+                        assert!((f64::from(means[row]) - mean).abs() < 1e-6, "{isa:?} {columns}");
+                        assert!((f64::from(rstds[row]) / rstd - 1.0).abs() < 1e-5, "{isa:?} {columns}");
+                        for (at, y) in y.iter().enumerate() {
+                            let want = (x[at] - mean) * rstd * f64::from(gain[at]) + f64::from(bias[at]);
+                            assert!(
+                                (f64::from(*y) - want).abs() < 2e-4,
+                                "{isa:?} {columns} {at}: {y} {want}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

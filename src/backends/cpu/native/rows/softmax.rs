@@ -183,3 +183,79 @@ fn run<X: Float, Y: Float>(kernel: &Rows<Softmax>, args: &[View], outs: &mut [Vi
         });
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::cpu::isa::Isa;
+    use crate::backends::cpu::vector::MOST_LANES;
+
+    fn softmax_of(isa: Isa, x: &[f32], columns: usize, (scale, past): (f32, bool)) -> (Vec<f32>, Vec<f32>) {
+        let (mut y, mut log_sums) = (vec![9.0; x.len()], vec![9.0; x.len() / columns]);
+        let mut row = vec![0.0; columns.next_multiple_of(MOST_LANES)];
+        let (y_all, sums_all) = (&mut y[..], &mut log_sums[..]);
+        let matrix = [x.len() / columns, columns];
+        let (row, log_sums_all) = (&mut row[..], sums_all);
+        isa.run(Run {
+            x,
+            y: y_all,
+            log_sums: log_sums_all,
+            first: 0,
+            matrix,
+            causal: false,
+            scale,
+            row,
+            past,
+        });
+        (y, log_sums)
+    }
+
+    /// In f64: the weights of one row and the logarithm of the sum.
+    fn reference(x: &[f32], scale: f32) -> (Vec<f64>, f64) {
+        let scores: Vec<f64> = x.iter().map(|x| f64::from(x * scale)).collect();
+        let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = scores.iter().map(|score| (score - max).exp()).sum();
+        (scores.iter().map(|score| (score - max).exp() / sum).collect(), max + sum.ln())
+    }
+
+    #[test]
+    fn rows_of_any_length_are_right() {
+        for isa in Isa::here() {
+            for columns in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 63, 64, 65, 127, 131] {
+                for options in [(1.0, false), (0.125, true), (-2.0, false)] {
+                    let x: Vec<f32> = (0..3 * columns).map(|i| (i * 37 % 101) as f32 / 7.0 - 6.0).collect();
+                    let (y, log_sums) = softmax_of(isa, &x, columns, options);
+                    for (row, (x, y)) in x.chunks(columns).zip(y.chunks(columns)).enumerate() {
+                        let (want, log_sum) = reference(x, options.0);
+                        let near = |got: f32, want: f64| (f64::from(got) - want).abs() <= 4e-6 * want + 2e-38;
+                        assert!(y.iter().zip(&want).all(|(y, want)| near(*y, *want)), "{isa:?} {columns}");
+                        assert!((f64::from(log_sums[row]) - log_sum).abs() < 1e-5, "{isa:?} {columns}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extremes_give_what_the_formula_gives() {
+        let (inf, nan) = (f32::INFINITY, f32::NAN);
+        let cases: [(&[f32], &[f32]); 8] = [
+            (&[-inf, 0.0, -inf, 0.0, -inf], &[0.0, 0.5, 0.0, 0.5, 0.0]),
+            (&[1e30, -1e30, 1e30, 0.0], &[0.5, 0.0, 0.5, 0.0]),
+            (&[-1e30; 4], &[0.25; 4]),
+            (&[1e-40, -1e-40], &[0.5; 2]),
+            (&[3.0; 8], &[0.125; 8]),
+            (&[1.0, nan, 2.0], &[nan; 3]),
+            (&[-inf; 3], &[nan; 3]),
+            (&[inf, 1.0], &[nan; 2]),
+        ];
+        for isa in Isa::here() {
+            for (x, want) in cases {
+                let (y, _) = softmax_of(isa, x, x.len(), (1.0, false));
+                let same =
+                    |got: &f32, want: &f32| (got - want).abs() < 1e-6 || (got.is_nan() && want.is_nan());
+                assert!(y.iter().zip(want).all(|(y, want)| same(y, want)), "{isa:?} {x:?}: {y:?}");
+            }
+        }
+    }
+}
