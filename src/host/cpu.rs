@@ -120,7 +120,7 @@ pub(super) fn hypervisor(processors: &str) -> Reading<String> {
     if !flags.split(' ').any(|flag| flag == "hypervisor") {
         return Reading::Value("none".to_string());
     }
-    let info = raw_cpuid::CpuId::new().get_hypervisor_info();
+    let info = crate::host::cpuid::cpuid().get_hypervisor_info();
     let name = info.map(|info| match info.identify() {
         raw_cpuid::Hypervisor::Unknown(..) => "unknown".to_string(),
         known => format!("{known:?}"),
@@ -194,7 +194,7 @@ fn kernel_size(text: &str) -> Option<u64> {
 /// From the processor itself, where the kernel says nothing. It counts sharers by reserved ids, so the
 /// number of instances may be too small.
 fn caches_of_cpuid() -> Vec<Cache> {
-    let Some(parameters) = raw_cpuid::CpuId::new().get_cache_parameters() else { return Vec::new() };
+    let Some(parameters) = crate::host::cpuid::cpuid().get_cache_parameters() else { return Vec::new() };
     let logical = std::thread::available_parallelism().map_or(1, usize::from);
     let data = parameters.filter(|cache| cache.cache_type() != raw_cpuid::CacheType::Instruction);
     let cache = |cache: raw_cpuid::CacheParameter| {

@@ -5,6 +5,7 @@ mod build;
 pub mod cache;
 pub mod clock;
 mod cpu;
+pub mod cpuid;
 mod facts;
 mod limits;
 mod memory;

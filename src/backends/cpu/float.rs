@@ -1,6 +1,8 @@
 //! Element types that kernels compute on in f32.
 
 use super::buffer::Element;
+use super::vector::Vector;
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 /// A type whose numbers widen to f32 exactly.
@@ -18,6 +20,16 @@ pub trait Number: Element {
 pub trait Float: Number {
     /// Rounded to nearest, ties to even.
     fn from_f32(value: f32) -> Self;
+    /// The first elements, as many as a register has lanes.
+    fn load<V: Vector>(from: &[Self]) -> V;
+    /// All elements of a slice that is shorter than a register, and 0 in the other lanes.
+    fn load_first<V: Vector>(from: &[Self]) -> V;
+    /// Writes all lanes to the start of a slice.
+    fn store<V: Vector>(value: V, to: &mut [Self]);
+    /// Writes as many lanes as a shorter slice has room for.
+    fn store_first<V: Vector>(value: V, to: &mut [Self]);
+    /// [`Float::store`] by [`Vector::stream`].
+    fn stream<V: Vector>(value: V, to: &mut [Self]);
 }
 
 impl Number for f32 {
@@ -34,6 +46,26 @@ impl Float for f32 {
     #[inline(always)]
     fn from_f32(value: f32) -> Self {
         value
+    }
+    #[inline(always)]
+    fn load<V: Vector>(from: &[Self]) -> V {
+        V::load(from)
+    }
+    #[inline(always)]
+    fn load_first<V: Vector>(from: &[Self]) -> V {
+        V::load_first(from)
+    }
+    #[inline(always)]
+    fn store<V: Vector>(value: V, to: &mut [Self]) {
+        value.store(to);
+    }
+    #[inline(always)]
+    fn store_first<V: Vector>(value: V, to: &mut [Self]) {
+        value.store_first(to);
+    }
+    #[inline(always)]
+    fn stream<V: Vector>(value: V, to: &mut [Self]) {
+        value.stream(to);
     }
 }
 
@@ -54,6 +86,26 @@ impl Float for bf16 {
         let kept = if value.is_nan() { bits | 0x0040_0000 } else { rounded };
         Self::from_bits((kept >> 16) as u16)
     }
+    #[inline(always)]
+    fn load<V: Vector>(from: &[Self]) -> V {
+        V::from_bf16(V::load_halves(from.reinterpret_cast()))
+    }
+    #[inline(always)]
+    fn load_first<V: Vector>(from: &[Self]) -> V {
+        V::from_bf16(V::load_first_halves(from.reinterpret_cast()))
+    }
+    #[inline(always)]
+    fn store<V: Vector>(value: V, to: &mut [Self]) {
+        V::store_halves(value.to_bf16(), to.reinterpret_cast_mut());
+    }
+    #[inline(always)]
+    fn store_first<V: Vector>(value: V, to: &mut [Self]) {
+        V::store_first_halves(value.to_bf16(), to.reinterpret_cast_mut());
+    }
+    #[inline(always)]
+    fn stream<V: Vector>(value: V, to: &mut [Self]) {
+        V::stream_halves(value.to_bf16(), to.reinterpret_cast_mut());
+    }
 }
 
 impl Number for f16 {
@@ -67,6 +119,26 @@ impl Float for f16 {
     #[inline(always)]
     fn from_f32(value: f32) -> Self {
         Self::from_f32(value)
+    }
+    #[inline(always)]
+    fn load<V: Vector>(from: &[Self]) -> V {
+        V::from_f16(V::load_halves(from.reinterpret_cast()))
+    }
+    #[inline(always)]
+    fn load_first<V: Vector>(from: &[Self]) -> V {
+        V::from_f16(V::load_first_halves(from.reinterpret_cast()))
+    }
+    #[inline(always)]
+    fn store<V: Vector>(value: V, to: &mut [Self]) {
+        V::store_halves(value.to_f16(), to.reinterpret_cast_mut());
+    }
+    #[inline(always)]
+    fn store_first<V: Vector>(value: V, to: &mut [Self]) {
+        V::store_first_halves(value.to_f16(), to.reinterpret_cast_mut());
+    }
+    #[inline(always)]
+    fn stream<V: Vector>(value: V, to: &mut [Self]) {
+        V::stream_halves(value.to_f16(), to.reinterpret_cast_mut());
     }
 }
 

@@ -1,75 +1,183 @@
-//! f32 formulas that several CPU backends share, written so that loops over them become vectors.
+//! f32 formulas that several CPU backends share, over vectors of any width.
 
-use crate::ops::{Adamw, GeluForm};
+use super::vector::{Portable, Vector};
+use crate::ops::{Adamw, GeluForm, gelu_erf, gelu_tanh};
+use std::sync::LazyLock;
 
-/// e^x to about 2 units in the last place, between the smallest normal number and 2^127; beyond, these
-/// ends. No branch, no call.
+/// Adding 1.5 2^23 rounds to a whole number, which then stands in the low bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// e^x to 2.5e-7 of it, for x up to 88, from -87.3 on, where it ends to be a normal number; below, it
+/// falls to 0. No branch, no call.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    // e^x = 2^n e^r with n whole and |r| <= ln 2 / 2. Adding 1.5 2^23 rounds to a whole number, which
-    // then stands in the low bits.
-    const ROUNDER: f32 = 12_582_912.0;
+pub fn exp<V: Vector>(x: V) -> V {
+    // At -127 ln 2 the exponent's bits are 0, and so is the result.
+    let x = V::splat(-127.0 * std::f32::consts::LN_2).max(V::splat(88.0).min(x));
+    if V::LOOKS_UP { exp_of_parts::<V, 32>(x) } else { exp_of_parts::<V, 1>(x) }
+}
+
+/// e^x = 2^(n / PARTS) e^r with n whole and |r| <= ln 2 / 2 / PARTS.
+#[inline(always)]
+fn exp_of_parts<V: Vector, const PARTS: u32>(x: V) -> V {
+    // The first part of ln 2 has so few digits that n times it is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    let x = x.clamp(-87.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUNDER;
-    let n = shifted - ROUNDER;
-    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    // Taylor's series to r^7: the next term is below 1e-8 of the sum.
-    const SERIES: [f32; 8] = [1.0, 1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
-    let series = polynomial(&SERIES, r);
-    let exponent = shifted.to_bits().wrapping_sub(ROUNDER.to_bits()).wrapping_add(127) << 23;
-    series * f32::from_bits(exponent)
+    let (parts, rounder) = (PARTS as f32, V::splat(ROUNDER));
+    let shifted = x.multiply_add(V::splat(parts * std::f32::consts::LOG2_E), rounder);
+    let n = shifted.sub(rounder);
+    let r = n.multiply_add(V::splat(-LN2_HIGH / parts), x);
+    let r = n.multiply_add(V::splat(-LN2_LOW / parts), r);
+    if PARTS == 32 {
+        // Minimax for |r| <= ln 2 / 64: off by 5.4e-8.
+        let power = shifted.look_up(&POWERS).add_bits::<18>(shifted);
+        let series = V::splat(0.5).multiply_add(r, V::splat(1.000_014_7));
+        power.mul(r).multiply_add(series, power)
+    } else {
+        // Minimax for |r| <= ln 2 / 2: off by 9.2e-8.
+        const SERIES: [f32; 6] = [1.0, 0.999_999_7, 0.499_991_5, 0.166_676_36, 0.041_897_93, 0.008_290_315];
+        // A factor, because a polynomial below 1 would wrap where the power's bits are 0.
+        polynomial(&SERIES, r).mul(V::splat(1.0).add_bits::<23>(shifted))
+    }
 }
 
-/// The error function to 3e-7.
-///
-/// Below 1 Maclaurin's series, `2/sqrt(pi) sum (-1)^n x^(2n+1) / (n! (2n+1))`; above, where rounding
-/// spoils it, Abramowitz and Stegun, 7.1.26. Both are computed, so that loops become vectors.
-#[inline(always)]
-fn erf(x: f32) -> f32 {
-    const SERIES: [f32; 11] = [
-        std::f32::consts::FRAC_2_SQRT_PI,
-        -0.37612638,
-        0.11283792,
-        -0.026866172,
-        0.005_223_978,
-        -0.0008548327,
-        0.00012055333,
-        -1.492565e-05,
-        1.6462114e-06,
-        -1.6365844e-07,
-        1.4807193e-08,
-    ];
-    const TAIL: [f32; 5] = [0.254_829_6, -0.284_496_74, 1.421_413_8, -1.453_152, 1.061_405_4];
-    let size = x.abs();
-    let inner = x * polynomial(&SERIES, x * x);
-    let t = 1.0 / (1.0 + 0.327_591_1 * size);
-    let outer = (1.0 - t * polynomial(&TAIL, t) * exp(-size * size)).copysign(x);
-    if size < 1.0 { inner } else { outer }
-}
+/// 2^(i / 32), less what the number i adds to the bits of the sum n = 32 e + i shifted by 18: what is left
+/// of it multiplies by 2^e.
+const POWERS: [f32; 32] = {
+    const ROOT: f64 = 1.021_897_148_654_116_6;
+    let mut powers = [0.0; 32];
+    let (mut power, mut i) = (1.0, 0);
+    while i < 32 {
+        powers[i] = f32::from_bits((power as f32).to_bits() - ((i as u32) << 18));
+        (power, i) = (power * ROOT, i + 1);
+    }
+    powers
+};
 
 /// c0 + c1 x + c2 x^2 + ...
 #[inline(always)]
-fn polynomial<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
-    coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
+fn polynomial<V: Vector, const N: usize>(coefficients: &[f32; N], x: V) -> V {
+    let mut sum = V::splat(coefficients[N - 1]);
+    for power in (0..N - 1).rev() {
+        sum = sum.multiply_add(x, V::splat(coefficients[power]));
+    }
+    sum
 }
 
-/// tanh x, to a few units in the last place of 1.
-#[inline(always)]
-fn tanh(x: f32) -> f32 {
-    1.0 - 2.0 / (1.0 + exp(2.0 * x))
+/// The Gaussian error linear unit in one of its forms: gelu(x) = max(x, 0) - |x| q(|x|), where q falls from
+/// 1/2 to 0.
+#[derive(Clone, Copy, Debug)]
+pub struct GeluFunction {
+    form: GeluForm,
+    tail: Tail,
 }
 
-/// The Gaussian error linear unit in one of its forms.
+/// From here on q is less than 1e-7 in both forms.
+const GELU_END: f32 = 5.2;
+
+impl GeluFunction {
+    /// In this form.
+    pub fn new(form: GeluForm) -> Self {
+        static ERF: LazyLock<Tail> = LazyLock::new(|| Tail::of(gelu_erf));
+        static TANH: LazyLock<Tail> = LazyLock::new(|| Tail::of(gelu_tanh));
+        let tail = match form {
+            GeluForm::Erf => *ERF,
+            GeluForm::Tanh => *TANH,
+        };
+        Self { form, tail }
+    }
+
+    /// Of each lane, to 4 u |x|.
+    #[inline(always)]
+    pub fn of<V: Vector>(&self, x: V) -> V {
+        let size = V::splat(GELU_END).min(x.abs());
+        let tail = match self.form {
+            _ if V::LOOKS_UP => self.tail.at(size),
+            GeluForm::Erf => erf_tail(size),
+            GeluForm::Tanh => tanh_tail(size),
+        };
+        let minus_size = V::splat(0.0).sub(size);
+        minus_size.multiply_add(tail, V::splat(0.0).max(x))
+    }
+
+    /// Of one number.
+    #[inline(always)]
+    pub fn of_one(&self, x: f32) -> f32 {
+        self.of(Portable::<1>::splat(x)).sum()
+    }
+}
+
+/// (1 - erf(x / sqrt 2)) / 2 to 1.5e-7: Abramowitz and Stegun, 7.1.26.
 #[inline(always)]
-pub fn gelu(form: GeluForm, x: f32) -> f32 {
-    let inner = match form {
-        GeluForm::Erf => erf(x * std::f32::consts::FRAC_1_SQRT_2),
-        // sqrt(2 / pi)
-        GeluForm::Tanh => tanh(0.797_884_6 * (x + 0.044_715 * x * x * x)),
-    };
-    0.5 * x * (1.0 + inner)
+fn erf_tail<V: Vector>(x: V) -> V {
+    const HALVES: [f32; 5] = [0.127_414_8, -0.142_248_37, 0.710_706_9, -0.726_576, 0.530_702_7];
+    let one = V::splat(1.0);
+    let t = one.quotient(x.multiply_add(V::splat(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2), one));
+    let bell = exp(x.mul(x).mul(V::splat(-0.5)));
+    t.mul(polynomial(&HALVES, t)).mul(bell)
+}
+
+/// (1 - tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 = 1 / (1 + e^(2 ..)).
+#[inline(always)]
+fn tanh_tail<V: Vector>(x: V) -> V {
+    const TWICE: f32 = 2.0 * 0.797_884_6;
+    let one = V::splat(1.0);
+    let double = x.mul(x.mul(x).multiply_add(V::splat(0.044_715 * TWICE), V::splat(TWICE)));
+    one.quotient(exp(double).add(one))
+}
+
+/// The function q of [`GeluFunction`] as 32 polynomials of degree 3, one around each multiple of 1/6.
+#[derive(Clone, Copy, Debug)]
+struct Tail([[f32; 32]; 4]);
+
+impl Tail {
+    const PIECES: f64 = 6.0;
+
+    /// Interpolates at Chebyshev's points: off by max |q''''| / (8 4! 12^4) = 1.4e-7.
+    fn of(gelu: fn(f64) -> f64) -> Self {
+        let mut table = [[0.0; 32]; 4];
+        for piece in 0..32 {
+            let q = |r: f64| {
+                let x = (f64::from(piece) + r) / Self::PIECES;
+                // gelu(-x) = -x q(x), and q is odd about 1/2.
+                if x == 0.0 { 0.5 } else { -gelu(-x) / x }
+            };
+            for (row, c) in table.iter_mut().zip(cubic(q)) {
+                row[piece as usize] = c as f32;
+            }
+        }
+        Self(table)
+    }
+
+    #[inline(always)]
+    fn at<V: Vector>(&self, x: V) -> V {
+        let (pieces, rounder) = (V::splat(Self::PIECES as f32), V::splat(ROUNDER));
+        let shifted = x.multiply_add(pieces, rounder);
+        let r = x.multiply_add(pieces, rounder.sub(shifted));
+        let [c0, c1, c2, c3] = &self.0;
+        let sum = shifted.look_up(c3).multiply_add(r, shifted.look_up(c2));
+        sum.multiply_add(r, shifted.look_up(c1)).multiply_add(r, shifted.look_up(c0))
+    }
+}
+
+/// The coefficients of the polynomial of degree 3 that is `f` at Chebyshev's points of [-1/2, 1/2].
+fn cubic(f: impl Fn(f64) -> f64) -> [f64; 4] {
+    let points: [f64; 4] =
+        std::array::from_fn(|i| 0.5 * (std::f64::consts::PI * (2 * i + 1) as f64 / 8.0).cos());
+    // Newton's divided differences, then multiplied out.
+    let mut differences = points.map(f);
+    for order in 1..4 {
+        for i in (order..4).rev() {
+            differences[i] = (differences[i] - differences[i - 1]) / (points[i] - points[i - order]);
+        }
+    }
+    let mut c = [0.0; 4];
+    for i in (0..4).rev() {
+        // c = c (x - point) + difference
+        let times_x = [0.0, c[0], c[1], c[2]];
+        c = std::array::from_fn(|power| times_x[power] - points[i] * c[power]);
+        c[0] += differences[i];
+    }
+    c
 }
 
 /// Output and argument that are one memory in an AdamW step: p, m and v.
@@ -106,39 +214,120 @@ impl AdamwFactors {
 
     /// The updated p, m and v.
     #[inline(always)]
-    pub fn updated(&self, p: f32, g: f32, m: f32, v: f32) -> (f32, f32, f32) {
-        let m = self.beta1 * m + self.one_less_beta1 * g;
-        let v = self.beta2 * v + self.one_less_beta2 * g * g;
-        let update = self.rate * m / ((v * self.correct2).sqrt() + self.eps);
-        (self.keep * p - update, m, v)
+    pub fn updated<V: Vector>(&self, p: V, g: V, m: V, v: V) -> [V; 3] {
+        let m = V::splat(self.beta1).mul(m).add(V::splat(self.one_less_beta1).mul(g));
+        let v = g.mul(g).multiply_add(V::splat(self.one_less_beta2), V::splat(self.beta2).mul(v));
+        let root = v.mul(V::splat(self.correct2)).sqrt().add(V::splat(self.eps));
+        // A root of infinity makes no step; here it must stay finite.
+        let root = V::splat(1e30).min(root);
+        let step = V::splat(-self.rate).mul(m).quotient(root);
+        [V::splat(self.keep).multiply_add(p, step), m, v]
+    }
+
+    /// The updated p, m and v of one parameter.
+    pub fn updated_one(&self, p: f32, g: f32, m: f32, v: f32) -> (f32, f32, f32) {
+        let [p, g, m, v] = [p, g, m, v].map(Portable::<1>::splat);
+        let [p, m, v] = self.updated(p, g, m, v).map(Portable::sum);
+        (p, m, v)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{gelu_erf, gelu_tanh};
+    use crate::backends::cpu::isa::{Isa, Loops};
+
+    /// f of every number.
+    struct Each<'a, F>(&'a mut [f32], F);
+
+    trait Function {
+        fn of<V: Vector>(&self, x: V) -> V;
+    }
+    struct Exp;
+    impl Function for Exp {
+        #[inline(always)]
+        fn of<V: Vector>(&self, x: V) -> V {
+            exp(x)
+        }
+    }
+    /// The way of other levels.
+    struct ExpOfParts<const PARTS: u32>;
+    impl<const PARTS: u32> Function for ExpOfParts<PARTS> {
+        #[inline(always)]
+        fn of<V: Vector>(&self, x: V) -> V {
+            exp_of_parts::<V, PARTS>(x)
+        }
+    }
+    impl Function for GeluFunction {
+        #[inline(always)]
+        fn of<V: Vector>(&self, x: V) -> V {
+            Self::of(self, x)
+        }
+    }
+
+    impl<F: Function> Loops for Each<'_, F> {
+        type Output = ();
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            for x in self.0.chunks_mut(V::LANES) {
+                self.1.of(V::load_first(x)).store_first(x);
+            }
+        }
+    }
+
+    fn each(isa: Isa, x: &[f32], f: impl Function) -> Vec<f32> {
+        let mut y = x.to_vec();
+        isa.run(Each(&mut y, f));
+        y
+    }
 
     #[test]
     fn exponentials_are_right_to_two_units_in_the_last_place() {
-        for i in -8700..=8800 {
-            let x = i as f32 / 100.0;
-            let want = f64::from(x).exp();
-            assert!((f64::from(exp(x)) / want - 1.0).abs() < 2.5e-7, "{x}: {} {want}", exp(x));
+        let x: Vec<f32> = (-8730..=8800).map(|i| i as f32 / 100.0).collect();
+        for isa in Isa::here() {
+            let ways = [each(isa, &x, Exp), each(isa, &x, ExpOfParts::<1>), each(isa, &x, ExpOfParts::<32>)];
+            for (x, got) in ways.iter().flat_map(|got| x.iter().zip(got)) {
+                let want = f64::from(*x).exp();
+                assert!((f64::from(*got) / want - 1.0).abs() < 2.5e-7, "{isa:?} {x}: {got} {want}");
+            }
         }
-        assert!(exp(-1e30) > 0.0 && exp(-1e30) < 1e-37 && exp(1e30).is_finite());
+    }
+
+    #[test]
+    fn exponentials_of_extremes_have_their_limits() {
+        for isa in Isa::here() {
+            let x = [0.0, -0.0, 1e-40, -87.5, -88.0, -88.1, -1e30, f32::NEG_INFINITY, 1e30, f32::NAN];
+            let y = each(isa, &x, Exp);
+            assert_eq!(y[..3], [1.0; 3], "{isa:?}");
+            assert!(y[3..5].iter().all(|y| (0.0..f32::MIN_POSITIVE).contains(y)), "{isa:?} {y:?}");
+            assert_eq!(y[5..8], [0.0; 3], "{isa:?}");
+            assert!(y[8] > 1e38 && y[8].is_finite() && y[9].is_nan(), "{isa:?} {y:?}");
+        }
     }
 
     #[test]
     fn gelu_is_right_to_the_ops_bound() {
-        for i in -1000..=1000 {
-            let x = i as f32 / 100.0;
-            let allow = 4.0 * 2f64.powi(-24) * f64::from(x.abs()) + 1e-37;
-            for (form, want) in
-                [(GeluForm::Erf, gelu_erf(f64::from(x))), (GeluForm::Tanh, gelu_tanh(f64::from(x)))]
-            {
-                let got = f64::from(gelu(form, x));
-                assert!((got - want).abs() <= allow, "{form:?} {x}: {got} {want}");
+        let x: Vec<f32> = (-10000..=10000).map(|i| i as f32 / 1000.0).collect();
+        for isa in Isa::here() {
+            for (form, want) in [(GeluForm::Erf, gelu_erf as fn(f64) -> f64), (GeluForm::Tanh, gelu_tanh)] {
+                for (x, got) in x.iter().zip(each(isa, &x, GeluFunction::new(form))) {
+                    let (want, allow) = (want(f64::from(*x)), 4.0 * 2f64.powi(-24) * f64::from(x.abs()));
+                    let got = f64::from(got);
+                    assert!((got - want).abs() <= allow + 1e-37, "{isa:?} {form:?} {x}: {got} {want}");
+                }
+                assert!(GeluFunction::new(form).of_one(f32::NAN).is_nan());
+            }
+        }
+    }
+
+    #[test]
+    fn gelu_of_extremes_has_its_limits() {
+        let x = [0.0, 1e-40, 1e30, f32::INFINITY, -1e30];
+        for isa in Isa::here() {
+            for form in [GeluForm::Erf, GeluForm::Tanh] {
+                let y = each(isa, &x, GeluFunction::new(form));
+                assert!(y[0] == 0.0 && y[1] < 1e-40 && y[4].abs() < 1e-6, "{isa:?} {form:?} {y:?}");
+                assert_eq!(y[2..4], x[2..4], "{isa:?} {form:?}");
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Which vector instructions kernels are compiled for, chosen when the program runs.
 
-use super::vector::Vector;
+use super::vector::{Portable, Vector};
 use crate::backends::Unsupported;
-use std::arch::x86_64::{__m128, __m256, __m512};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m512};
 
 /// Environment variable that forces an instruction set: `portable`, `avx2`, `avx512`, `avx512-vnni` or
 /// `avx512-bf16`.
@@ -11,9 +12,9 @@ pub const VARIABLE: &str = "CUTGPU_ISA";
 /// Instruction set that kernels may be compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// What every x86-64 has: 4 floats a vector, no fused multiply-add.
+    /// What every processor runs: plain code, 4 floats a vector, no fused multiply-add.
     Portable,
-    /// AVX2 and FMA: 8 floats a vector.
+    /// AVX2, FMA and F16C: 8 floats a vector.
     Avx2,
     /// AVX-512 F, BW, DQ and VL: 16 floats a vector.
     Avx512,
@@ -61,13 +62,24 @@ impl Isa {
     /// What every processor has.
     pub const PORTABLE: Self = Self { level: Level::Portable, dots: Dots::None };
 
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_here(self) -> bool {
+        self == Self::PORTABLE
+    }
+
+    #[cfg(target_arch = "x86_64")]
     fn is_here(self) -> bool {
         let level = match self.level {
             Level::Portable => true,
-            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Level::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
+            }
             Level::Avx512 => {
                 is_x86_feature_detected!("avx2")
                     && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
@@ -122,21 +134,25 @@ impl Isa {
     #[inline]
     pub fn run<L: Loops>(self, loops: L) -> L::Output {
         match self.level {
-            Level::Portable => loops.run::<__m128>(),
             // SAFETY: holding the level proves that the processor has these instructions.
+            #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { with_avx2(loops) },
             // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { with_avx512(loops) },
+            _ => loops.run::<Portable<4>>(),
         }
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn with_avx2<L: Loops>(loops: L) -> L::Output {
     loops.run::<__m256>()
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn with_avx512<L: Loops>(loops: L) -> L::Output {
     loops.run::<__m512>()
 }

@@ -1,95 +1,200 @@
-//! Stores that go past the caches: they spare memory the reading of lines that are overwritten whole,
-//! and lose where the target would have stayed in a cache.
+//! Walks over streams, element by element: what element-wise ops and the probes of memory are.
+//!
+//! Stores that go past the caches spare memory the reading of lines that are overwritten whole, and lose
+//! where the target would have stayed in a cache.
 
-use super::isa::{Isa, Level};
-use std::arch::x86_64::*;
+use super::float::Float;
+use super::isa::Loops;
+use super::vector::Vector;
+use std::ops::Range;
 
-/// a = b, element by element; all of one length.
-pub fn copy(isa: Isa, a: &mut [f32], b: &[f32]) {
-    stream(isa, a, b, b, 0.0);
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// What becomes of the elements of `N` streams at one place.
+pub trait Formula<const N: usize>: Copy + Sync + 'static {
+    /// Lane by lane.
+    fn of<V: Vector>(&self, x: [V; N]) -> V;
 }
 
-/// a = b + scale c, element by element; all of one length.
-pub fn triad(isa: Isa, a: &mut [f32], b: &[f32], c: &[f32], scale: f32) {
-    stream(isa, a, b, c, scale);
+/// y = x.
+#[derive(Clone, Copy, Debug)]
+pub struct Same;
+impl Formula<1> for Same {
+    #[inline(always)]
+    fn of<V: Vector>(&self, [x]: [V; 1]) -> V {
+        x
+    }
 }
 
-/// A cache line.
-#[repr(align(64))]
-struct Line([f32; 16]);
+/// z = x + s y.
+#[derive(Clone, Copy, Debug)]
+pub struct Scaled(pub f32);
+impl Formula<2> for Scaled {
+    #[inline(always)]
+    fn of<V: Vector>(&self, [x, y]: [V; 2]) -> V {
+        V::splat(self.0).multiply_add(y, x)
+    }
+}
 
-fn stream(isa: Isa, a: &mut [f32], b: &[f32], c: &[f32], scale: f32) {
-    assert!(a.len() == b.len() && b.len() == c.len(), "streams of one length are wanted");
-    // SAFETY: a line is 16 floats.
-    let (head, lines, tail) = unsafe { a.align_to_mut::<Line>() };
-    let (first, last) = (head.len(), head.len() + 16 * lines.len());
-    for (ends, from) in [(head, 0), (tail, last)] {
-        for (a, (b, c)) in ends.iter_mut().zip(b[from..].iter().zip(&c[from..])) {
-            *a = b + scale * c;
+/// z = f(x), of streams that are at least as long as z.
+#[derive(Debug)]
+pub struct Walk<'a, Z, X, F, const N: usize> {
+    /// The answer.
+    pub z: &'a mut [Z],
+    /// What it is made of.
+    pub x: [&'a [X]; N],
+    /// How.
+    pub f: F,
+    /// Stores go past the caches.
+    pub past: bool,
+}
+
+impl<Z: Float, X: Float, F: Formula<N>, const N: usize> Loops for Walk<'_, Z, X, F, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        self.one_of_many::<V>();
+        V::fence();
+    }
+}
+
+impl<Z: Float, X: Float, F: Formula<N>, const N: usize> Walk<'_, Z, X, F, N> {
+    /// The same, where [`Vector::fence`] follows the last of many.
+    #[inline(always)]
+    pub fn one_of_many<V: Vector>(self) {
+        let Self { z, x, f, past } = self;
+        if past {
+            walk_past::<V, Z, X, F, N>(z, x, &f);
+        } else {
+            walk::<V, Z, X, F, N>(z, x, &f);
         }
     }
-    let (b, c) = (&b[first..last], &c[first..last]);
-    match isa.level() {
-        // SAFETY: holding the level proves that the processor has AVX-512.
-        Level::Avx512 => unsafe { lines_512(lines, b, c, scale) },
-        Level::Avx2 | Level::Portable => lines_128(lines, b, c, scale),
+}
+
+/// [`Walk`] where the last stream is a row, which begins anew with each row of z: z starts at its element
+/// `at`.
+#[derive(Debug)]
+pub struct WalkRows<'a, T, F> {
+    /// What is computed from the first stream and the row.
+    pub walk: Walk<'a, T, T, F, 2>,
+    /// Place in the row.
+    pub at: usize,
+}
+
+impl<T: Float, F: Formula<2>> Loops for WalkRows<'_, T, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Walk { mut z, x: [mut x, row], f, past } = self.walk;
+        let mut at = self.at;
+        while !z.is_empty() {
+            let count = (row.len() - at).min(z.len());
+            let (now, later) = z.split_at_mut(count);
+            Walk { z: now, x: [x, &row[at..]], f, past }.one_of_many::<V>();
+            (z, x, at) = (later, &x[count..], 0);
+        }
+        V::fence();
     }
 }
 
-#[target_feature(enable = "avx512f")]
-fn lines_512(a: &mut [Line], b: &[f32], c: &[f32], scale: f32) {
-    let factor = _mm512_set1_ps(scale);
-    let (b, c) = (b.as_chunks::<16>().0, c.as_chunks::<16>().0);
-    for ((Line(a), b), c) in a.iter_mut().zip(b).zip(c) {
-        // SAFETY: all three point to 16 floats, and a line is aligned.
-        unsafe {
-            let mut x = _mm512_loadu_ps(b.as_ptr());
-            if scale != 0.0 {
-                x = _mm512_fmadd_ps(_mm512_loadu_ps(c.as_ptr()), factor, x);
-            }
-            _mm512_stream_ps(a.as_mut_ptr(), x);
-        }
+#[inline(always)]
+fn walk<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &mut [Z], x: [&[X]; N], f: &F) {
+    let x = x.map(|x| &x[..z.len()]);
+    let whole = z.len() / V::LANES * V::LANES;
+    for at in (0..whole).step_by(V::LANES) {
+        V::prefetch(x[0].as_ptr().wrapping_add(at + 256));
+        Z::store(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
     }
-    // Orders these stores before all that follow.
-    _mm_sfence();
+    if whole < z.len() {
+        let mut last = [V::splat(0.0); N];
+        for (last, x) in last.iter_mut().zip(x) {
+            *last = X::load_first(&x[whole..]);
+        }
+        Z::store_first(f.of(last), &mut z[whole..]);
+    }
 }
 
-/// With what every x86-64 has.
-fn lines_128(a: &mut [Line], b: &[f32], c: &[f32], scale: f32) {
-    let a = a.iter_mut().flat_map(|line| line.0.as_chunks_mut::<4>().0);
-    let (b, c) = (b.as_chunks::<4>().0, c.as_chunks::<4>().0);
-    for ((a, b), c) in a.zip(b).zip(c) {
-        // SAFETY: all three point to 4 floats, quarters of a line are aligned, every x86-64 has SSE.
-        unsafe {
-            let mut x = _mm_loadu_ps(b.as_ptr());
-            if scale != 0.0 {
-                x = _mm_add_ps(_mm_mul_ps(_mm_loadu_ps(c.as_ptr()), _mm_set1_ps(scale)), x);
-            }
-            _mm_stream_ps(a.as_mut_ptr(), x);
-        }
+#[inline(always)]
+fn walk_past<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &mut [Z], x: [&[X]; N], f: &F) {
+    let Range { start, end } = lines(z);
+    let (z, tail) = z.split_at_mut(end);
+    let (head, z) = z.split_at_mut(start);
+    walk::<V, Z, X, F, N>(head, x, f);
+    walk::<V, Z, X, F, N>(tail, x.map(|x| &x[end..]), f);
+    let x = x.map(|x| &x[start..end]);
+    for at in (0..z.len()).step_by(V::LANES) {
+        Z::stream(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
     }
-    // SAFETY: every x86-64 has SSE.
-    unsafe { _mm_sfence() };
+}
+
+// A loop, because a closure that is not inlined would be compiled without the instructions.
+#[inline(always)]
+fn loaded<V: Vector, X: Float, const N: usize>(x: &[&[X]; N], at: usize) -> [V; N] {
+    let mut values = [V::splat(0.0); N];
+    for (value, x) in values.iter_mut().zip(x) {
+        *value = X::load(&x[at..]);
+    }
+    values
+}
+
+/// The elements that fill whole cache lines.
+#[inline(always)]
+pub fn lines<T>(z: &[T]) -> Range<usize> {
+    let each = LINE / size_of::<T>();
+    let start = z.as_ptr().align_offset(LINE).min(z.len());
+    start..z.len() - (z.len() - start) % each
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backends::cpu::isa::Isa;
+    use half::{bf16, f16};
+
+    /// Starts and lengths about those of lines and registers.
+    const PARTS: [(usize, usize); 9] =
+        [(0, 0), (1, 1), (3, 15), (0, 16), (2, 17), (5, 64), (16, 100), (7, 150), (31, 127)];
+
+    fn check<T: Float + PartialEq + std::fmt::Debug>() {
+        let b: Vec<T> = (0..200).map(|i| T::from_f32(i as f32)).collect();
+        let minus = T::from_f32(-1.0);
+        for (isa, past) in Isa::here().flat_map(|isa| [(isa, false), (isa, true)]) {
+            for (start, len) in PARTS {
+                let mut a = vec![minus; 200];
+                let z = &mut a[start..start + len];
+                isa.run(Walk { z, x: [&b[..len], &b[10..10 + len]], f: Scaled(2.0), past });
+                for (at, got) in a.iter().enumerate() {
+                    let inside = (start..start + len).contains(&at);
+                    let of = |i: usize| b[i - start].to_f32() + 2.0 * b[10 + i - start].to_f32();
+                    let want = if inside { T::from_f32(of(at)) } else { minus };
+                    assert_eq!(*got, want, "{isa:?} {past} {start} {len} {at}");
+                }
+                isa.run(Walk { z: &mut a[start..start + len], x: [&b], f: Same, past });
+                assert_eq!(a[start..start + len], b[..len]);
+            }
+        }
+    }
 
     #[test]
     fn any_start_and_length_is_written_whole_and_nothing_else() {
-        let b: Vec<f32> = (0..200).map(|i| i as f32).collect();
-        for isa in Isa::here() {
-            for (start, len) in [(0, 0), (1, 1), (3, 15), (5, 64), (16, 100), (7, 150)] {
-                let mut a = vec![-1.0; 200];
-                triad(isa, &mut a[start..start + len], &b[..len], &b[10..10 + len], 2.0);
-                for (at, got) in a.iter().enumerate() {
-                    let inside = (start..start + len).contains(&at);
-                    let want = if inside { b[at - start] + 2.0 * b[10 + at - start] } else { -1.0 };
-                    assert_eq!(*got, want, "{start} {len} {at}");
+        check::<f32>();
+        check::<bf16>();
+        check::<f16>();
+    }
+
+    #[test]
+    fn a_row_begins_anew() {
+        let x: Vec<f32> = (0..200).map(|i| i as f32).collect();
+        for (isa, past) in Isa::here().flat_map(|isa| [(isa, false), (isa, true)]) {
+            for (columns, at) in [(1, 0), (3, 2), (16, 5), (17, 0), (37, 36), (250, 0)] {
+                let row: Vec<f32> = (0..columns).map(|i| 1000.0 * i as f32).collect();
+                let mut z = vec![0.0; 199];
+                let walk = Walk { z: &mut z, x: [&x, &row], f: Scaled(1.0), past };
+                isa.run(WalkRows { walk, at });
+                for (i, z) in z.iter().enumerate() {
+                    assert_eq!(*z, x[i] + row[(at + i) % columns], "{isa:?} {past} {columns} {i}");
                 }
-                copy(isa, &mut a[start..start + len], &b[..len]);
-                assert_eq!(a[start..start + len], b[..len]);
             }
         }
     }

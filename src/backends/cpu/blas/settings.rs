@@ -28,7 +28,7 @@ pub(super) fn openblas(threads: usize) -> Settings {
 /// The kernels that OpenBLAS should run where it may not know the processor: an AVX-512 processor that
 /// came after the build gets AVX2 kernels, half the speed.
 fn core_type() -> Option<&'static str> {
-    let cpuid = raw_cpuid::CpuId::new();
+    let cpuid = crate::host::cpuid::cpuid();
     let is_intel = cpuid.get_vendor_info().is_some_and(|vendor| vendor.as_str() == "GenuineIntel");
     let features = cpuid.get_extended_feature_info()?;
     let has_avx512 = features.has_avx512f()

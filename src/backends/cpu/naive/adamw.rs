@@ -29,7 +29,7 @@ fn update<G: Number>(factors: &AdamwFactors, args: &[View], outs: &mut [ViewMut]
     let [p, m, v, p16 @ ..] = outs else { return };
     let (p, m, v) = (p.slice::<f32>(), m.slice::<f32>(), v.slice::<f32>());
     for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-        (*p, *m, *v) = factors.updated(*p, g.to_f32(), *m, *v);
+        (*p, *m, *v) = factors.updated_one(*p, g.to_f32(), *m, *v);
     }
     if let Some(p16) = p16.first_mut() {
         p16.slice::<bf16>().iter_mut().zip(p).for_each(|(p16, p)| *p16 = Float::from_f32(*p));

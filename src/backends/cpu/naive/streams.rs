@@ -4,7 +4,7 @@ use super::{Call, Plain};
 use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
-use crate::backends::cpu::functions::gelu as gelu_of;
+use crate::backends::cpu::functions::GeluFunction;
 use crate::backends::cpu::loaded::Kernel;
 use crate::ops::{Add, BiasAdd, BiasGelu, Gelu, Triad};
 use crate::tensor::ValueSpec;
@@ -40,9 +40,9 @@ pub(super) fn bias_add(op: &BiasAdd, specs: Vec<ValueSpec>) -> Prepared {
 
 pub(super) fn gelu(op: &Gelu, specs: Vec<ValueSpec>) -> Prepared {
     fn run<T: Float>(call: Call<Gelu>, args: &[View], outs: &mut [ViewMut]) {
-        let form = call.op.form;
+        let gelu = GeluFunction::new(call.op.form);
         for (y, x) in outs[0].slice::<T>().iter_mut().zip(args[0].slice::<T>()) {
-            *y = T::from_f32(gelu_of(form, x.to_f32()));
+            *y = T::from_f32(gelu.of_one(x.to_f32()));
         }
     }
     Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
@@ -50,8 +50,8 @@ pub(super) fn gelu(op: &Gelu, specs: Vec<ValueSpec>) -> Prepared {
 
 pub(super) fn bias_gelu(op: &BiasGelu, specs: Vec<ValueSpec>) -> Prepared {
     fn run<T: Float>(call: Call<BiasGelu>, args: &[View], outs: &mut [ViewMut]) {
-        let form = call.op.form;
-        with_bias::<T>(args, outs, |sum| gelu_of(form, sum));
+        let gelu = GeluFunction::new(call.op.form);
+        with_bias::<T>(args, outs, |sum| gelu.of_one(sum));
     }
     Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
 }

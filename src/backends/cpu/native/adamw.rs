@@ -2,12 +2,13 @@
 
 use super::Team;
 use crate::backends::cpu::buffer::{View, ViewMut};
-use crate::backends::cpu::float::{Float, Number};
+use crate::backends::cpu::float::Float;
 use crate::backends::cpu::functions::{ADAMW_IN_PLACE, AdamwFactors};
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::cpu::pool::share;
+use crate::backends::cpu::streaming::{Same, Walk};
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::Adamw;
@@ -25,24 +26,26 @@ struct Step<'a, G> {
     g: &'a [G],
 }
 
-impl<G: Number> Loops for Step<'_, G> {
+impl<G: Float> Loops for Step<'_, G> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for (((p, m), v), g) in self.p.iter_mut().zip(self.m).zip(self.v).zip(self.g) {
-            (*p, *m, *v) = self.factors.updated(*p, g.to_f32(), *m, *v);
+        let Self { factors, p, m, v, g } = self;
+        let (p, m, v) = (&mut p[..g.len()], &mut m[..g.len()], &mut v[..g.len()]);
+        let whole = g.len() / V::LANES * V::LANES;
+        for at in (0..whole).step_by(V::LANES) {
+            let [new_p, new_m, new_v] =
+                factors.updated(V::load(&p[at..]), G::load(&g[at..]), V::load(&m[at..]), V::load(&v[at..]));
+            new_p.store(&mut p[at..]);
+            new_m.store(&mut m[at..]);
+            new_v.store(&mut v[at..]);
         }
-    }
-}
-
-/// p' for the next forward pass.
-struct Narrow<'a>(&'a mut [bf16], &'a [f32]);
-
-impl Loops for Narrow<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        self.0.iter_mut().zip(self.1).for_each(|(to, from)| *to = Float::from_f32(*from));
+        let (p, m, v, g) = (&mut p[whole..], &mut m[whole..], &mut v[whole..], &g[whole..]);
+        let [new_p, new_m, new_v] =
+            factors.updated(V::load_first(p), G::load_first(g), V::load_first(m), V::load_first(v));
+        new_p.store_first(p);
+        new_m.store_first(m);
+        new_v.store_first(v);
     }
 }
 
@@ -68,7 +71,7 @@ pub(super) fn prepare(team: &Team, op: &Adamw, args: &[ValueSpec]) -> Result<Box
     Ok(Box::new(Update { team: team.clone(), factors: AdamwFactors::new(op), decoys, run }))
 }
 
-fn update<G: Number>(update: &Update, args: &[View], outs: &mut [ViewMut]) {
+fn update<G: Float>(update: &Update, args: &[View], outs: &mut [ViewMut]) {
     let g = args[1].slice::<G>();
     let [p, m, v, p16 @ ..] = outs else { return };
     let [p, m, v] = [p, m, v].map(|out| Parts::new(out.slice::<f32>()));
@@ -82,7 +85,7 @@ fn update<G: Number>(update: &Update, args: &[View], outs: &mut [ViewMut]) {
         isa.run(Step { factors, p, m, v, g: &g[range.clone()] });
         if let Some(p16) = &p16 {
             // SAFETY: as above.
-            isa.run(Narrow(unsafe { p16.part(range) }, p));
+            isa.run(Walk { z: unsafe { p16.part(range) }, x: [&*p], f: Same, past: false });
         }
         // SAFETY: the pool gives each thread its own number.
         let [p, m, v] = unsafe { decoys.of(me.id) };
@@ -102,5 +105,43 @@ impl Kernel for Update {
 
     fn workspace(&self) -> u64 {
         self.decoys.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::cpu::isa::Isa;
+
+    #[test]
+    fn every_level_makes_the_step_of_single_numbers_for_any_length() {
+        let factors = AdamwFactors::new(&Adamw::default());
+        for isa in Isa::here() {
+            for len in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 127] {
+                let of = |scale: f32| (0..len).map(|i| scale * (i * 37 % 19) as f32).collect::<Vec<f32>>();
+                let (p, g, m, v) = (of(0.1), of(-0.2), of(0.3), of(0.01));
+                let (mut new_p, mut new_m, mut new_v) = (p.clone(), m.clone(), v.clone());
+                isa.run(Step { factors, p: &mut new_p, m: &mut new_m, v: &mut new_v, g: &g });
+                for i in 0..len {
+                    let (want_p, want_m, want_v) = factors.updated_one(p[i], g[i], m[i], v[i]);
+                    for (got, want) in [(new_p[i], want_p), (new_m[i], want_m), (new_v[i], want_v)] {
+                        assert!((got - want).abs() <= 1e-6 * want.abs() + 1e-9, "{isa:?} {len} {i}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extremes_make_no_nan_of_numbers() {
+        let factors = AdamwFactors::new(&Adamw::default());
+        for isa in Isa::here() {
+            // No gradient yet; a root of infinity; denormal moments; a gradient that is none.
+            let g = [0.0, 1e30, 1e-40, f32::NAN];
+            let (mut p, mut m, mut v) = ([1.0; 4], [0.0, 1.0, 1e-40, 0.0], [0.0, f32::INFINITY, 1e-40, 0.0]);
+            isa.run(Step { factors, p: &mut p, m: &mut m, v: &mut v, g: &g });
+            assert!(p[..3].iter().all(|p| (p - 1.0).abs() < 0.02), "{isa:?} {p:?}");
+            assert!(p[3].is_nan() && m[3].is_nan() && v[3].is_nan(), "{isa:?}");
+        }
     }
 }

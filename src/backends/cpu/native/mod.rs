@@ -1,4 +1,4 @@
-//! This program's own kernels: one source for each, compiled for AVX-512, AVX2 and plain x86-64 and
+//! This program's own kernels: one source for each, compiled for AVX-512, AVX2 and plain code and
 //! chosen when the program runs, on one pool of exactly as many threads as the lane has.
 
 mod adamw;

@@ -3,11 +3,10 @@
 use super::Team;
 use crate::backends::cpu::buffer::{Element, View, ViewMut};
 use crate::backends::cpu::float::Float;
-use crate::backends::cpu::functions::gelu as gelu_of;
-use crate::backends::cpu::isa::{Isa, Loops};
+use crate::backends::cpu::functions::GeluFunction;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::parts::Parts;
-use crate::backends::cpu::streaming;
+use crate::backends::cpu::streaming::{Formula, Same, Scaled, Walk, WalkRows};
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{self, GeluForm};
@@ -20,83 +19,28 @@ type Prepared = Result<Box<dyn Kernel>, Unsupported>;
 /// Elements that a thread's run is a multiple of: two threads never write one cache line.
 const GRAIN: usize = 64;
 
-/// What becomes of two numbers.
-trait Formula: Copy + Sync + 'static {
-    fn of(self, x: f32, y: f32) -> f32;
-}
-
-#[derive(Clone, Copy)]
-struct Scaled(f32);
-impl Formula for Scaled {
-    #[inline(always)]
-    fn of(self, x: f32, y: f32) -> f32 {
-        x + self.0 * y
-    }
-}
-
 #[derive(Clone, Copy)]
 struct Sum;
-impl Formula for Sum {
+impl Formula<2> for Sum {
     #[inline(always)]
-    fn of(self, x: f32, y: f32) -> f32 {
-        x + y
+    fn of<V: Vector>(&self, [x, y]: [V; 2]) -> V {
+        x.add(y)
     }
 }
 
-/// gelu(x + y); a type for each form, so that the loop has no choice to make.
-#[derive(Clone, Copy)]
-struct GeluOf<const TANH: bool>;
-impl<const TANH: bool> Formula for GeluOf<TANH> {
+impl Formula<1> for GeluFunction {
     #[inline(always)]
-    fn of(self, x: f32, y: f32) -> f32 {
-        gelu_of(if TANH { GeluForm::Tanh } else { GeluForm::Erf }, x + y)
+    fn of<V: Vector>(&self, [x]: [V; 1]) -> V {
+        Self::of(self, x)
     }
 }
 
-/// z = f(x, y).
-struct Pairs<'a, T, F> {
-    z: &'a mut [T],
-    x: &'a [T],
-    y: &'a [T],
-    f: F,
-}
-
-impl<T: Float, F: Formula> Loops for Pairs<'_, T, F> {
-    type Output = ();
+/// gelu(x + y)
+impl Formula<2> for GeluFunction {
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        for ((z, x), y) in self.z.iter_mut().zip(self.x).zip(self.y) {
-            *z = T::from_f32(self.f.of(x.to_f32(), y.to_f32()));
-        }
+    fn of<V: Vector>(&self, [x, y]: [V; 2]) -> V {
+        Self::of(self, x.add(y))
     }
-}
-
-/// z = f(x, 0).
-struct Single<'a, T, F> {
-    z: &'a mut [T],
-    x: &'a [T],
-    f: F,
-}
-
-impl<T: Float, F: Formula> Loops for Single<'_, T, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        for (z, x) in self.z.iter_mut().zip(self.x) {
-            *z = T::from_f32(self.f.of(x.to_f32(), 0.0));
-        }
-    }
-}
-
-/// How the second argument runs along the first.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Second {
-    /// There is none.
-    Absent,
-    /// As long as the first.
-    Whole,
-    /// As long as a row, again for each row.
-    Row,
 }
 
 type Run<F> = fn(&Stream<F>, &[View], &mut [ViewMut]);
@@ -104,21 +48,41 @@ type Run<F> = fn(&Stream<F>, &[View], &mut [ViewMut]);
 struct Stream<F> {
     team: Team,
     f: F,
-    second: Second,
     /// More bytes than the caches hold pass by in one execution.
-    past_caches: bool,
+    past: bool,
     run: Run<F>,
 }
 
-impl<F: Formula> Stream<F> {
-    fn prepare(team: &Team, f: F, second: Second, spec: &ValueSpec) -> Prepared {
+/// One function for each type of element.
+struct Runs<F>([Run<F>; 3]);
+
+impl<F: Copy + 'static> Runs<F> {
+    /// The kernel for `streams` streams like `spec`, the answer among them.
+    fn prepare(self, team: &Team, f: F, streams: u64, spec: &ValueSpec) -> Prepared {
         let run = match spec.dtype {
-            DType::F32 => run::<f32, F>,
-            DType::Bf16 => run::<bf16, F>,
-            DType::F16 => run::<f16, F>,
+            DType::F32 => self.0[0],
+            DType::Bf16 => self.0[1],
+            DType::F16 => self.0[2],
             other => return Err(Unsupported(format!("cpu/native computes this op not on {}", other.name()))),
         };
-        Ok(Box::new(Self { team: team.clone(), f, second, past_caches: false, run }))
+        let past = spec.bytes().saturating_mul(streams) > team.cache;
+        Ok(Box::new(Stream { team: team.clone(), f, past, run }))
+    }
+
+    /// Of streams as long as the answer.
+    fn along<const N: usize>() -> Self
+    where
+        F: Formula<N>,
+    {
+        Self([walk::<f32, F, N>, walk::<bf16, F, N>, walk::<f16, F, N>])
+    }
+
+    /// Of a stream and a row.
+    fn along_rows() -> Self
+    where
+        F: Formula<2>,
+    {
+        Self([walk_rows::<f32, F>, walk_rows::<bf16, F>, walk_rows::<f16, F>])
     }
 }
 
@@ -129,14 +93,22 @@ impl<F> Kernel for Stream<F> {
     }
 }
 
-fn run<T: Float, F: Formula>(stream: &Stream<F>, args: &[View], outs: &mut [ViewMut]) {
-    let (isa, f, second) = (stream.team.isa, stream.f, stream.second);
-    let x = args[0].slice::<T>();
-    let y = args.get(1).map_or(&[][..], View::slice::<T>);
-    each_run(&stream.team, outs[0].slice::<T>(), |range, z| match second {
-        Second::Absent => isa.run(Single { z, x: &x[range], f }),
-        Second::Whole => isa.run(Pairs { z, x: &x[range.clone()], y: &y[range], f }),
-        Second::Row => along_rows(isa, z, &x[range.clone()], (y, range.start % y.len()), f),
+fn walk<T: Float, F: Formula<N>, const N: usize>(stream: &Stream<F>, args: &[View], outs: &mut [ViewMut]) {
+    let (team, f, past) = (&stream.team, stream.f, stream.past);
+    let isa = team.isa;
+    let x: [&[T]; N] = std::array::from_fn(|arg| args[arg].slice());
+    each_run(team, outs[0].slice::<T>(), |range, z| {
+        isa.run(Walk { z, x: x.map(|x| &x[range.clone()]), f, past });
+    });
+}
+
+fn walk_rows<T: Float, F: Formula<2>>(stream: &Stream<F>, args: &[View], outs: &mut [ViewMut]) {
+    let (team, f, past) = (&stream.team, stream.f, stream.past);
+    let isa = team.isa;
+    let (x, row) = (args[0].slice::<T>(), args[1].slice::<T>());
+    each_run(team, outs[0].slice::<T>(), |range, z| {
+        let at = range.start % row.len();
+        isa.run(WalkRows { walk: Walk { z, x: [&x[range], row], f, past }, at });
     });
 }
 
@@ -154,85 +126,46 @@ fn each_run<T: Element>(team: &Team, out: &mut [T], work: impl Fn(Range<usize>, 
     });
 }
 
-/// z = f(x, y) where y is a row, of which element `at` comes first.
-fn along_rows<T: Float, F: Formula>(isa: Isa, z: &mut [T], x: &[T], (y, mut at): (&[T], usize), f: F) {
-    let mut done = 0;
-    while done < z.len() {
-        let count = (y.len() - at).min(z.len() - done);
-        let (z, x) = (&mut z[done..done + count], &x[done..done + count]);
-        isa.run(Pairs { z, x, y: &y[at..at + count], f });
-        (done, at) = (done + count, 0);
-    }
-}
-
 /// y = x.
 pub(super) fn copy(team: &Team, spec: &ValueSpec) -> Prepared {
     let run = match spec.dtype {
+        DType::F32 => return Runs::along::<1>().prepare(team, Same, 2, spec),
         DType::F64 => run_copy::<f64>,
-        DType::F32 => run_copy_f32,
         DType::I32 => run_copy::<i32>,
         DType::Bf16 => run_copy::<bf16>,
         DType::F16 => run_copy::<f16>,
         DType::I8 => run_copy::<i8>,
         DType::U8 => run_copy::<u8>,
     };
-    let past_caches = 2 * spec.bytes() > team.cache;
-    Ok(Box::new(Stream { team: team.clone(), f: (), second: Second::Absent, past_caches, run }))
+    Ok(Box::new(Stream { team: team.clone(), f: Same, past: false, run }))
 }
 
-fn run_copy<T: Element>(stream: &Stream<()>, args: &[View], outs: &mut [ViewMut]) {
+fn run_copy<T: Element>(stream: &Stream<Same>, args: &[View], outs: &mut [ViewMut]) {
     let x = args[0].slice::<T>();
     each_run(&stream.team, outs[0].slice::<T>(), |range, y| y.copy_from_slice(&x[range]));
 }
 
-fn run_copy_f32(stream: &Stream<()>, args: &[View], outs: &mut [ViewMut]) {
-    let (x, isa) = (args[0].slice::<f32>(), stream.team.isa);
-    if !stream.past_caches {
-        return run_copy::<f32>(stream, args, outs);
-    }
-    each_run(&stream.team, outs[0].slice::<f32>(), |range, y| streaming::copy(isa, y, &x[range]));
-}
-
 /// a = b + scale c.
 pub(super) fn triad(team: &Team, op: &ops::Triad, spec: &ValueSpec) -> Prepared {
-    let f = Scaled(op.scale as f32);
-    if spec.dtype == DType::F32 && spec.bytes().saturating_mul(3) > team.cache {
-        let (team, second) = (team.clone(), Second::Whole);
-        return Ok(Box::new(Stream { team, f, second, past_caches: true, run: run_triad_past }));
-    }
-    Stream::prepare(team, f, Second::Whole, spec)
-}
-
-fn run_triad_past(stream: &Stream<Scaled>, args: &[View], outs: &mut [ViewMut]) {
-    let (isa, scale) = (stream.team.isa, stream.f.0);
-    let (b, c) = (args[0].slice::<f32>(), args[1].slice::<f32>());
-    each_run(&stream.team, outs[0].slice::<f32>(), |range, a| {
-        streaming::triad(isa, a, &b[range.clone()], &c[range], scale);
-    });
+    Runs::along::<2>().prepare(team, Scaled(op.scale as f32), 3, spec)
 }
 
 /// z = x + y.
 pub(super) fn add(team: &Team, spec: &ValueSpec) -> Prepared {
-    Stream::prepare(team, Sum, Second::Whole, spec)
+    Runs::along::<2>().prepare(team, Sum, 3, spec)
 }
 
 /// y = x + bias.
 pub(super) fn bias_add(team: &Team, args: &[ValueSpec]) -> Prepared {
-    Stream::prepare(team, Sum, Second::Row, &args[0])
+    Runs::along_rows().prepare(team, Sum, 2, &args[0])
 }
 
 /// y = gelu(x).
 pub(super) fn gelu(team: &Team, form: GeluForm, spec: &ValueSpec) -> Prepared {
-    match form {
-        GeluForm::Erf => Stream::prepare(team, GeluOf::<false>, Second::Absent, spec),
-        GeluForm::Tanh => Stream::prepare(team, GeluOf::<true>, Second::Absent, spec),
-    }
+    Runs::along::<1>().prepare(team, GeluFunction::new(form), 2, spec)
 }
 
 /// y = gelu(x + bias).
 pub(super) fn bias_gelu(team: &Team, form: GeluForm, args: &[ValueSpec]) -> Prepared {
-    match form {
-        GeluForm::Erf => Stream::prepare(team, GeluOf::<false>, Second::Row, &args[0]),
-        GeluForm::Tanh => Stream::prepare(team, GeluOf::<true>, Second::Row, &args[0]),
-    }
+    Runs::along_rows().prepare(team, GeluFunction::new(form), 2, &args[0])
 }

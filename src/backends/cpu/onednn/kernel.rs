@@ -25,7 +25,7 @@ fn check_types(input: DType, accumulate: DType, output: DType) -> Result<(), Uns
     // A plan asks for hundreds of products, and a hypervisor answers CPUID in its own good time.
     static HAS: OnceLock<[bool; 2]> = OnceLock::new();
     let [has_words, has_halves] = *HAS.get_or_init(|| {
-        let features = raw_cpuid::CpuId::new().get_extended_feature_info();
+        let features = crate::host::cpuid::cpuid().get_extended_feature_info();
         features.map_or([false; 2], |has| [has.has_avx512bw(), has.has_avx512_fp16()])
     });
     let needs = match (input, accumulate, output) {

@@ -1,11 +1,10 @@
 //! Walks over streams of f32: what the caches and the memory can move.
 
 use crate::backends::Fault;
-use crate::backends::cpu::isa::{Isa, Level, Loops};
+use crate::backends::cpu::isa::{Isa, Loops};
 use crate::backends::cpu::parts::TeamScratch;
-use crate::backends::cpu::streaming;
+use crate::backends::cpu::streaming::{Same, Scaled, Walk};
 use crate::backends::cpu::vector::Vector;
-use std::arch::x86_64::*;
 use std::hint::black_box;
 
 /// Which streams are read and written.
@@ -15,22 +14,31 @@ pub(super) enum Mix {
     Read,
     /// a = b.
     Copy,
-    /// a = b with stores that go past the caches.
-    CopyPast,
     /// a = b + s c.
     Triad,
-    /// a = b + s c with stores that go past the caches.
-    TriadPast,
     /// Four streams read, three of them written.
     Adam,
+}
+
+/// How a mix is walked: which way is best depends on where the streams lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// The kernels' own loop.
+    Plain,
+    /// That loop, asking for lines ahead of time.
+    Ahead,
+    /// Stores go past the caches.
+    Past,
+    /// The C library's.
+    Library,
 }
 
 impl Mix {
     pub(super) fn streams(self) -> usize {
         match self {
             Self::Read => 1,
-            Self::Copy | Self::CopyPast => 2,
-            Self::Triad | Self::TriadPast => 3,
+            Self::Copy => 2,
+            Self::Triad => 3,
             Self::Adam => 4,
         }
     }
@@ -40,6 +48,16 @@ impl Mix {
         match self {
             Self::Adam => 7,
             other => other.streams(),
+        }
+    }
+
+    /// Every way to walk it.
+    pub(super) fn ways(self) -> &'static [Way] {
+        match self {
+            Self::Read => &[Way::Plain, Way::Ahead],
+            Self::Copy => &[Way::Plain, Way::Past, Way::Library],
+            Self::Triad => &[Way::Plain, Way::Past],
+            Self::Adam => &[Way::Plain, Way::Ahead, Way::Past],
         }
     }
 
@@ -79,85 +97,80 @@ impl Streams {
     }
 
     /// Walks all streams of `thread` `turns` times.
-    pub(super) fn walk(&self, mix: Mix, isa: Isa, thread: usize, turns: u64) {
+    pub(super) fn walk(&self, mix: Mix, way: Way, isa: Isa, thread: usize, turns: u64) {
         for _ in 0..turns {
             // SAFETY: the pool gives each thread its own number.
-            walk(mix, isa, unsafe { self.scratch.of(thread) });
+            walk(mix, way, isa, unsafe { self.scratch.of(thread) });
         }
     }
 }
 
-fn walk(mix: Mix, isa: Isa, [a, b, c, d]: [&mut [f32]; MOST]) {
-    match (mix, isa.level()) {
-        // SAFETY: the processor has AVX-512.
-        (Mix::Read, Level::Avx512) => drop(black_box(unsafe { sum_512(a) })),
-        (Mix::Read, _) => drop(black_box(isa.run(Sum(a)))),
-        (Mix::Copy, _) => a.copy_from_slice(b),
-        (Mix::Triad, _) => isa.run(Triad(a, b, c)),
-        (Mix::CopyPast, _) => streaming::copy(isa, a, b),
-        (Mix::TriadPast, _) => streaming::triad(isa, a, b, c, SCALE),
-        (Mix::Adam, _) => isa.run(Adam(a, b, c, d)),
+fn walk(mix: Mix, way: Way, isa: Isa, [a, b, c, d]: [&mut [f32]; MOST]) {
+    let past = way == Way::Past;
+    match (mix, way) {
+        (Mix::Read, Way::Ahead) => drop(black_box(isa.run(Sum::<true>(a)))),
+        (Mix::Read, _) => drop(black_box(isa.run(Sum::<false>(a)))),
+        (Mix::Copy, Way::Library) => a.copy_from_slice(b),
+        (Mix::Copy, _) => isa.run(Walk { z: &mut *a, x: [&*b], f: Same, past }),
+        (Mix::Triad, _) => isa.run(Walk { z: &mut *a, x: [&*b, &*c], f: Scaled(SCALE), past }),
+        (Mix::Adam, Way::Past) => isa.run(Adam::<false, true>([a, b, c], d)),
+        (Mix::Adam, Way::Ahead) => isa.run(Adam::<true, false>([a, b, c], d)),
+        (Mix::Adam, _) => isa.run(Adam::<false, false>([a, b, c], d)),
     }
     black_box(a);
 }
 
 /// Factor of c.
 const SCALE: f32 = 0.5;
+/// Elements between what is asked for and what is read: 2 KiB.
+const DISTANCE: usize = 512;
 
 /// Independent sums, so that loads and not the latency of additions are the limit.
-struct Sum<'a>(&'a [f32]);
+struct Sum<'a, const AHEAD: bool>(&'a [f32]);
 
-impl Loops for Sum<'_> {
+impl<const AHEAD: bool> Loops for Sum<'_, AHEAD> {
     type Output = f32;
     #[inline(always)]
     fn run<V: Vector>(self) -> f32 {
-        const SUMS: usize = 64;
-        let mut sums = [0f32; SUMS];
-        for block in self.0.as_chunks::<SUMS>().0 {
-            for (sum, x) in sums.iter_mut().zip(block) {
-                *sum += x;
+        const SUMS: usize = 16;
+        let mut sums = [V::splat(0.0); SUMS];
+        for block in self.0.chunks_exact(SUMS * V::LANES) {
+            for (number, sum) in sums.iter_mut().enumerate() {
+                let x = &block[number * V::LANES..];
+                if AHEAD {
+                    V::prefetch(x.as_ptr().wrapping_add(DISTANCE));
+                }
+                *sum = sum.add(V::load(x));
             }
         }
-        sums.iter().sum()
-    }
-}
-
-#[target_feature(enable = "avx512f")]
-fn sum_512(x: &[f32]) -> f32 {
-    let mut sums = [_mm512_setzero_ps(); BLOCK / 16];
-    for block in x.as_chunks::<BLOCK>().0 {
-        for (sum, x) in sums.iter_mut().zip(block.as_chunks::<16>().0) {
-            // SAFETY: x points to 16 floats.
-            *sum = _mm512_add_ps(*sum, unsafe { _mm512_loadu_ps(x.as_ptr()) });
-        }
-    }
-    sums.into_iter().fold(0.0, |total, sum| total + _mm512_reduce_add_ps(sum))
-}
-
-struct Triad<'a>(&'a mut [f32], &'a [f32], &'a [f32]);
-
-impl Loops for Triad<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        for ((a, b), c) in self.0.iter_mut().zip(self.1).zip(self.2) {
-            *a = V::scalar_multiply_add(SCALE, *c, *b);
-        }
+        sums.into_iter().fold(V::splat(0.0), V::add).sum()
     }
 }
 
 /// Four streams read, three of them written. The values stay near their start for any number of turns.
-struct Adam<'a>(&'a mut [f32], &'a mut [f32], &'a mut [f32], &'a [f32]);
+struct Adam<'a, const AHEAD: bool, const PAST: bool>([&'a mut [f32]; 3], &'a [f32]);
 
-impl Loops for Adam<'_> {
+impl<const AHEAD: bool, const PAST: bool> Loops for Adam<'_, AHEAD, PAST> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for (((p, m), v), g) in self.0.iter_mut().zip(self.1).zip(self.2).zip(self.3) {
-            *p = V::scalar_multiply_add(SCALE, *p, *g);
-            *m = V::scalar_multiply_add(SCALE, *m, *g);
-            *v = V::scalar_multiply_add(SCALE, *v, *g);
+        let Self(moved, g) = self;
+        let [p, m, v] = moved.map(|stream| &mut stream[..g.len()]);
+        for at in (0..g.len()).step_by(V::LANES) {
+            if AHEAD {
+                V::prefetch(g.as_ptr().wrapping_add(at + DISTANCE));
+            }
+            let added = V::load(&g[at..]);
+            for stream in [&mut *p, &mut *m, &mut *v] {
+                let stream = &mut stream[at..];
+                if AHEAD {
+                    V::prefetch(stream.as_ptr().wrapping_add(DISTANCE));
+                }
+                let new = V::splat(SCALE).multiply_add(V::load(stream), added);
+                if PAST { new.stream(stream) } else { new.store(stream) }
+            }
         }
+        V::fence();
     }
 }
 
@@ -166,25 +179,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_mix_moves_what_it_says() {
+    fn each_mix_moves_what_it_says_in_every_way() {
         for isa in Isa::here() {
-            for (mix, want) in [
-                (Mix::Read, 1.0),
-                (Mix::Copy, 0.5),
-                (Mix::CopyPast, 0.5),
-                (Mix::Triad, 0.5 + 0.5 / 3.0),
-                (Mix::TriadPast, 0.5 + 0.5 / 3.0),
-                (Mix::Adam, 0.5 + 0.25),
-            ] {
-                let streams = Streams::new(mix.streams(), 2 * BLOCK, 2).unwrap();
-                (0..2).for_each(|thread| streams.touch(thread));
-                streams.walk(mix, isa, 1, 1);
-                // SAFETY: one thread, one result at a time.
-                let [walked, ..]: [_; MOST] = unsafe { streams.scratch.of(1) };
-                assert!(walked.iter().all(|x| (*x - want).abs() < 1e-6), "{mix:?} {}", walked[0]);
-                // SAFETY: as above.
-                let [other, ..]: [_; MOST] = unsafe { streams.scratch.of(0) };
-                assert!(other.iter().all(|x| *x == 1.0));
+            for (mix, want) in
+                [(Mix::Read, 1.0), (Mix::Copy, 0.5), (Mix::Triad, 0.5 + 0.5 / 3.0), (Mix::Adam, 0.5 + 0.25)]
+            {
+                for &way in mix.ways() {
+                    let streams = Streams::new(mix.streams(), 2 * BLOCK, 2).unwrap();
+                    (0..2).for_each(|thread| streams.touch(thread));
+                    streams.walk(mix, way, isa, 1, 1);
+                    // SAFETY: one thread, one result at a time.
+                    let [walked, ..]: [_; MOST] = unsafe { streams.scratch.of(1) };
+                    let right = walked.iter().all(|x| (*x - want).abs() < 1e-6);
+                    assert!(right, "{isa:?} {mix:?} {way:?} {}", walked[0]);
+                    // SAFETY: as above.
+                    let [other, ..]: [_; MOST] = unsafe { streams.scratch.of(0) };
+                    assert!(other.iter().all(|x| *x == 1.0));
+                }
             }
         }
     }
@@ -194,11 +205,7 @@ mod tests {
         let x: Vec<f32> = (0..4 * BLOCK).map(|i| i as f32).collect();
         let want = (x.len() * (x.len() - 1) / 2) as f32;
         for isa in Isa::here() {
-            assert_eq!(isa.run(Sum(&x)), want);
-        }
-        if Isa::best().level() == Level::Avx512 {
-            // SAFETY: the processor has AVX-512.
-            assert_eq!(unsafe { sum_512(&x) }, want);
+            assert_eq!([isa.run(Sum::<false>(&x)), isa.run(Sum::<true>(&x))], [want; 2]);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::isa::Isa;
 use super::pool::Pool;
 use crate::backends::{ProbeKind, Unsupported};
 use crate::host::sched::Waits;
-use memory::{Mix, Streams};
+use memory::{Mix, Streams, Way};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub struct Probes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Turn {
     Arithmetic(arithmetic::Unit),
-    Walk(Mix, usize),
+    Walk(Mix, Way, usize),
 }
 
 /// What a probe reached.
@@ -56,9 +56,10 @@ impl Turns {
 }
 
 impl Probes {
-    /// Probes on `threads` threads, each kept on a core of its own.
+    /// Probes on `threads` threads, each kept on a core of its own, with the instructions that kernels are
+    /// held to.
     pub fn new(threads: usize) -> Result<Self, Unsupported> {
-        Self::with_isa(threads, Isa::best())
+        Self::with_isa(threads, Isa::chosen()?)
     }
 
     /// Probes that use no more than `isa`.
@@ -76,11 +77,10 @@ impl Probes {
             ProbeKind::Fma => self.arithmetic(arithmetic::Unit::Fma, ns),
             ProbeKind::Vnni => self.arithmetic(arithmetic::Unit::Vnni, ns),
             ProbeKind::Bf16 => self.arithmetic(arithmetic::Unit::Bf16, ns),
-            ProbeKind::Read => self.walk(&[Mix::Read], footprint, ns),
-            // Stores that skip the cache win where the target lies in memory, and lose in a cache.
-            ProbeKind::Copy => self.walk(&[Mix::Copy, Mix::CopyPast], footprint, ns),
-            ProbeKind::Triad => self.walk(&[Mix::Triad, Mix::TriadPast], footprint, ns),
-            ProbeKind::Adam => self.walk(&[Mix::Adam], footprint, ns),
+            ProbeKind::Read => self.walk(Mix::Read, footprint, ns),
+            ProbeKind::Copy => self.walk(Mix::Copy, footprint, ns),
+            ProbeKind::Triad => self.walk(Mix::Triad, footprint, ns),
+            ProbeKind::Adam => self.walk(Mix::Adam, footprint, ns),
         }
     }
 
@@ -95,18 +95,20 @@ impl Probes {
 
     /// The best of several ways to move the same bytes. All are tried in every call: a way that somebody
     /// disturbed once may be the best one.
-    fn walk(&mut self, mixes: &[Mix], footprint: u64, ns: f64) -> Result<Reached, Unsupported> {
-        let isa = self.isa;
+    fn walk(&mut self, mix: Mix, footprint: u64, ns: f64) -> Result<Reached, Unsupported> {
+        let (isa, ways) = (self.isa, mix.ways());
+        let len = mix.elements(footprint.min(MOST_BYTES));
+        let amount = (mix.counted() * 4 * len * self.pool.threads()) as f64;
+        self.prepare(mix, len)?;
         let mut best = Reached::default();
-        for &mix in mixes {
-            let len = mix.elements(footprint.min(MOST_BYTES));
-            self.prepare(mix, len)?;
-            let turns = self.repeat(Turn::Walk(mix, len), ns / mixes.len() as f64, |pool, streams, turns| {
-                if let Some(streams) = streams {
-                    pool.run(&|me| streams.walk(mix, isa, me.id, turns));
-                }
-            });
-            let reached = turns.reached((mix.counted() * 4 * len * self.pool.threads()) as f64);
+        for &way in ways {
+            let turns =
+                self.repeat(Turn::Walk(mix, way, len), ns / ways.len() as f64, |pool, streams, turns| {
+                    if let Some(streams) = streams {
+                        pool.run(&|me| streams.walk(mix, way, isa, me.id, turns));
+                    }
+                });
+            let reached = turns.reached(amount);
             best = if reached.rate > best.rate { reached } else { best };
         }
         Ok(best)

@@ -1,0 +1,115 @@
+//! Ops over rows: each thread takes a run of rows. A row is read from memory once and stays in a cache
+//! until it is done; meanwhile the next one is fetched.
+
+mod layer_norm;
+mod softmax;
+
+pub(super) use layer_norm::layer_norm;
+pub(super) use softmax::{Exponentials, softmax};
+
+use super::Team;
+use crate::backends::cpu::buffer::{View, ViewMut};
+use crate::backends::cpu::float::Float;
+use crate::backends::cpu::isa::Loops;
+use crate::backends::cpu::loaded::Kernel;
+use crate::backends::cpu::parts::TeamScratch;
+use crate::backends::cpu::streaming::{Same, Walk};
+use crate::backends::cpu::vector::{MOST_LANES, Vector};
+use crate::backends::{Fault, Unsupported};
+use crate::tensor::ValueSpec;
+
+/// What a row is folded with. Not closures: one that is not inlined would be compiled without the
+/// instructions.
+trait Fold<V: Vector> {
+    /// What chains start with: any number of it changes nothing.
+    const START: f32;
+    /// A prepared element that changes nothing.
+    const REST: f32;
+    /// What happens to elements first.
+    fn prepare(&self, x: V) -> V;
+    /// A partial result with prepared elements from place `at` on.
+    fn each(&mut self, chain: V, x: V, at: usize) -> V;
+    /// Two partial results in one.
+    fn join(a: V, b: V) -> V;
+}
+
+/// Folds a row in several chains, which hide the latency of an operation.
+#[inline(always)]
+fn fold<V: Vector, T: Float, F: Fold<V>>(x: &[T], mut f: F) -> V {
+    let mut chains = [V::splat(F::START); CHAINS];
+    let blocks = x.len() / (CHAINS * V::LANES) * CHAINS * V::LANES;
+    for first in (0..blocks).step_by(CHAINS * V::LANES) {
+        for (number, chain) in chains.iter_mut().enumerate() {
+            let at = first + number * V::LANES;
+            *chain = f.each(*chain, f.prepare(T::load(&x[at..])), at);
+        }
+    }
+    let [mut a, mut b, c, d] = chains;
+    let whole = x.len() / V::LANES * V::LANES;
+    for at in (blocks..whole).step_by(V::LANES) {
+        a = f.each(a, f.prepare(T::load(&x[at..])), at);
+    }
+    if whole < x.len() {
+        let last = f.prepare(T::load_first(&x[whole..])).with_rest(x.len() - whole, F::REST);
+        b = f.each(b, last, whole);
+    }
+    F::join(F::join(a, b), F::join(c, d))
+}
+
+/// Chains of a [`fold`].
+const CHAINS: usize = 4;
+
+/// to = from, rounded.
+pub(super) struct Narrow<'a, T>(pub(super) &'a mut [T], pub(super) &'a [f32]);
+
+impl<T: Float> Loops for Narrow<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        Walk { z: self.0, x: [self.1], f: Same, past: false }.run::<V>();
+    }
+}
+
+type Run<O> = fn(&Rows<O>, &[View], &mut [ViewMut]);
+
+struct Rows<O> {
+    team: Team,
+    op: O,
+    /// Rows of one matrix, and columns.
+    matrix: [usize; 2],
+    /// The answer goes past the caches.
+    past: bool,
+    /// A row for each thread, in whole registers.
+    scratch: TeamScratch,
+    run: Run<O>,
+}
+
+impl<O> Rows<O> {
+    fn boxed(
+        team: &Team,
+        op: O,
+        spec: &ValueSpec,
+        scratch: usize,
+        run: Run<O>,
+    ) -> Result<Box<dyn Kernel>, Unsupported>
+    where
+        O: 'static,
+    {
+        let rows = if spec.shape.len() >= 2 { spec.shape[spec.shape.len() - 2] } else { 1 };
+        let scratch = team.scratch(&[scratch.next_multiple_of(MOST_LANES)])?;
+        let past = spec.bytes().saturating_mul(2) > team.cache;
+        let matrix = [rows, spec.columns()];
+        Ok(Box::new(Self { team: team.clone(), op, matrix, past, scratch, run }))
+    }
+}
+
+impl<O> Kernel for Rows<O> {
+    fn run(&mut self, _: usize, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
+        (self.run)(self, args, outs);
+        Ok(())
+    }
+
+    fn workspace(&self) -> u64 {
+        self.scratch.bytes()
+    }
+}
