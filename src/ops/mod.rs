@@ -5,6 +5,7 @@
 //! and end with `_ => Err(Unsupported)`, so none of them has to change.
 
 mod adamw;
+mod add_layer_norm;
 mod attention;
 mod expected;
 mod functions;
@@ -13,11 +14,13 @@ mod gemm;
 mod gemm_i8;
 mod layer_norm;
 mod parallel;
+mod sgd;
 mod shapes;
 mod softmax;
 mod streams;
 
 pub use adamw::Adamw;
+pub use add_layer_norm::AddLayerNorm;
 pub use attention::Attention;
 pub use expected::{Arg, Expected};
 pub use functions::{erf, gelu_erf, gelu_tanh};
@@ -26,6 +29,7 @@ pub use gemm::{Gemm, GemmDims};
 pub use gemm_i8::GemmI8;
 pub use layer_norm::LayerNorm;
 pub use parallel::in_parallel;
+pub use sgd::SgdMomentum;
 pub use shapes::ShapeError;
 pub use softmax::Softmax;
 pub use streams::{Add, BiasAdd, Copied, Triad};
@@ -153,10 +157,14 @@ pub enum Op {
     Softmax(Softmax),
     /// Each row to mean 0 and variance 1, then gain and bias.
     LayerNorm(LayerNorm),
+    /// The sum of two arrays, and its layer norm.
+    AddLayerNorm(AddLayerNorm),
     /// softmax(scale q k^T) v.
     Attention(Attention),
     /// One step of the AdamW optimizer.
     Adamw(Adamw),
+    /// One step of gradient descent with momentum.
+    SgdMomentum(SgdMomentum),
 }
 
 impl Op {
@@ -172,8 +180,10 @@ impl Op {
         "bias_gelu",
         "softmax",
         "layer_norm",
+        "add_layer_norm",
         "attention",
         "adamw",
+        "sgd_momentum",
     ];
 
     /// The op's own description of itself.
@@ -189,8 +199,10 @@ impl Op {
             Self::BiasGelu(op) => op,
             Self::Softmax(op) => op,
             Self::LayerNorm(op) => op,
+            Self::AddLayerNorm(op) => op,
             Self::Attention(op) => op,
             Self::Adamw(op) => op,
+            Self::SgdMomentum(op) => op,
         }
     }
 }

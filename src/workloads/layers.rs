@@ -1,7 +1,7 @@
 //! Single layers of a transformer.
 
 use super::{Axis, DTYPE, Default, ParamError, Params, Workload, Yield, dtype, gigabyte, int, product, text};
-use crate::ops::{Attention, BiasAdd, Gelu, GeluForm, LayerNorm, Op, Softmax};
+use crate::ops::{AddLayerNorm, Attention, BiasAdd, Gelu, GeluForm, LayerNorm, Op, Softmax};
 use crate::program::{Phase, Program, State};
 use crate::tensor::ValueSpec;
 
@@ -30,6 +30,15 @@ pub(super) const LAYER_NORM: Workload = Workload {
     about: "Layer normalisation of each row, with gain and bias; keeps mean and deviation.",
     axes: &[ROWS, COLUMNS, DTYPE],
     build: |params| rows(params, Op::LayerNorm(LayerNorm { eps: 1e-5 })),
+    yields: gigabyte,
+};
+
+/// A residual sum and its layer normalisation.
+pub(super) const ADD_LAYER_NORM: Workload = Workload {
+    name: "add_layer_norm",
+    about: "Residual sum and layer normalisation of each row, fused; keeps the sum, mean and deviation.",
+    axes: &[ROWS, COLUMNS, DTYPE],
+    build: |params| rows(params, Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 })),
     yields: gigabyte,
 };
 
@@ -84,19 +93,21 @@ pub(super) fn form(params: &Params) -> GeluForm {
     if text(params, "form") == "tanh" { GeluForm::Tanh } else { GeluForm::Erf }
 }
 
-/// An op on `[rows, columns]` whose further arguments are parameters of one row.
+/// An op on one or two `[rows, columns]` whose further arguments are parameters of one row.
 fn rows(params: &Params, op: Op) -> Result<Program, ParamError> {
     let (rows, columns, dtype) = (int(params, "rows"), int(params, "columns"), dtype(params));
     let names: &[&str] = match op {
         Op::LayerNorm(_) => &["x", "gain", "bias"],
+        Op::AddLayerNorm(_) => &["x", "residual", "gain", "bias"],
         Op::BiasAdd(_) => &["x", "bias"],
         _ => &["x"],
     };
     let mut program = Program::default();
     let mut args = vec![];
     for (number, name) in names.iter().enumerate() {
+        let whole = matches!(*name, "x" | "residual");
         let (shape, state) =
-            if number == 0 { (vec![rows, columns], State::Batch) } else { (vec![columns], State::Parameter) };
+            if whole { (vec![rows, columns], State::Batch) } else { (vec![columns], State::Parameter) };
         let spec = ValueSpec::new(&shape, dtype);
         let fill = op.operation().fill(number, &spec);
         args.push(program.input(name, spec, state, fill));

@@ -47,7 +47,7 @@ pub(crate) fn faulted() -> Vec<Case> {
 }
 
 /// Workloads with sizes that no tile divides, and some that several threads share.
-const LAYERS: [&str; 44] = [
+const LAYERS: &[&str] = &[
     "gemm m=150 n=1100 k=530",
     "gemm m=5 n=300 k=1030",
     "gemm m=64 n=64 k=64 b=parameter",
@@ -66,6 +66,9 @@ const LAYERS: [&str; 44] = [
     "adamw bytes=10007",
     "adamw bytes=1000003",
     "adamw bytes=10007 p16=yes",
+    "sgd_momentum bytes=12",
+    "sgd_momentum bytes=10007",
+    "sgd_momentum bytes=10007 p16=yes",
     "softmax rows=1 columns=1",
     "softmax rows=3 columns=2",
     "softmax rows=17 columns=31",
@@ -77,6 +80,9 @@ const LAYERS: [&str; 44] = [
     "layer_norm rows=31 columns=769",
     "layer_norm rows=5 columns=67 dtype=bf16",
     "layer_norm rows=5 columns=67 dtype=f16",
+    "add_layer_norm rows=1 columns=2",
+    "add_layer_norm rows=31 columns=769",
+    "add_layer_norm rows=5 columns=67 dtype=bf16",
     "bias_add rows=1 columns=1",
     "bias_add rows=31 columns=33",
     "bias_add rows=2 columns=1031 dtype=bf16",

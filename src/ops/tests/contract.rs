@@ -102,6 +102,8 @@ fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
         Op::Adamw(op)
     };
     let four = || vec![f(&[4]); 4];
+    let sgd = |momentum| Op::SgdMomentum(SgdMomentum { momentum, ..SgdMomentum::default() });
+    let norm_of_sum = Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 });
     for (op, args, sentence) in [
         (gemm.clone(), vec![f(&[2, 3])], "takes 2 arguments"),
         (gemm.clone(), vec![f(&[2, 3]), f(&[2, 3])], "A has 3 columns and B has 2 rows"),
@@ -127,6 +129,8 @@ fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
         (causal, vec![f(&[5, 3])], "as many columns as rows"),
         (Op::LayerNorm(LayerNorm { eps: 0.0 }), vec![f(&[2, 3]), f(&[3]), f(&[3])], "positive"),
         (Op::LayerNorm(LayerNorm { eps: 1e-5 }), vec![f(&[2, 3]), f(&[3]), f(&[2])], "gain and bias"),
+        (norm_of_sum.clone(), vec![f(&[2, 3]), f(&[3, 2]), f(&[3]), f(&[3])], "the shape and the type of x"),
+        (norm_of_sum, vec![f(&[2, 3]), f(&[2, 3]), f(&[2]), f(&[3])], "gain and bias"),
         (attention.clone(), vec![f(&[5, 3]), f(&[4, 3]), f(&[4, 3])], "as many keys as queries"),
         (attention.clone(), vec![f(&[2, 4, 3]), f(&[4, 3]), f(&[4, 3])], "same leading"),
         (attention.clone(), vec![f(&[4, 3]), f(&[4, 2]), f(&[4, 3])], "same last extent"),
@@ -136,6 +140,9 @@ fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
         (adamw(|op| op.eps = -1.0), four(), "positive"),
         (adamw(|_| ()), vec![spec(&[4], Bf16); 4], "f32 or f64"),
         (adamw(|_| ()), vec![f(&[4]), f(&[4]), f(&[4]), f(&[5])], "one shape"),
+        (sgd(1.0), vec![f(&[4]); 3], "in [0, 1)"),
+        (sgd(0.9), vec![spec(&[4], Bf16); 3], "f32 or f64"),
+        (sgd(0.9), vec![f(&[4]), f(&[5]), f(&[4])], "one shape"),
     ] {
         let error = op.operation().outputs(&args).unwrap_err().to_string();
         assert!(error.contains(sentence), "{error} should say: {sentence}");

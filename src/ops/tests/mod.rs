@@ -80,6 +80,8 @@ fn cases() -> Vec<Case> {
         Case::new(softmax(false, Bf16), &[&[17]], &[Bf16]),
         Case::new(Op::LayerNorm(LayerNorm { eps: 1e-5 }), &[&[3, 5, 7], &[7], &[7]], &[Bf16]),
         Case::f32(Op::LayerNorm(LayerNorm { eps: 1e-5 }), &[&[17], &[17], &[17]]),
+        Case::f32(Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 }), &[&[3, 7], &[3, 7], &[7], &[7]]),
+        Case::new(Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 }), &[&[17], &[17], &[17], &[17]], &[Bf16]),
         Case::f32(
             Op::Attention(Attention { scale: 0.5, causal: true }),
             &[&[2, 3, 7], &[2, 5, 7], &[2, 5, 2]],
@@ -93,5 +95,8 @@ fn cases() -> Vec<Case> {
     ];
     let p16 = Adamw { p16: true, ..Adamw::default() };
     cases.push(Case::new(Op::Adamw(p16), &[&[4100][..]; 4], &[F32, Bf16, F32, F32]));
+    cases.push(Case::f32(Op::SgdMomentum(SgdMomentum::default()), &[&[5, 7][..]; 3]));
+    let p16 = SgdMomentum { p16: true, ..SgdMomentum::default() };
+    cases.push(Case::new(Op::SgdMomentum(p16), &[&[4100][..]; 3], &[F32, Bf16, F32]));
     cases
 }

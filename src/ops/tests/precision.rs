@@ -118,6 +118,18 @@ fn adamw(step: u32, round: Round) -> Plain {
     })
 }
 
+fn sgd_momentum(round: Round) -> Plain {
+    let case = Case::f32(Op::SgdMomentum(SgdMomentum::default()), &[&[4096][..]; 3]);
+    Plain::new(case, full, move |inputs| {
+        let mut outputs = vec![vec![]; 2];
+        for [p, g, v] in (0..4096).map(|i| [0, 1, 2].map(|arg: usize| inputs[arg][i])) {
+            let v = 0.9f32 * v + (round(g) + 1e-4f32 * p);
+            [p - 0.1f32 * v, v].into_iter().zip(&mut outputs).for_each(|(x, output)| output.push(x));
+        }
+        outputs
+    })
+}
+
 /// Abramowitz and Stegun 7.1.26, which several libraries use.
 fn erf_f32(x: f32) -> f32 {
     let t = 1.0 / (1.0 + 0.327_591_1 * x.abs());
@@ -148,6 +160,7 @@ fn plain_f32_is_within_the_bounds() {
         ("layer norm in one pass", layer_norm(1024, full, true)),
         ("adamw at first", adamw(1, full)),
         ("adamw later", adamw(1000, full)),
+        ("sgd with momentum", sgd_momentum(full)),
         ("gelu by erf", gelu(GeluForm::Erf, full)),
         ("gelu by tanh", gelu(GeluForm::Tanh, full)),
     ] {
@@ -167,6 +180,7 @@ fn a_lower_precision_is_not() {
             ("layer norm", layer_norm(17, round, false)),
             ("long layer norm", layer_norm(16384, round, false)),
             ("adamw", adamw(1000, round)),
+            ("sgd with momentum", sgd_momentum(round)),
             ("gelu by erf", gelu(GeluForm::Erf, round)),
             ("gelu by tanh", gelu(GeluForm::Tanh, round)),
         ] {

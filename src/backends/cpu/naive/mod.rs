@@ -2,11 +2,11 @@
 //!
 //! Each kernel is what a textbook prints: no blocking, no vectors, no threads, f32 arithmetic.
 
-mod adamw;
 mod attention;
 mod gemm;
 mod rows;
 mod streams;
+mod update;
 
 use super::buffer::{View, ViewMut};
 use super::loaded::{CpuDevice, Kernel, Library};
@@ -81,8 +81,10 @@ fn prepare(step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupporte
         Op::BiasGelu(op) => streams::bias_gelu(op, args),
         Op::Softmax(op) => rows::softmax(op, args),
         Op::LayerNorm(op) => rows::layer_norm(op, args),
+        Op::AddLayerNorm(op) => rows::add_layer_norm(op, args),
         Op::Attention(op) => attention::prepare(op, args),
-        Op::Adamw(op) => adamw::prepare(op, &args),
+        Op::Adamw(op) => update::adamw(op, &args),
+        Op::SgdMomentum(op) => update::sgd_momentum(op, &args),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/naive has no {}", other.operation().name()))),
     }
