@@ -3,7 +3,9 @@
 //! Each kernel is what a textbook prints: no blocking, no vectors, no threads, f32 arithmetic.
 
 mod attention;
+mod conv;
 mod gemm;
+mod quantised;
 mod rows;
 mod streams;
 mod update;
@@ -73,6 +75,10 @@ fn prepare(step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupporte
     match &step.op {
         Op::Gemm(op) => gemm::prepare(op, &args, &outs),
         Op::GemmI8(op) => gemm::prepare_i8(op, &args),
+        Op::GemmQ8(op) => Ok(quantised::gemm_q8(op, args)),
+        Op::Conv2d(op) => conv::prepare(op, args),
+        Op::Quantize(op) => Ok(quantised::quantize(op, args)),
+        Op::Dequantize(op) => Ok(quantised::dequantize(op, args)),
         Op::Copy(_) => Ok(Plain::boxed((), args, 0, streams::copy)),
         Op::Triad(op) => streams::triad(op, args),
         Op::Add(op) => streams::add(op, args),
