@@ -45,7 +45,7 @@ impl GemmQ8 {
         shapes.require(types_of_a, "A must be f32, or i8 with scales in f16 or f32")?;
         let k = a[0].columns();
         shapes.require(k == b[0].columns(), &format!("A has {k} columns and B has {}", b[0].columns()))?;
-        shapes.require(k % BLOCK == 0, "k must be a multiple of 32")?;
+        shapes.require(k.is_multiple_of(BLOCK), "k must be a multiple of 32")?;
         let blocks = in_blocks(&b[0], &b[1]) && (a.len() == 1 || in_blocks(&a[0], &a[1]));
         shapes.require(blocks, "there must be one scale for each block of 32")?;
         let (m, n) = (a[0].rows(), b[0].shape[0]);

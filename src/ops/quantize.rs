@@ -83,7 +83,7 @@ impl Quantize {
         }
         if self.granularity == Granularity::Block {
             shapes.require(self.output == DType::I8, "blocks are i8")?;
-            shapes.require(x.columns() % BLOCK == 0, "blocks of 32 must fill the rows")?;
+            shapes.require(x.columns().is_multiple_of(BLOCK), "blocks of 32 must fill the rows")?;
         }
         shapes.require(!x.shape.is_empty(), "takes rows, not a scalar")
     }
