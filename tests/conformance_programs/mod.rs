@@ -41,6 +41,7 @@ pub(crate) fn faulted() -> Vec<Case> {
         "gemm m=1 n=64 k=64 trans=nt",
         "layer_norm rows=5 columns=33",
         "attention queries=17 depth=16",
+        "conv3x3 height=9 in=5 out=7",
     ]
     .map(from_workload)
     .into()
