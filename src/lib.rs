@@ -2,9 +2,10 @@
 //!
 //! Modules stand in layers, and imports point down this list only:
 //! [`cli`], [`report`], [`cost`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
-//! [`suite`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`date`], [`nearest`],
+//! [`suite`], [`accuracy`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`date`], [`nearest`],
 //! [`units`].
 
+pub mod accuracy;
 pub mod backends;
 pub mod catalog;
 pub mod cli;

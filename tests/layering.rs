@@ -24,6 +24,7 @@ const LAYERS: &[&str] = &[
     "workloads",
     "host",
     "backends",
+    "accuracy",
     "suite",
     "plan",
     "measure",

@@ -25,17 +25,7 @@ impl Operation for LayerNorm {
 
     fn outputs(&self, args: &[ValueSpec]) -> Result<Vec<ValueSpec>, ShapeError> {
         let shapes = Shapes::new(self.name(), args, 3)?;
-        shapes.all_float()?;
-        shapes.require(self.eps > 0.0 && self.eps.is_finite(), "eps must be a positive number")?;
-        let x = &args[0];
-        shapes.require(!x.shape.is_empty(), "takes rows, not a scalar")?;
-        let fits = |arg: &ValueSpec| arg.shape == [x.columns()] && arg.dtype == x.dtype;
-        shapes.require(
-            fits(&args[1]) && fits(&args[2]),
-            "gain and bias must have the type and the columns of the first argument",
-        )?;
-        let statistic = ValueSpec::new(&x.shape[..x.shape.len() - 1], wide(x.dtype));
-        Ok(vec![x.clone(), statistic.clone(), statistic])
+        normalised_outputs(&shapes, self.eps, [&args[0], &args[1], &args[2]])
     }
 
     // Each element: one sum for the mean, a difference, a square and a sum for the variance, and two
@@ -68,24 +58,48 @@ impl Operation for LayerNorm {
     }
 
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
-        let (dtype, columns) = (args[0].spec.dtype, args[0].spec.columns());
-        let (x, gain, bias) =
-            (args[0].at(row(columns, unit)), args[1].at(0..columns), args[2].at(0..columns));
-        let Statistics { mean, mean_error, rstd, rstd_relative, size } =
-            Statistics::of(x, self.eps, wide(dtype).roundoff());
-        let u = wide(dtype).roundoff();
-        // y gathers what the statistics are off by, and the roundings of one difference, two products
-        // and one sum.
-        let y = x.iter().zip(gain).zip(bias).map(|((&x, &gain), &bias)| {
-            let normal = (x - mean) * rstd * gain;
-            let off_mean = (gain * rstd).abs() * (mean_error + u * (x.abs() + mean.abs()));
-            let error = off_mean + normal.abs() * (rstd_relative + 3.0 * u);
-            Expected::rounded(normal + bias, error, normal.abs() + bias.abs() + off_mean / u / 8.0, dtype)
-        });
-        let mean = Expected::rounded(mean, mean_error, size * mean_error / u / 8.0, wide(dtype));
-        let rstd = Expected::rounded(rstd, rstd * rstd_relative, rstd * rstd_relative / u / 8.0, wide(dtype));
-        vec![y.collect(), vec![mean], vec![rstd]]
+        let columns = args[0].spec.columns();
+        let x = args[0].at(row(columns, unit));
+        normalised(x, 0.0, [&args[1], &args[2]], self.eps).into()
     }
+}
+
+/// y, mean and rstd of rows x with gain and bias, or why they do not fit together.
+pub(super) fn normalised_outputs(
+    shapes: &Shapes,
+    eps: f64,
+    [x, gain, bias]: [&ValueSpec; 3],
+) -> Result<Vec<ValueSpec>, ShapeError> {
+    shapes.all_float()?;
+    shapes.require(eps > 0.0 && eps.is_finite(), "eps must be a positive number")?;
+    shapes.require(!x.shape.is_empty(), "takes rows, not a scalar")?;
+    let fits = |arg: &ValueSpec| arg.shape == [x.columns()] && arg.dtype == x.dtype;
+    shapes.require(
+        fits(gain) && fits(bias),
+        "gain and bias must have the type and the columns of the first argument",
+    )?;
+    let statistic = ValueSpec::new(&x.shape[..x.shape.len() - 1], wide(x.dtype));
+    Ok(vec![x.clone(), statistic.clone(), statistic])
+}
+
+/// y, mean and rstd of a row x, each of whose elements may be off by `off` of its size.
+pub(super) fn normalised(x: &[f64], off: f64, [gain, bias]: [&Arg; 2], eps: f64) -> [Vec<Expected>; 3] {
+    let dtype = gain.spec.dtype;
+    let u = wide(dtype).roundoff();
+    let Statistics { mean, mean_error, rstd, rstd_relative, size } = Statistics::of(x, off, eps, u);
+    let (gain, bias) = (gain.at(0..x.len()), bias.at(0..x.len()));
+    // y gathers what x and the statistics are off by, and the roundings of one difference, two products
+    // and one sum.
+    let y = x.iter().zip(gain).zip(bias).map(|((&x, &gain), &bias)| {
+        let normal = (x - mean) * rstd * gain;
+        let difference = mean_error + off * x.abs() + u * (x.abs() + mean.abs());
+        let off_mean = (gain * rstd).abs() * difference;
+        let error = off_mean + normal.abs() * (rstd_relative + 3.0 * u);
+        Expected::rounded(normal + bias, error, normal.abs() + bias.abs() + off_mean / u / 8.0, dtype)
+    });
+    let mean = Expected::rounded(mean, mean_error, size * mean_error / u / 8.0, wide(dtype));
+    let rstd = Expected::rounded(rstd, rstd * rstd_relative, rstd * rstd_relative / u / 8.0, wide(dtype));
+    [y.collect(), vec![mean], vec![rstd]]
 }
 
 /// Mean and reciprocal deviation of a row, with what a backend may be off by.
@@ -100,8 +114,10 @@ struct Statistics {
 impl Statistics {
     // The mean gathers roundings of its sum, in units of mean |x|. The variance gathers those of its own
     // sum and, where a library takes E[x^2] - mean^2 in one pass, as many units of E[x^2]; the square
-    // root halves a relative error; 4 u are for the reciprocal square root.
-    fn of(x: &[f64], eps: f64, u: f64) -> Self {
+    // root halves a relative error; 4 u are for the reciprocal square root. Elements that are off by
+    // `off` |x| move the mean by as much of mean |x|, and the variance by 2 off mean |x - mean| |x|, which
+    // is at most 2 off sqrt(variance E[x^2]) (Cauchy and Schwarz).
+    fn of(x: &[f64], off: f64, eps: f64, u: f64) -> Self {
         let count = x.len() as f64;
         let terms = sum_terms(x.len());
         let mean = x.iter().sum::<f64>() / count;
@@ -111,9 +127,10 @@ impl Statistics {
         let conditioning = (square + eps) / (variance + eps);
         Self {
             mean,
-            mean_error: terms * u * size,
+            mean_error: (terms * u + off) * size,
             rstd: 1.0 / (variance + eps).sqrt(),
-            rstd_relative: u * (0.5 * terms * (1.0 + conditioning) + 4.0),
+            rstd_relative: u * (0.5 * terms * (1.0 + conditioning) + 4.0)
+                + off * (variance * square).sqrt() / (variance + eps),
             size,
         }
     }

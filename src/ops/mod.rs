@@ -5,27 +5,39 @@
 //! and end with `_ => Err(Unsupported)`, so none of them has to change.
 
 mod adamw;
+mod add_layer_norm;
 mod attention;
+mod conv2d;
+mod dequantize;
 mod expected;
 mod functions;
 mod gelu;
 mod gemm;
 mod gemm_i8;
+mod gemm_q8;
 mod layer_norm;
 mod parallel;
+mod quantize;
+mod sgd;
 mod shapes;
 mod softmax;
 mod streams;
 
 pub use adamw::Adamw;
+pub use add_layer_norm::AddLayerNorm;
 pub use attention::Attention;
+pub use conv2d::{Conv2d, ConvDims, ImageLayout};
+pub use dequantize::Dequantize;
 pub use expected::{Arg, Expected};
 pub use functions::{erf, gelu_erf, gelu_tanh};
 pub use gelu::{BiasGelu, Gelu, GeluForm};
 pub use gemm::{Gemm, GemmDims};
 pub use gemm_i8::GemmI8;
+pub use gemm_q8::GemmQ8;
 pub use layer_norm::LayerNorm;
 pub use parallel::in_parallel;
+pub use quantize::{BLOCK, Granularity, Quantize};
+pub use sgd::SgdMomentum;
 pub use shapes::ShapeError;
 pub use softmax::Softmax;
 pub use streams::{Add, BiasAdd, Copied, Triad};
@@ -137,6 +149,14 @@ pub enum Op {
     Gemm(Gemm),
     /// D = (A - za)(B - zb) in integers.
     GemmI8(GemmI8),
+    /// D = A B^T with weights of 8 bits in blocks that share a scale.
+    GemmQ8(GemmQ8),
+    /// Convolution of images.
+    Conv2d(Conv2d),
+    /// From f32 to 8 bits and their scales.
+    Quantize(Quantize),
+    /// From 32-bit integers to f32.
+    Dequantize(Dequantize),
     /// y = x.
     Copy(Copied),
     /// a = b + s c.
@@ -153,10 +173,14 @@ pub enum Op {
     Softmax(Softmax),
     /// Each row to mean 0 and variance 1, then gain and bias.
     LayerNorm(LayerNorm),
+    /// The sum of two arrays, and its layer norm.
+    AddLayerNorm(AddLayerNorm),
     /// softmax(scale q k^T) v.
     Attention(Attention),
     /// One step of the AdamW optimizer.
     Adamw(Adamw),
+    /// One step of gradient descent with momentum.
+    SgdMomentum(SgdMomentum),
 }
 
 impl Op {
@@ -164,6 +188,10 @@ impl Op {
     pub const NAMES: &[&str] = &[
         "gemm",
         "gemm_i8",
+        "gemm_q8",
+        "conv2d",
+        "quantize",
+        "dequantize",
         "copy",
         "triad",
         "add",
@@ -172,8 +200,10 @@ impl Op {
         "bias_gelu",
         "softmax",
         "layer_norm",
+        "add_layer_norm",
         "attention",
         "adamw",
+        "sgd_momentum",
     ];
 
     /// The op's own description of itself.
@@ -181,6 +211,10 @@ impl Op {
         match self {
             Self::Gemm(op) => op,
             Self::GemmI8(op) => op,
+            Self::GemmQ8(op) => op,
+            Self::Conv2d(op) => op,
+            Self::Quantize(op) => op,
+            Self::Dequantize(op) => op,
             Self::Copy(op) => op,
             Self::Triad(op) => op,
             Self::Add(op) => op,
@@ -189,8 +223,10 @@ impl Op {
             Self::BiasGelu(op) => op,
             Self::Softmax(op) => op,
             Self::LayerNorm(op) => op,
+            Self::AddLayerNorm(op) => op,
             Self::Attention(op) => op,
             Self::Adamw(op) => op,
+            Self::SgdMomentum(op) => op,
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ops::{Add, Attention, BiasGelu, Copied, GeluForm};
+use crate::ops::{Add, AddLayerNorm, Attention, BiasGelu, Copied, GeluForm};
 use crate::tensor::DType;
 
 fn spec(shape: &[usize]) -> ValueSpec {
@@ -27,6 +27,15 @@ fn attention_program() -> Program {
     program
 }
 
+fn add_layer_norm_program() -> Program {
+    let mut program = Program::default();
+    let args = [("x", &[3, 5][..]), ("r", &[3, 5]), ("gain", &[5]), ("bias", &[5])]
+        .map(|(name, shape)| program.input(name, spec(shape), State::Batch, Fill::UNIT));
+    let op = Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 });
+    program.outputs = program.push(op, &args, Phase::Forward, State::Activation).unwrap();
+    program
+}
+
 fn lacks(names: &'static [&'static str]) -> impl Fn(&Step, &Program) -> Result<(), String> {
     move |step, program| {
         // Specs of every value must exist by the time a backend is asked.
@@ -39,9 +48,11 @@ fn lacks(names: &'static [&'static str]) -> impl Fn(&Step, &Program) -> Result<(
 
 #[test]
 fn an_expansion_computes_the_same_on_the_same_inputs() {
-    for (program, lacking, steps) in
-        [(gelu_program(), &["bias_gelu"][..], 2), (attention_program(), &["attention"][..], 3)]
-    {
+    for (program, lacking, steps) in [
+        (gelu_program(), &["bias_gelu"][..], 2),
+        (attention_program(), &["attention"][..], 3),
+        (add_layer_norm_program(), &["add_layer_norm"][..], 2),
+    ] {
         let Expanded { program: expanded, names } = program.expand_for(lacks(lacking)).unwrap();
         assert_eq!(names, lacking);
         assert_eq!(expanded.steps.len(), steps);
@@ -53,7 +64,8 @@ fn an_expansion_computes_the_same_on_the_same_inputs() {
                 assert!((a - b).abs() < 1e-6, "value {id}: {a} {b}");
             }
         }
-        assert_eq!(expanded.values[program.values.len()].state, State::Workspace);
+        let added = &expanded.values[program.values.len()..];
+        assert!(added.iter().all(|value| value.state == State::Workspace));
     }
 }
 

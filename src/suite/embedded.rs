@@ -6,6 +6,8 @@ const SUITES: &[(&str, &str)] = &[
     ("matmul", include_str!("../../suites/matmul.toml")),
     ("memory", include_str!("../../suites/memory.toml")),
     ("ops", include_str!("../../suites/ops.toml")),
+    ("int8", include_str!("../../suites/int8.toml")),
+    ("attention", include_str!("../../suites/attention.toml")),
 ];
 
 /// The text of the suite called `name`.

@@ -90,7 +90,7 @@ fn update_step(params: &Params) -> Result<Program, ParamError> {
     for layer in 0..layers {
         for (name, shape) in [("weight", vec![width, width]), ("bias", vec![width])] {
             let spec = ValueSpec::new(&shape, DType::F32);
-            update(&mut program, &format!("{name}{layer}."), &Adamw::default(), spec)?;
+            update(&mut program, &format!("{name}{layer}."), Op::Adamw(Adamw::default()), spec)?;
         }
     }
     Ok(program)

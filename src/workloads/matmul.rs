@@ -6,9 +6,9 @@ use crate::program::{Phase, Program, State, ValueId};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
 
-const M: Axis = Axis { name: "m", about: "rows of A", default: None };
-const N: Axis = Axis { name: "n", about: "columns of B", default: None };
-const K: Axis = Axis { name: "k", about: "columns of A", default: None };
+pub(super) const M: Axis = Axis { name: "m", about: "rows of A", default: None };
+pub(super) const N: Axis = Axis { name: "n", about: "columns of B", default: None };
+pub(super) const K: Axis = Axis { name: "k", about: "columns of A", default: None };
 const BATCH: Axis = Axis { name: "batch", about: "independent products", default: Some(Default::Int(1)) };
 const B: Axis = Axis {
     name: "b",

@@ -1,7 +1,7 @@
 //! Ops that memory bandwidth limits, sized by their footprint.
 
 use super::{Axis, DTYPE, Default, ParamError, Params, Workload, Yield, dtype, gigabyte, int, text};
-use crate::ops::{Adamw, Add, Copied, Op, Triad};
+use crate::ops::{Adamw, Add, Copied, Op, SgdMomentum, Triad};
 use crate::program::{Phase, Program, State};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
@@ -10,6 +10,12 @@ const BYTES: Axis = Axis {
     name: "bytes",
     about: "footprint of all streams together, results included; rounded down to whole elements",
     default: None,
+};
+
+const P16: Axis = Axis {
+    name: "p16",
+    about: "also write p rounded to bf16",
+    default: Some(Default::OneOf(&["no", "yes"])),
 };
 
 /// y = x.
@@ -43,21 +49,28 @@ pub(super) const ADD: Workload = Workload {
 pub(super) const ADAMW: Workload = Workload {
     name: "adamw",
     about: "One AdamW step that updates p, m and v in place: four streams read, three written.",
-    axes: &[
-        Axis { about: "footprint of p, g, m and v, and of the bf16 copy of p", ..BYTES },
-        Axis {
-            name: "p16",
-            about: "also write p rounded to bf16",
-            default: Some(Default::OneOf(&["no", "yes"])),
-        },
-    ],
-    build: adamw,
-    yields: |_, program| {
-        let updated = program.values.iter().filter(|value| value.state == State::Gradient);
-        let amount = updated.map(|value| value.spec.elements() as f64).sum();
-        Yield { unit: "parameter update".to_string(), amount }
-    },
+    axes: &[Axis { about: "footprint of p, g, m and v, and of the bf16 copy of p", ..BYTES }, P16],
+    build: |params| optimizer(params, 16, |p16| Op::Adamw(Adamw { p16, ..Adamw::default() })),
+    yields: updates,
 };
+
+/// One optimizer step with a single moment.
+pub(super) const SGD_MOMENTUM: Workload = Workload {
+    name: "sgd_momentum",
+    about: "One step of gradient descent with momentum that updates p and v in place: three streams read, two written.",
+    axes: &[Axis { about: "footprint of p, g and v, and of the bf16 copy of p", ..BYTES }, P16],
+    build: |params| {
+        optimizer(params, 12, |p16| Op::SgdMomentum(SgdMomentum { p16, ..SgdMomentum::default() }))
+    },
+    yields: updates,
+};
+
+/// How many parameters one execution updates.
+fn updates(_: &Params, program: &Program) -> Yield {
+    let updated = program.values.iter().filter(|value| value.state == State::Gradient);
+    let amount = updated.map(|value| value.spec.elements() as f64).sum();
+    Yield { unit: "parameter update".to_string(), amount }
+}
 
 /// Elements of each stream where one element of all streams together takes `each` bytes.
 fn elements(params: &Params, each: usize) -> Result<usize, ParamError> {
@@ -80,37 +93,35 @@ fn streams(params: &Params, op: Op, inputs: usize) -> Result<Program, ParamError
     Ok(program)
 }
 
-fn adamw(params: &Params) -> Result<Program, ParamError> {
+/// An optimizer's step whose p, gradient and state take `each` bytes an element.
+fn optimizer(params: &Params, each: usize, op: fn(bool) -> Op) -> Result<Program, ParamError> {
     let p16 = text(params, "p16") == "yes";
-    let elements = elements(params, if p16 { 18 } else { 16 })?;
+    let elements = elements(params, if p16 { each + 2 } else { each })?;
     let mut program = Program::default();
-    let op = Adamw { p16, ..Adamw::default() };
-    update(&mut program, "", &op, ValueSpec::new(&[elements], DType::F32))?;
+    update(&mut program, "", op(p16), ValueSpec::new(&[elements], DType::F32))?;
     Ok(program)
 }
 
-/// Appends the update of one parameter. p, m and v are carried and stay on the device; only the bf16
-/// copy of p, where the op makes one, is an output.
-pub(super) fn update(
-    program: &mut Program,
-    name: &str,
-    op: &Adamw,
-    spec: ValueSpec,
-) -> Result<(), ParamError> {
+/// Appends the update of one parameter by an optimizer's op, whose arguments are p, g and its state. p and
+/// the state are carried and stay on the device; only the bf16 copy of p, where the op makes one, is an output.
+pub(super) fn update(program: &mut Program, name: &str, op: Op, spec: ValueSpec) -> Result<(), ParamError> {
     use State::{Gradient, Optimizer, Parameter};
-    let op_of = Op::Adamw(op.clone());
-    let roles = [("p", Parameter), ("g", Gradient), ("m", Optimizer), ("v", Optimizer)];
+    let state: &[&str] = if matches!(op, Op::Adamw(_)) { &["m", "v"] } else { &["v"] };
+    let state = state.iter().map(|role| (*role, Optimizer));
+    let roles: Vec<(&str, State)> = [("p", Parameter), ("g", Gradient)].into_iter().chain(state).collect();
     let mut args = vec![];
-    for (number, (role, state)) in roles.into_iter().enumerate() {
-        let fill = op_of.operation().fill(number, &spec);
+    for (number, &(role, state)) in roles.iter().enumerate() {
+        let fill = op.operation().fill(number, &spec);
         args.push(program.input(&format!("{name}{role}"), spec.clone(), state, fill));
     }
-    let outs = program.push(op_of, &args, Phase::Update, Parameter)?;
-    for (out, input) in [(0, 0), (1, 2), (2, 3)] {
-        let (role, state) = roles[input];
+    let outs = program.push(op, &args, Phase::Update, Parameter)?;
+    // Every argument but the gradient is updated, in order.
+    let updated = (0..args.len()).filter(|&arg| roles[arg].1 != Gradient);
+    for (out, arg) in updated.enumerate() {
+        let (role, state) = roles[arg];
         program.mark(outs[out], &format!("{name}{role}'"), state);
-        program.carry(outs[out], args[input]);
+        program.carry(outs[out], args[arg]);
     }
-    program.outputs.extend(&outs[3..]);
+    program.outputs.extend(&outs[args.len() - 1..]);
     Ok(())
 }

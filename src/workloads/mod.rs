@@ -2,9 +2,11 @@
 //! ops is its function and its row in [`WORKLOADS`].
 
 mod blocks;
+mod images;
 mod layers;
 mod matmul;
 mod memory;
+mod quantised;
 #[cfg(test)]
 mod tests;
 
@@ -135,15 +137,25 @@ impl ParamError {
 pub const WORKLOADS: &[Workload] = &[
     matmul::GEMM,
     matmul::GEMM_I8,
+    quantised::GEMM_Q8,
+    images::CONV3X3,
     memory::COPY,
     memory::TRIAD,
     memory::ADD,
     memory::ADAMW,
+    memory::SGD_MOMENTUM,
     layers::BIAS_ADD,
     layers::GELU,
     layers::SOFTMAX,
     layers::LAYER_NORM,
+    layers::ADD_LAYER_NORM,
     layers::ATTENTION,
+    layers::ATTENTION_MATERIALISED,
+    quantised::QUANTIZE,
+    quantised::DEQUANTIZE,
+    quantised::LINEAR,
+    quantised::LINEAR_I8,
+    quantised::LINEAR_Q8,
     blocks::MLP_BLOCK,
     blocks::UPDATE_STEP,
 ];

@@ -23,19 +23,45 @@ const POINTS: &[(&str, &str, u64, u64)] = &[
     ("gemm", "m=2,n=3,k=5,batch=4,b=parameter", 240, 4 * (40 + 15 + 24)),
     ("gemm", "m=2,n=3,k=5,beta=1,dtype=f16,accumulate=same", 60, 2 * (10 + 15 + 6 + 6)),
     ("gemm_i8", "m=2,n=3,k=5,zero=ab", 60, 10 + 15 + 4 * 6),
+    ("gemm_q8", "m=2,n=3,k=64", 2 * 2 * 3 * 64, 4 * 128 + 3 * 64 + 2 * 6 + 4 * 6),
+    ("gemm_q8", "m=2,n=3,k=64,activations=q8", 2 * 2 * 3 * 64, 128 + 2 * 4 + 3 * 64 + 2 * 6 + 4 * 6),
+    ("conv3x3", "height=5,in=3,out=4", 2 * 25 * 4 * 27, 4 * (75 + 108 + 4 + 100)),
+    ("conv3x3", "height=5,width=2,in=3,out=4,batch=2,layout=nhwc", 4 * 10 * 4 * 27, 4 * (60 + 108 + 4 + 80)),
+    ("quantize", "rows=3,columns=32", 4 * 96, 5 * 96 + 4),
+    ("quantize", "rows=3,columns=32,per=block", 4 * 96, 5 * 96 + 6),
+    ("quantize", "rows=3,columns=7,mode=static,a=u8", 3 * 21, 5 * 21),
+    ("dequantize", "rows=3,columns=7", 3 * 21, 4 * (21 + 3 + 7 + 7 + 21)),
+    ("linear", "m=2,n=3,k=5", 60 + 6, 4 * (10 + 15 + 6 + 6 + 3 + 6)),
+    ("linear_i8", "m=2,n=3,k=5", 5 * 10 + 60 + 18, 50 + 4 + 25 + 24 + 4 * (6 + 1 + 1 + 3 + 6)),
+    (
+        "linear_i8",
+        "m=2,n=3,k=5,mode=static,weights=channel,a=i8",
+        2 * 10 + 60 + 18,
+        50 + 25 + 24 + 4 * (6 + 1 + 3 + 3 + 6),
+    ),
+    ("linear_q8", "m=2,n=3,k=32", 384 + 6, 4 * 64 + 96 + 6 + 24 + 4 * (6 + 3 + 6)),
     ("copy", "bytes=80", 0, 80),
     ("copy", "bytes=83,dtype=bf16", 0, 80),
     ("triad", "bytes=120", 20, 120),
     ("add", "bytes=120,dtype=bf16", 20, 120),
     ("adamw", "bytes=160", 160, 280),
     ("adamw", "bytes=180,p16=yes", 160, 300),
+    ("sgd_momentum", "bytes=120", 60, 200),
+    ("sgd_momentum", "bytes=140,p16=yes", 60, 220),
     ("bias_add", "rows=3,columns=7", 21, 4 * (21 + 7 + 21)),
     ("gelu", "rows=3,columns=7,form=tanh", 9 * 21, 8 * 21),
     ("softmax", "rows=3,columns=7,dtype=bf16", 5 * 21, 4 * 21),
     ("layer_norm", "rows=3,columns=7", 8 * 21, 4 * (21 + 14 + 21 + 6)),
+    ("add_layer_norm", "rows=3,columns=7", 9 * 21, 4 * (42 + 14 + 42 + 6)),
     ("attention", "queries=6,depth=4,heads=2,batch=3", 6 * 6 * 6 * 16, 4 * (4 * 6 * 24 + 36)),
     ("attention", "queries=6,depth=4,heads=2,batch=3,mask=causal", 6 * 21 * 16, 4 * (4 * 6 * 24 + 36)),
     ("attention", "queries=1,keys=9,depth=4,dtype=bf16", 9 * 16, 2 * (4 + 36 + 36 + 4) + 4),
+    (
+        "attention_materialised",
+        "queries=6,depth=4,heads=2,batch=3",
+        6 * 36 * (16 + 6),
+        4 * (2 * 144 + 216 + 216 + 216 + 36 + 216 + 144 + 144),
+    ),
 ];
 
 #[test]
@@ -92,6 +118,42 @@ fn the_mlp_block_keeps_its_numbers_near_one() {
 }
 
 #[test]
+fn the_same_layer_answers_alike_in_every_precision() {
+    // Each has weights of its own, so that only their size can be compared.
+    for point in [
+        ("linear", "m=16,n=32,k=256"),
+        ("linear_i8", "m=16,n=32,k=256"),
+        ("linear_i8", "m=16,n=32,k=256,mode=static,weights=channel,a=i8"),
+        ("linear_i8", "m=16,n=32,k=256,per=row"),
+        ("linear_q8", "m=16,n=32,k=256"),
+        ("linear_q8", "m=16,n=32,k=256,activations=q8"),
+    ] {
+        let program = program(point.0, point.1);
+        let values = program.interpret(3);
+        let y = &values[program.outputs[0]];
+        let size = (y.iter().map(|x| x * x).sum::<f64>() / y.len() as f64).sqrt();
+        // Products of variance 1/3 and the bias of as much: 0.82; scales of columns vary it.
+        assert!((0.7..1.0).contains(&size), "{point:?}: {size}");
+    }
+}
+
+#[test]
+fn materialised_attention_answers_as_the_fused_op_and_keeps_its_scores() {
+    for point in ["queries=17,depth=4,heads=2,batch=3", "queries=5,keys=9,depth=4,mask=causal"] {
+        let (whole, steps) = (program("attention", point), program("attention_materialised", point));
+        let answers = [&whole, &steps].map(|program| {
+            let values = program.interpret(3);
+            program.outputs.iter().flat_map(|&id| values[id].clone()).collect::<Vec<f64>>()
+        });
+        assert_eq!(answers[0].len(), answers[1].len());
+        let close = answers[0].iter().zip(&answers[1]).all(|(x, y)| (x - y).abs() < 1e-6);
+        assert!(close, "{point}");
+        let scores = |program: &Program| program.bytes_by_state()[&State::Activation];
+        assert!(scores(&steps) > 2 * scores(&whole), "{point}");
+    }
+}
+
+#[test]
 fn what_a_suite_may_get_wrong_is_said_plainly() {
     for (workload, point, sentence) in [
         ("gemm", "m=1,n=1", "workload gemm needs the parameter `k` (columns of A)"),
@@ -108,6 +170,12 @@ fn what_a_suite_may_get_wrong_is_said_plainly() {
         ("attention", "queries=1,batch=4294967296,heads=4294967296", "batch and heads together"),
         ("mlp_block", "tokens=1,width=4294967296,ratio=4294967296", "width and ratio together"),
         ("mlp_block", "tokens=1,width=1099511627776,ratio=1099511", "larger than the address space"),
+        ("gemm_q8", "m=1,n=1,k=48", "multiple of 32"),
+        ("quantize", "rows=1,columns=33,per=block", "blocks of 32 must fill the rows"),
+        ("linear_i8", "m=1,n=1,k=1,mode=static,per=row", "one for all elements"),
+        ("conv3x3", "height=4294967296,in=4294967296,out=1", "larger than the address space"),
+        ("conv3x3", "height=18446744073709551615,in=1,out=1", "larger than the address space"),
+        ("attention_materialised", "queries=8,keys=4,mask=causal", "as many keys as queries"),
         ("update_step", "layers=18446744073709551615,width=1", "at most 1000"),
         ("update_step", "layers=1,width=18446744073709551615", "larger than the address space"),
     ] {

@@ -41,13 +41,14 @@ pub(crate) fn faulted() -> Vec<Case> {
         "gemm m=1 n=64 k=64 trans=nt",
         "layer_norm rows=5 columns=33",
         "attention queries=17 depth=16",
+        "conv3x3 height=9 in=5 out=7",
     ]
     .map(from_workload)
     .into()
 }
 
 /// Workloads with sizes that no tile divides, and some that several threads share.
-const LAYERS: [&str; 44] = [
+const LAYERS: &[&str] = &[
     "gemm m=150 n=1100 k=530",
     "gemm m=5 n=300 k=1030",
     "gemm m=64 n=64 k=64 b=parameter",
@@ -66,6 +67,9 @@ const LAYERS: [&str; 44] = [
     "adamw bytes=10007",
     "adamw bytes=1000003",
     "adamw bytes=10007 p16=yes",
+    "sgd_momentum bytes=12",
+    "sgd_momentum bytes=10007",
+    "sgd_momentum bytes=10007 p16=yes",
     "softmax rows=1 columns=1",
     "softmax rows=3 columns=2",
     "softmax rows=17 columns=31",
@@ -77,6 +81,9 @@ const LAYERS: [&str; 44] = [
     "layer_norm rows=31 columns=769",
     "layer_norm rows=5 columns=67 dtype=bf16",
     "layer_norm rows=5 columns=67 dtype=f16",
+    "add_layer_norm rows=1 columns=2",
+    "add_layer_norm rows=31 columns=769",
+    "add_layer_norm rows=5 columns=67 dtype=bf16",
     "bias_add rows=1 columns=1",
     "bias_add rows=31 columns=33",
     "bias_add rows=2 columns=1031 dtype=bf16",
@@ -90,6 +97,32 @@ const LAYERS: [&str; 44] = [
     "attention queries=3 keys=67 depth=33 mask=causal",
     "attention queries=17 depth=64 dtype=bf16",
     "attention queries=300 depth=16 mask=causal",
+    "attention_materialised queries=17 depth=31 heads=3",
+    "attention_materialised queries=3 keys=67 depth=33 mask=causal",
+    "gemm_q8 m=1 n=33 k=32",
+    "gemm_q8 m=17 n=31 k=96",
+    "gemm_q8 m=1 n=257 k=1024 activations=q8",
+    "gemm_q8 m=17 n=31 k=96 activations=q8",
+    "conv3x3 height=1 in=1 out=1",
+    "conv3x3 height=7 width=5 in=3 out=17 batch=2",
+    "conv3x3 height=17 width=31 in=5 out=3 layout=nhwc",
+    "conv3x3 height=14 in=64 out=33",
+    "quantize rows=1 columns=1",
+    "quantize rows=31 columns=33",
+    "quantize rows=31 columns=33 a=u8",
+    "quantize rows=17 columns=67 per=row",
+    "quantize rows=17 columns=67 per=row a=u8",
+    "quantize rows=17 columns=96 per=block",
+    "quantize rows=31 columns=333 mode=static",
+    "quantize rows=31 columns=333 mode=static a=u8",
+    "dequantize rows=1 columns=1",
+    "dequantize rows=17 columns=67",
+    "linear m=17 n=33 k=65",
+    "linear_i8 m=1 n=33 k=65",
+    "linear_i8 m=17 n=33 k=65 per=row weights=channel",
+    "linear_i8 m=17 n=33 k=65 mode=static a=i8",
+    "linear_q8 m=17 n=33 k=96",
+    "linear_q8 m=17 n=33 k=96 activations=q8",
     "mlp_block tokens=17 width=33",
     "update_step layers=2 width=31",
 ];

@@ -60,6 +60,10 @@ fn bounds_are_positive_but_small_and_scales_not_below_the_answer() {
         let outputs = case.op.operation().outputs(&case.specs).unwrap();
         for (spec, output) in outputs.iter().zip(case.answer()) {
             for Expected { value, allow, scale } in output {
+                if matches!(case.op, Op::Quantize(_)) && !spec.dtype.is_float() {
+                    assert!(allow == 0.0 || allow == 1.0, "{:?}: {allow}", case.op);
+                    continue;
+                }
                 let exact = !spec.dtype.is_float() || matches!(case.op, Op::Copy(_));
                 assert!(if exact { allow == 0.0 } else { allow > 0.0 || value == 0.0 }, "{:?}", case.op);
                 let widest = 4096.0 * spec.dtype.roundoff() * scale.max(value.abs()) + spec.dtype.tiny();
@@ -89,7 +93,7 @@ fn expansions_have_the_outputs_of_the_fused_op() {
 
 #[test]
 fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
-    use DType::{Bf16, F32, I8, U8};
+    use DType::{Bf16, F16, F32, I8, I32, U8};
     let spec = |shape: &[usize], dtype| ValueSpec::new(shape, dtype);
     let f = |shape: &[usize]| spec(shape, F32);
     let gemm = Op::Gemm(Gemm::plain(F32));
@@ -102,6 +106,21 @@ fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
         Op::Adamw(op)
     };
     let four = || vec![f(&[4]); 4];
+    let sgd = |momentum| Op::SgdMomentum(SgdMomentum { momentum, ..SgdMomentum::default() });
+    let q8 = |quantized_a| Op::GemmQ8(GemmQ8 { quantized_a });
+    let blocks = |k: usize, scales| vec![f(&[2, k]), spec(&[5, k], I8), spec(&[5, scales], F16)];
+    let conv = |stride| {
+        let padding = [1, 1];
+        Op::Conv2d(Conv2d { layout: ImageLayout::Nchw, stride: [1, stride], padding, bias: true })
+    };
+    let by = Quantize::dynamic;
+    let fixed = |scale| Op::Quantize(Quantize { scale: Some(scale), ..by(Granularity::Tensor) });
+    let with_zero = |zero, output| Op::Quantize(Quantize { zero, output, ..by(Granularity::Tensor) });
+    let dequantize = Op::Dequantize(Dequantize { bias: true });
+    let sums = |scale_a: &[usize], scale_b: &[usize], bias: &[usize]| {
+        vec![spec(&[2, 3], I32), f(scale_a), f(scale_b), f(bias)]
+    };
+    let norm_of_sum = Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 });
     for (op, args, sentence) in [
         (gemm.clone(), vec![f(&[2, 3])], "takes 2 arguments"),
         (gemm.clone(), vec![f(&[2, 3]), f(&[2, 3])], "A has 3 columns and B has 2 rows"),
@@ -121,12 +140,45 @@ fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
         (i8(0), vec![spec(&[2, 3], U8), spec(&[3, 2], U8)], "A must be u8 or i8, and B i8"),
         (i8(256), vec![spec(&[2, 3], U8), spec(&[3, 2], I8)], "zero point"),
         (i8(0), vec![spec(&[1, 65794], U8), spec(&[65794, 1], I8)], "leave 32 bits"),
+        (q8(false), blocks(48, 2), "multiple of 32"),
+        (q8(false), blocks(64, 1), "one scale for each block"),
+        (q8(true), blocks(64, 2), "takes 4 arguments"),
+        (q8(false), vec![f(&[2, 32]), spec(&[5, 32], I8), f(&[5, 1])], "its scales f16"),
+        (q8(false), vec![spec(&[2, 32], Bf16), spec(&[5, 32], I8), spec(&[5, 1], F16)], "A must be f32"),
+        (
+            q8(false),
+            vec![f(&[2, 64]), spec(&[5, 32], I8), spec(&[5, 1], F16)],
+            "A has 64 columns and B has 32",
+        ),
+        (conv(1), vec![f(&[1, 2, 5, 5]), f(&[3, 4, 3, 3]), f(&[3])], "x has 2 channels and the weights 4"),
+        (conv(1), vec![f(&[1, 2, 5, 5]), f(&[3, 2, 3, 3]), f(&[2])], "one number a channel"),
+        (conv(1), vec![f(&[1, 2, 5, 5]), f(&[3, 2, 8, 3]), f(&[3])], "fit into the padded image"),
+        (conv(0), vec![f(&[1, 2, 5, 5]), f(&[3, 2, 3, 3]), f(&[3])], "stride of zero"),
+        (conv(1), vec![f(&[2, 5, 5]), f(&[3, 2, 3, 3]), f(&[3])], "four axes"),
+        (fixed(0.0), vec![f(&[2, 3])], "positive"),
+        (fixed(1e-60), vec![f(&[2, 3])], "positive"),
+        (with_zero(1, I8), vec![f(&[2, 3])], "must be 0 in i8"),
+        (with_zero(256, U8), vec![f(&[2, 3])], "from 0 to 255"),
+        (with_zero(0, I32), vec![f(&[2, 3])], "i8 or u8"),
+        (with_zero(0, I8), vec![spec(&[2, 3], Bf16)], "takes f32"),
+        (Op::Quantize(by(Granularity::Block)), vec![f(&[2, 33])], "blocks of 32 must fill the rows"),
+        (
+            Op::Quantize(Quantize { scale: Some(0.5), ..by(Granularity::Row) }),
+            vec![f(&[2, 3])],
+            "one for all elements",
+        ),
+        (dequantize.clone(), sums(&[3], &[3], &[3]), "one for each row"),
+        (dequantize.clone(), sums(&[2], &[2], &[3]), "one for each column"),
+        (dequantize.clone(), sums(&[], &[], &[2]), "the bias"),
+        (dequantize, vec![f(&[2, 3]), f(&[]), f(&[]), f(&[3])], "rows of i32"),
         (Op::Add(Add {}), vec![f(&[2]), f(&[3])], "one shape and one type"),
         (Op::BiasAdd(BiasAdd {}), vec![f(&[2, 3]), f(&[2])], "columns of the first"),
         (Op::Softmax(Softmax::plain(F32)), vec![f(&[])], "not a scalar"),
         (causal, vec![f(&[5, 3])], "as many columns as rows"),
         (Op::LayerNorm(LayerNorm { eps: 0.0 }), vec![f(&[2, 3]), f(&[3]), f(&[3])], "positive"),
         (Op::LayerNorm(LayerNorm { eps: 1e-5 }), vec![f(&[2, 3]), f(&[3]), f(&[2])], "gain and bias"),
+        (norm_of_sum.clone(), vec![f(&[2, 3]), f(&[3, 2]), f(&[3]), f(&[3])], "the shape and the type of x"),
+        (norm_of_sum, vec![f(&[2, 3]), f(&[2, 3]), f(&[2]), f(&[3])], "gain and bias"),
         (attention.clone(), vec![f(&[5, 3]), f(&[4, 3]), f(&[4, 3])], "as many keys as queries"),
         (attention.clone(), vec![f(&[2, 4, 3]), f(&[4, 3]), f(&[4, 3])], "same leading"),
         (attention.clone(), vec![f(&[4, 3]), f(&[4, 2]), f(&[4, 3])], "same last extent"),
@@ -136,6 +188,9 @@ fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
         (adamw(|op| op.eps = -1.0), four(), "positive"),
         (adamw(|_| ()), vec![spec(&[4], Bf16); 4], "f32 or f64"),
         (adamw(|_| ()), vec![f(&[4]), f(&[4]), f(&[4]), f(&[5])], "one shape"),
+        (sgd(1.0), vec![f(&[4]); 3], "in [0, 1)"),
+        (sgd(0.9), vec![spec(&[4], Bf16); 3], "f32 or f64"),
+        (sgd(0.9), vec![f(&[4]), f(&[5]), f(&[4])], "one shape"),
     ] {
         let error = op.operation().outputs(&args).unwrap_err().to_string();
         assert!(error.contains(sentence), "{error} should say: {sentence}");

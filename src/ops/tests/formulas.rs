@@ -204,6 +204,20 @@ fn layer_norm_has_mean_zero_and_variance_one() {
 }
 
 #[test]
+fn add_layer_norm_is_the_layer_norm_of_the_sum() {
+    let (rows, columns) = (3, 17);
+    let (whole, row) = ([rows, columns], [columns]);
+    let fused = Case::f32(Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 }), &[&whole, &whole, &row, &row]);
+    let sum: Vec<f64> = fused.data[0].iter().zip(&fused.data[1]).map(|(x, r)| x + r).collect();
+    let mut norm = Case::f32(Op::LayerNorm(LayerNorm { eps: 1e-5 }), &[&whole, &row, &row]);
+    norm.data = vec![sum.clone(), fused.data[2].clone(), fused.data[3].clone()];
+    close(&fused.values(1), &sum, "sum");
+    for (output, of_norm) in [(0, 0), (2, 1), (3, 2)] {
+        close(&fused.values(output), &norm.values(of_norm), "norm");
+    }
+}
+
+#[test]
 fn attention_is_softmax_of_scores_times_v() {
     for (queries, keys, depth, causal) in
         [(1, 1, 1, true), (3, 5, 2, true), (7, 3, 5, false), (17, 17, 7, true)]
@@ -260,5 +274,23 @@ fn adamw_follows_its_recursion_for_many_steps() {
         };
         want -= 0.01 * (moment(0.9, 1) / (moment(0.999, 2).sqrt() + 1e-8) + 0.1 * want);
         close(&[p], &[want], &format!("step {t}"));
+    }
+}
+
+#[test]
+fn sgd_momentum_follows_its_recursion_for_many_steps() {
+    // Unrolled: the velocity is the sum of all gradients so far, each kept as often as steps followed.
+    let gradients = [0.5, -0.25, 1.0, 0.125, -2.0];
+    let (op, [mut p, mut v]) = (SgdMomentum { weight_decay: 0.25, ..SgdMomentum::default() }, [1.0, 0.0]);
+    let (mut decayed, mut want) = (vec![], 1.0);
+    for gradient in gradients {
+        let mut case = Case::f32(Op::SgdMomentum(op.clone()), &[&[1][..]; 3]);
+        case.data = vec![vec![p], vec![gradient], vec![v]];
+        [p, v] = [0, 1].map(|output| case.values(output)[0]);
+        decayed.push(gradient + 0.25 * want);
+        let kept = |(age, gradient): (usize, &f64)| 0.9f64.powi(age as i32) * gradient;
+        let velocity: f64 = decayed.iter().rev().enumerate().map(kept).sum();
+        want -= 0.1 * velocity;
+        close(&[p, v], &[want, velocity], "p and v");
     }
 }

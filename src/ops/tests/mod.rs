@@ -2,7 +2,9 @@
 
 mod contract;
 mod formulas;
+mod images;
 mod precision;
+mod quantised;
 
 use super::*;
 use crate::tensor::DType;
@@ -54,10 +56,12 @@ impl Case {
 
 /// Every op at odd sizes, with each of its switches at least once.
 fn cases() -> Vec<Case> {
-    use DType::{Bf16, F16, F32, F64, I8, U8};
+    use DType::{Bf16, F16, F32, F64, I8, I32, U8};
     let gemm =
         |trans_a, trans_b, beta, output| Op::Gemm(Gemm { trans_a, trans_b, beta, ..Gemm::plain(output) });
     let softmax = |causal, output| Op::Softmax(Softmax { scale: 0.5, causal, log_sum_exp: causal, output });
+    let conv = |layout, stride, bias| Conv2d { layout, stride, padding: [1, 1], bias };
+    let by = Quantize::dynamic;
     let form = GeluForm::Tanh;
     let mut cases = vec![
         Case::f32(gemm(false, false, 0.0, F32), &[&[1, 1], &[1, 1]]),
@@ -70,6 +74,28 @@ fn cases() -> Vec<Case> {
             &[&[2, 17, 3], &[2, 5, 17]],
             &[I8],
         ),
+        Case::new(
+            Op::GemmQ8(GemmQ8 { quantized_a: false }),
+            &[&[2, 3, 96], &[5, 96], &[5, 3]],
+            &[F32, I8, F16],
+        ),
+        Case::new(
+            Op::GemmQ8(GemmQ8 { quantized_a: true }),
+            &[&[3, 64], &[3, 2], &[5, 64], &[5, 2]],
+            &[I8, F16],
+        ),
+        Case::f32(Op::Conv2d(conv(ImageLayout::Nchw, [1, 1], false)), &[&[2, 3, 5, 7], &[4, 3, 3, 3]]),
+        Case::f32(Op::Conv2d(conv(ImageLayout::Nhwc, [2, 3], true)), &[&[2, 5, 7, 3], &[4, 3, 3, 2], &[4]]),
+        Case::f32(Op::Quantize(Quantize { scale: Some(0.01), ..by(Granularity::Tensor) }), &[&[3, 1700]]),
+        Case::f32(Op::Quantize(Quantize { zero: 128, output: U8, ..by(Granularity::Tensor) }), &[&[3, 17]]),
+        Case::f32(Op::Quantize(by(Granularity::Row)), &[&[2, 3, 17]]),
+        Case::f32(Op::Quantize(by(Granularity::Block)), &[&[3, 96]]),
+        Case::new(Op::Dequantize(Dequantize { bias: false }), &[&[2, 3, 7], &[], &[]], &[I32, F32, F32]),
+        Case::new(
+            Op::Dequantize(Dequantize { bias: true }),
+            &[&[3, 7], &[3], &[7], &[7]],
+            &[I32, F32, F32, F32],
+        ),
         Case::new(Op::Copy(Copied {}), &[&[5000]], &[U8]),
         Case::f32(Op::Triad(Triad { scale: 3.0 }), &[&[4097], &[4097]]),
         Case::new(Op::Add(Add {}), &[&[3, 5], &[3, 5]], &[Bf16]),
@@ -80,6 +106,8 @@ fn cases() -> Vec<Case> {
         Case::new(softmax(false, Bf16), &[&[17]], &[Bf16]),
         Case::new(Op::LayerNorm(LayerNorm { eps: 1e-5 }), &[&[3, 5, 7], &[7], &[7]], &[Bf16]),
         Case::f32(Op::LayerNorm(LayerNorm { eps: 1e-5 }), &[&[17], &[17], &[17]]),
+        Case::f32(Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 }), &[&[3, 7], &[3, 7], &[7], &[7]]),
+        Case::new(Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 }), &[&[17], &[17], &[17], &[17]], &[Bf16]),
         Case::f32(
             Op::Attention(Attention { scale: 0.5, causal: true }),
             &[&[2, 3, 7], &[2, 5, 7], &[2, 5, 2]],
@@ -93,5 +121,8 @@ fn cases() -> Vec<Case> {
     ];
     let p16 = Adamw { p16: true, ..Adamw::default() };
     cases.push(Case::new(Op::Adamw(p16), &[&[4100][..]; 4], &[F32, Bf16, F32, F32]));
+    cases.push(Case::f32(Op::SgdMomentum(SgdMomentum::default()), &[&[5, 7][..]; 3]));
+    let p16 = SgdMomentum { p16: true, ..SgdMomentum::default() };
+    cases.push(Case::new(Op::SgdMomentum(p16), &[&[4100][..]; 3], &[F32, Bf16, F32]));
     cases
 }

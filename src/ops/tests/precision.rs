@@ -118,6 +118,60 @@ fn adamw(step: u32, round: Round) -> Plain {
     })
 }
 
+fn conv2d(channels: usize, round: Round) -> Plain {
+    let op = Conv2d { layout: ImageLayout::Nhwc, stride: [1, 1], padding: [0, 0], bias: true };
+    let case = Case::f32(Op::Conv2d(op), &[&[1, 6, 6, channels], &[4, channels, 3, 3], &[4]]);
+    Plain::new(case, round, move |inputs| {
+        let places = (0..4 * 4).flat_map(|place| (0..4).map(move |out| (place / 4, place % 4, out)));
+        let sum_at = |(row, column, out): (usize, usize, usize)| {
+            let terms = || (0..channels * 9).map(|i| (i / 9, i / 3 % 3, i % 3));
+            let x = terms().map(|(c, i, j)| inputs[0][((row + i) * 6 + column + j) * channels + c]);
+            dot(x, inputs[1][out * channels * 9..].iter().copied()) + inputs[2][out]
+        };
+        vec![places.map(sum_at).collect()]
+    })
+}
+
+/// Weights of 8 bits, widened before the product.
+fn gemm_q8(k: usize, round: Round) -> Plain {
+    use DType::{F16, F32, I8};
+    let op = Op::GemmQ8(GemmQ8 { quantized_a: false });
+    let case = Case::new(op, &[&[3, k], &[5, k], &[5, k / 32]], &[F32, I8, F16]);
+    Plain::new(case, full, move |inputs| {
+        let weight = |at: usize| round(inputs[1][at] * inputs[2][at / 32]);
+        let element = |index: usize| {
+            let (a, b) = (index / 5 * k, index % 5 * k);
+            dot(inputs[0][a..a + k].iter().map(|x| round(*x)), (b..b + k).map(weight))
+        };
+        vec![(0..15).map(element).collect()]
+    })
+}
+
+fn dequantize(round: Round) -> Plain {
+    use DType::{F32, I32};
+    let op = Op::Dequantize(Dequantize { bias: true });
+    let case = Case::new(op, &[&[64, 17], &[64], &[17], &[17]], &[I32, F32, F32, F32]);
+    Plain::new(case, full, move |inputs| {
+        let element = |index: usize| {
+            let scale = inputs[1][index / 17] * inputs[2][index % 17];
+            round(scale * inputs[0][index]) + inputs[3][index % 17]
+        };
+        vec![(0..64 * 17).map(element).collect()]
+    })
+}
+
+fn sgd_momentum(round: Round) -> Plain {
+    let case = Case::f32(Op::SgdMomentum(SgdMomentum::default()), &[&[4096][..]; 3]);
+    Plain::new(case, full, move |inputs| {
+        let mut outputs = vec![vec![]; 2];
+        for [p, g, v] in (0..4096).map(|i| [0, 1, 2].map(|arg: usize| inputs[arg][i])) {
+            let v = 0.9f32 * v + (round(g) + 1e-4f32 * p);
+            [p - 0.1f32 * v, v].into_iter().zip(&mut outputs).for_each(|(x, output)| output.push(x));
+        }
+        outputs
+    })
+}
+
 /// Abramowitz and Stegun 7.1.26, which several libraries use.
 fn erf_f32(x: f32) -> f32 {
     let t = 1.0 / (1.0 + 0.327_591_1 * x.abs());
@@ -148,6 +202,12 @@ fn plain_f32_is_within_the_bounds() {
         ("layer norm in one pass", layer_norm(1024, full, true)),
         ("adamw at first", adamw(1, full)),
         ("adamw later", adamw(1000, full)),
+        ("convolution of few channels", conv2d(3, full)),
+        ("convolution of many channels", conv2d(512, full)),
+        ("product of blocks", gemm_q8(64, full)),
+        ("long product of blocks", gemm_q8(16384, full)),
+        ("dequantize", dequantize(full)),
+        ("sgd with momentum", sgd_momentum(full)),
         ("gelu by erf", gelu(GeluForm::Erf, full)),
         ("gelu by tanh", gelu(GeluForm::Tanh, full)),
     ] {
@@ -167,6 +227,11 @@ fn a_lower_precision_is_not() {
             ("layer norm", layer_norm(17, round, false)),
             ("long layer norm", layer_norm(16384, round, false)),
             ("adamw", adamw(1000, round)),
+            ("convolution", conv2d(512, round)),
+            ("product of blocks", gemm_q8(64, round)),
+            ("long product of blocks", gemm_q8(16384, round)),
+            ("dequantize", dequantize(round)),
+            ("sgd with momentum", sgd_momentum(round)),
             ("gelu by erf", gelu(GeluForm::Erf, round)),
             ("gelu by tanh", gelu(GeluForm::Tanh, round)),
         ] {

@@ -2,11 +2,13 @@
 //!
 //! Each kernel is what a textbook prints: no blocking, no vectors, no threads, f32 arithmetic.
 
-mod adamw;
 mod attention;
+mod conv;
 mod gemm;
+mod quantised;
 mod rows;
 mod streams;
+mod update;
 
 use super::buffer::{View, ViewMut};
 use super::loaded::{CpuDevice, Kernel, Library};
@@ -73,6 +75,10 @@ fn prepare(step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupporte
     match &step.op {
         Op::Gemm(op) => gemm::prepare(op, &args, &outs),
         Op::GemmI8(op) => gemm::prepare_i8(op, &args),
+        Op::GemmQ8(op) => Ok(quantised::gemm_q8(op, args)),
+        Op::Conv2d(op) => conv::prepare(op, args),
+        Op::Quantize(op) => Ok(quantised::quantize(op, args)),
+        Op::Dequantize(op) => Ok(quantised::dequantize(op, args)),
         Op::Copy(_) => Ok(Plain::boxed((), args, 0, streams::copy)),
         Op::Triad(op) => streams::triad(op, args),
         Op::Add(op) => streams::add(op, args),
@@ -81,8 +87,10 @@ fn prepare(step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupporte
         Op::BiasGelu(op) => streams::bias_gelu(op, args),
         Op::Softmax(op) => rows::softmax(op, args),
         Op::LayerNorm(op) => rows::layer_norm(op, args),
+        Op::AddLayerNorm(op) => rows::add_layer_norm(op, args),
         Op::Attention(op) => attention::prepare(op, args),
-        Op::Adamw(op) => adamw::prepare(op, &args),
+        Op::Adamw(op) => update::adamw(op, &args),
+        Op::SgdMomentum(op) => update::sgd_momentum(op, &args),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/naive has no {}", other.operation().name()))),
     }

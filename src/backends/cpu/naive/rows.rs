@@ -5,7 +5,7 @@ use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::loaded::Kernel;
-use crate::ops::{LayerNorm, Softmax};
+use crate::ops::{AddLayerNorm, LayerNorm, Softmax};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 
@@ -67,9 +67,36 @@ pub(super) fn layer_norm(op: &LayerNorm, specs: Vec<ValueSpec>) -> Result<Box<dy
 }
 
 fn run_layer_norm<T: Float>(call: Call<LayerNorm>, args: &[View], outs: &mut [ViewMut]) {
-    let (columns, eps) = (call.specs[0].columns(), call.op.eps as f32);
-    let [x, gain, bias] = [0, 1, 2].map(|arg| args[arg].slice::<T>());
     let [y, means, rstds] = outs else { return };
+    normalise(args[0].slice::<T>(), &args[1..], call.op.eps as f32, [y, means, rstds]);
+}
+
+/// Layer normalisation of a sum.
+pub(super) fn add_layer_norm(
+    op: &AddLayerNorm,
+    specs: Vec<ValueSpec>,
+) -> Result<Box<dyn Kernel>, Unsupported> {
+    Plain::by_type(
+        op.clone(),
+        specs,
+        0,
+        [run_add_layer_norm::<f32>, run_add_layer_norm::<bf16>, run_add_layer_norm::<f16>],
+    )
+}
+
+fn run_add_layer_norm<T: Float>(call: Call<AddLayerNorm>, args: &[View], outs: &mut [ViewMut]) {
+    let [y, sum, means, rstds] = outs else { return };
+    let sum = sum.slice::<T>();
+    for ((sum, x), r) in sum.iter_mut().zip(args[0].slice::<T>()).zip(args[1].slice::<T>()) {
+        *sum = T::from_f32(x.to_f32() + r.to_f32());
+    }
+    normalise(sum, &args[2..], call.op.eps as f32, [y, means, rstds]);
+}
+
+/// `params` are gain and bias, as long as a row of x.
+fn normalise<T: Float>(x: &[T], params: &[View], eps: f32, [y, means, rstds]: [&mut ViewMut; 3]) {
+    let [gain, bias] = [0, 1].map(|param| params[param].slice::<T>());
+    let columns = gain.len();
     let (means, rstds) = (means.slice::<f32>(), rstds.slice::<f32>());
     let rows = y.slice::<T>().chunks_exact_mut(columns).zip(x.chunks_exact(columns));
     for (row, (y, x)) in rows.enumerate() {

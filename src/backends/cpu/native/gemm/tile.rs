@@ -9,7 +9,9 @@
 use super::words::{Arithmetic, Finish, Place, PortableF32, PortablePairs, Words};
 #[cfg(target_arch = "x86_64")]
 use super::words_x86::{Avx2F32, Avx2Pairs, Avx512Bf16, Avx512Bytes, Avx512F32};
-use crate::backends::cpu::isa::{Isa, Level};
+use crate::backends::cpu::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::backends::cpu::isa::Level;
 
 /// Words of depth that lie together for one row of packed A: one cache line.
 pub(in super::super) const CHUNK: usize = 16;
@@ -126,19 +128,6 @@ fn by_rows<W: Compiled, const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST
     ];
     let tall = W::tall::<VECTORS, MODE>();
     std::array::from_fn(|at| if at < SHORT { short[at] } else { tall[at - SHORT] })
-}
-
-fn tall_of<W: Compiled, const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS - SHORT] {
-    [
-        W::kernel::<7, VECTORS, MODE>(),
-        W::kernel::<8, VECTORS, MODE>(),
-        W::kernel::<9, VECTORS, MODE>(),
-        W::kernel::<10, VECTORS, MODE>(),
-        W::kernel::<11, VECTORS, MODE>(),
-        W::kernel::<12, VECTORS, MODE>(),
-        W::kernel::<13, VECTORS, MODE>(),
-        W::kernel::<14, VECTORS, MODE>(),
-    ]
 }
 
 /// The tile, or its half where that holds all columns that are wanted.
@@ -277,6 +266,19 @@ impl Compiled for PortablePairs {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
+
+    fn tall_of<W: Compiled, const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS - SHORT] {
+        [
+            W::kernel::<7, VECTORS, MODE>(),
+            W::kernel::<8, VECTORS, MODE>(),
+            W::kernel::<9, VECTORS, MODE>(),
+            W::kernel::<10, VECTORS, MODE>(),
+            W::kernel::<11, VECTORS, MODE>(),
+            W::kernel::<12, VECTORS, MODE>(),
+            W::kernel::<13, VECTORS, MODE>(),
+            W::kernel::<14, VECTORS, MODE>(),
+        ]
+    }
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
