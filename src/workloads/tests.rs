@@ -33,9 +33,10 @@ const POINTS: &[(&str, &str, u64, u64)] = &[
     ("gelu", "rows=3,columns=7,form=tanh", 9 * 21, 8 * 21),
     ("softmax", "rows=3,columns=7,dtype=bf16", 5 * 21, 4 * 21),
     ("layer_norm", "rows=3,columns=7", 8 * 21, 4 * (21 + 14 + 21 + 6)),
-    ("attention", "queries=6,depth=4,heads=2,batch=3", 6 * 6 * 6 * 16, 4 * (4 * 6 * 24 + 36)),
-    ("attention", "queries=6,depth=4,heads=2,batch=3,mask=causal", 6 * 21 * 16, 4 * (4 * 6 * 24 + 36)),
-    ("attention", "queries=1,keys=9,depth=4,dtype=bf16", 9 * 16, 2 * (4 + 36 + 36 + 4) + 4),
+    ("attention", "queries=6,depth=4,heads=2,batch=3", 6 * 6 * 6 * 16, 4 * 4 * 6 * 24),
+    ("attention", "queries=6,depth=4,heads=2,batch=3,mask=causal", 6 * 21 * 16, 4 * 4 * 6 * 24),
+    ("attention", "queries=6,depth=4,heads=2,batch=3,log_sum_exp=yes", 6 * 36 * 16, 4 * (4 * 6 * 24 + 36)),
+    ("attention", "queries=1,keys=9,depth=4,dtype=bf16", 9 * 16, 2 * (4 + 36 + 36 + 4)),
 ];
 
 #[test]

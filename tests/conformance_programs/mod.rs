@@ -1,4 +1,5 @@
 //! The programs that every backend is asked for.
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
 use cutgpu::ops::{Gemm, GemmI8, Op, Softmax};
 use cutgpu::program::{Phase, Program, State};
@@ -47,7 +48,7 @@ pub(crate) fn faulted() -> Vec<Case> {
 }
 
 /// Workloads with sizes that no tile divides, and some that several threads share.
-const LAYERS: [&str; 44] = [
+const LAYERS: [&str; 47] = [
     "gemm m=150 n=1100 k=530",
     "gemm m=5 n=300 k=1030",
     "gemm m=64 n=64 k=64 b=parameter",
@@ -90,6 +91,9 @@ const LAYERS: [&str; 44] = [
     "attention queries=3 keys=67 depth=33 mask=causal",
     "attention queries=17 depth=64 dtype=bf16",
     "attention queries=300 depth=16 mask=causal",
+    "attention queries=17 depth=31 heads=3 log_sum_exp=yes",
+    "attention queries=3 keys=67 depth=33 mask=causal log_sum_exp=yes",
+    "attention queries=33 depth=64 dtype=bf16 log_sum_exp=yes",
     "mlp_block tokens=17 width=33",
     "update_step layers=2 width=31",
 ];
