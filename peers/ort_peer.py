@@ -80,7 +80,7 @@ class Peer(Library):
             session = self.session(graph, loaded.arrays[number])
             return session, max(resident("VmRSS") - before, 0)
 
-        return loaded.pack(made)
+        return loaded.pack(number, made)
 
     def bound(self, session, graph, loaded, number, turn):
         """A run on the arrays of one set and turn."""

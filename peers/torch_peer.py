@@ -24,8 +24,16 @@ def wide(tensor):
 
 
 def adopt(out, answer):
-    """`out` becomes a tensor that PyTorch made, without a copy."""
-    out.set_(answer.view(out.shape))
+    """`out` becomes a tensor that PyTorch made, without a copy. Views of it keep the old memory."""
+    out.data = answer if answer.shape == out.shape else answer.view(out.shape)
+
+
+def views(tensors, make):
+    """A function that gives what `make` makes of tensors: made once, or anew where one of them adopts memory."""
+    if any(getattr(tensor, "adopts", False) for tensor in tensors):
+        return make
+    made = make()
+    return lambda: made
 
 
 def matrices(step, args, outs):
@@ -42,15 +50,20 @@ def matrices(step, args, outs):
 
 def gemm(step, args, outs, scratch):
     """D = alpha A B + beta C."""
-    a, b, c, d = matrices(step, args, outs)
-    alpha, beta = step["alpha"], step["beta"]
-    if alpha == 1.0 and beta == 0.0:
-        multiply = torch.mm if a.dim() == 2 else torch.bmm
-        return lambda: multiply(a, b, out=d)
-    multiply = torch.addmm if a.dim() == 2 else torch.baddbmm
-    # What is times 0 is not read.
-    c = d if c is None else c
-    return lambda: multiply(c, a, b, beta=beta, alpha=alpha, out=d)
+    operands = views(args + outs, lambda: matrices(step, args, outs))
+    alpha, beta, is_flat = step["alpha"], step["beta"], operands()[0].dim() == 2
+    multiply, general = (torch.mm, torch.addmm) if is_flat else (torch.bmm, torch.baddbmm)
+
+    def plain():
+        a, b, _, d = operands()
+        multiply(a, b, out=d)
+
+    def scaled():
+        a, b, c, d = operands()
+        # What is times 0 is not read.
+        general(d if c is None else c, a, b, beta=beta, alpha=alpha, out=d)
+
+    return plain if alpha == 1.0 and beta == 0.0 else scaled
 
 
 def gemm_i8(step, args, outs, scratch):
@@ -150,15 +163,15 @@ def layer_norm(step, args, outs, scratch):
 def attention(step, args, outs, scratch):
     """o = softmax(scale q k^T) v, and each row's log-sum-exp where it is wanted."""
     # Every matrix a batch of its own with one head: then answers lie as the program wants them.
-    q, k, v = (x.reshape(-1, 1, *x.shape[-2:]) for x in args)
-    scale, (queries, keys) = step["scale"], (q.shape[-2], k.shape[-2])
+    heads = views(args, lambda: [x.reshape(-1, 1, *x.shape[-2:]) for x in args])
+    scale, queries, keys = step["scale"], args[0].shape[-2], args[1].shape[-2]
     # PyTorch's own mask lets query r see keys up to r.
     is_causal = step["causal"] and queries == keys
-    hides = mask(scratch, queries, keys, q.dtype) if step["causal"] and not is_causal else None
+    hides = mask(scratch, queries, keys, args[0].dtype) if step["causal"] and not is_causal else None
     if not step["log_sum_exp"]:
 
         def one():
-            answer = F.scaled_dot_product_attention(q, k, v, hides, is_causal=is_causal, scale=scale)
+            answer = F.scaled_dot_product_attention(*heads(), hides, is_causal=is_causal, scale=scale)
             adopt(outs[0], answer.contiguous())
 
         return one
@@ -166,7 +179,7 @@ def attention(step, args, outs, scratch):
     both = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
     def run():
-        for out, answer in zip(outs, both(q, k, v, 0.0, is_causal, attn_mask=hides, scale=scale)):
+        for out, answer in zip(outs, both(*heads(), 0.0, is_causal, attn_mask=hides, scale=scale)):
             adopt(out, answer)
 
     return run
@@ -195,17 +208,19 @@ def adamw(step, args, outs, scratch):
 def packed_gemm(loaded, step, number, turn):
     """D = A B, B laid out for oneDNN once."""
     args, outs = ([loaded.array(number, turn, value) for value in step[side]] for side in ("args", "outs"))
-    a, b, _, d = matrices(step, args, outs)
+    operands = views(args, lambda: matrices(step, args, outs))
+    a, b, _, _ = operands()
 
     def reordered():
         weight = torch.ops.mkldnn._reorder_linear_weight(b.t().contiguous(), a.shape[0])
         return weight, torch.ops.mkldnn._nbytes(weight)
 
     try:
-        weight = loaded.pack(reordered)
+        weight = loaded.pack((number, step["args"][1], step["trans_b"]), reordered)
     except RuntimeError as why:
         raise Unsupported(f"this PyTorch packs no weights here: {str(why).splitlines()[0]}") from None
-    return lambda: adopt(d, torch.ops.mkldnn._linear_pointwise(a, weight, None, "none", [], ""))
+    linear = torch.ops.mkldnn._linear_pointwise
+    return lambda: adopt(outs[0], linear(operands()[0], weight, None, "none", [], ""))
 
 
 class Peer(Library):
@@ -273,8 +288,19 @@ class Peer(Library):
     def in_place(self, step):
         return ((0, 0), (1, 2), (2, 3)) if step["op"] == "adamw" else ()
 
+    def packs(self, loaded, step):
+        """Whether a step is a product whose B is laid out anew."""
+        return step["op"] == "gemm" and self.lane.get("packing") == "packed" and loaded.is_fixed(step["args"][1])
+
+    def prepare(self, loaded):
+        for step in loaded.program["steps"]:
+            if step["op"] in ("layer_norm", "attention") or self.packs(loaded, step):
+                for tensor in (loaded.array(*place) for place in loaded.places(step["outs"])):
+                    tensor.adopts = True
+        return super().prepare(loaded)
+
     def call(self, loaded, step, number, turn):
-        if step["op"] == "gemm" and self.lane.get("packing") == "packed" and loaded.is_fixed(step["args"][1]):
+        if self.packs(loaded, step):
             return packed_gemm(loaded, step, number, turn)
         return super().call(loaded, step, number, turn)
 

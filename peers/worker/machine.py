@@ -1,4 +1,4 @@
-"""What a worker learns of its machine: clock, waits, memory, files; and how it sits between its parent and the libraries."""
+"""What a worker learns of its machine: clock, waits, memory, files; and its place between parent and library."""
 
 import ctypes
 import hashlib

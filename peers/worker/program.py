@@ -1,5 +1,6 @@
 """A loaded program, and what a library must do for it."""
 
+import itertools
 import os
 import sys
 
@@ -116,7 +117,7 @@ class Loaded:
             check_shapes(step, values)
             library.check(step, values)
         self.scratch = Scratch(library.empty)
-        self.packing_ns, self.packed = 0.0, []
+        self.packing_ns, self.packed = 0.0, {}
         shared = [] if keep_all else self.shared()
         self.aliases = {carry["produced"]: carry["input"] for carry in shared}
         self.swapped = [carry for carry in program["carries"] if carry not in shared]
@@ -153,6 +154,10 @@ class Loaded:
                 value = carry["produced"]
         return self.arrays[number][value]
 
+    def places(self, values):
+        """Every set and turn of some values, for `array`."""
+        return itertools.product(range(self.sets), range(self.turns), values)
+
     def is_fixed(self, value):
         """Whether a value may be laid out anew at load: a parameter that the program does not update."""
         carried = any(carry["input"] == value for carry in self.program["carries"])
@@ -161,13 +166,16 @@ class Loaded:
     def is_input(self, value):
         return self.program["values"][value]["input"] is not None
 
-    def pack(self, make):
-        """What `make` lays out: a copy and its bytes. The time that it takes is counted."""
-        begin = now()
-        copy, size = make()
-        self.packing_ns += now() - begin
-        self.packed.append(size)
-        return copy
+    def pack(self, key, make):
+        """What `make` lays out when `key` is new: a copy and its bytes. The time that it takes is counted."""
+        if key not in self.packed:
+            begin = now()
+            self.packed[key] = make()
+            self.packing_ns += now() - begin
+        return self.packed[key][0]
+
+    def packed_bytes(self):
+        return sum(size for _, size in self.packed.values())
 
     def restore(self, number, value):
         """An input from the seed; anything else to what nobody computes."""
@@ -212,7 +220,7 @@ class Loaded:
                 if number not in self.aliases:
                     held[value["state"]] = held.get(value["state"], 0) + self.library.view(array).nbytes
         if self.packed:
-            held["parameter"] = held.get("parameter", 0) + sum(self.packed)
+            held["parameter"] = held.get("parameter", 0) + self.packed_bytes()
         if self.scratch.bytes():
             held["workspace"] = held.get("workspace", 0) + self.scratch.bytes()
         return held

@@ -61,7 +61,7 @@ class Session:
         except (ValueError, IndexError) as why:
             raise Refused(f"the program is wrong: {why}") from None
         return {"reply": "loaded", "load_ns": float(now() - begin), "packing_ns": float(self.loaded.packing_ns),
-                "packing_bytes": sum(self.loaded.packed), "bytes": self.loaded.bytes(), "host_memory": True}
+                "packing_bytes": self.loaded.packed_bytes(), "bytes": self.loaded.bytes(), "host_memory": True}
 
     def held(self):
         if self.loaded is None:
