@@ -168,7 +168,7 @@ class Session:
             return {"reply": "fault", "fault": "unsupported", "message": str(why)}, True
         except MemoryError as why:
             return {"reply": "fault", "fault": "out_of_memory", "message": str(why) or "there was none"}, True
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as why:
+        except (ValueError, KeyError, TypeError, RecursionError) as why:
             what = f"this line is no request of the worker protocol: {type(why).__name__} {why}"
             return {"reply": "refused", "why": what}, True
         except Exception as why:
