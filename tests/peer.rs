@@ -1,22 +1,100 @@
-//! numpy's answers, by the ops' own references. Says so where there is no numpy; REQUIRE_BACKENDS turns
-//! that into a failure.
+//! Workers in Python against the f64 references: the programs of the conformance test, every lane. What is
+//! not on this machine is said; REQUIRE_BACKENDS turns that into a failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod common;
+mod conformance_programs;
 
-use common::{LANE, LIMIT, SEED, launch};
-use cutgpu::backends::family_of;
+use common::{LIMIT, SEED, launch_in, start};
+use conformance_programs::{Case, programs};
+use cutgpu::backends::{Lane, Packing, family_of};
+use cutgpu::measure::crash::Crash;
 use cutgpu::measure::protocol::{Ask, Reply};
+use cutgpu::measure::verify::{Answer, Values, Verifier, check_finite};
 use cutgpu::measure::worker::Worker;
-use cutgpu::ops::{
-    Adamw, Add, Arg, Attention, BiasAdd, Copied, Expected, Gelu, GeluForm, Gemm, LayerNorm, Op, Softmax,
-    Triad,
-};
-use cutgpu::program::{Phase, Program, State};
+use cutgpu::ops::{Attention, Gemm, LayerNorm, Op, Softmax};
+use cutgpu::program::{Phase, Program, State, ValueId};
 use cutgpu::suite::{Scope, Sync};
 use cutgpu::tensor::{DType, HostArray, ValueSpec};
+use std::ops::Range;
 
-fn single(op: Op, args: &[ValueSpec]) -> Program {
+/// Two input sets, so that one cannot pass for the other.
+const SETS: usize = 2;
+
+struct Remote<'a>(&'a mut Worker);
+
+impl Values for Remote<'_> {
+    type Error = Crash;
+    fn read(&mut self, value: ValueId, set: usize, range: Range<usize>) -> Result<HostArray, Crash> {
+        self.0.read(value, set, range)
+    }
+}
+
+fn ask(worker: &mut Worker, ask: &Ask, name: &str) -> Reply {
+    worker.ask(ask, LIMIT).unwrap_or_else(|crash| panic!("{name}: {crash}"))
+}
+
+fn load(worker: &mut Worker, case: &Case, keep_all: bool) -> Reply {
+    let load = Ask::Load { program: case.program.clone(), seed: SEED, sets: SETS, keep_all };
+    ask(worker, &load, &case.name)
+}
+
+/// As a cell is proved: each step of a load that keeps everything, then a load as it is timed, before and
+/// after samples.
+fn check(worker: &mut Worker, case: &Case, verifier: &mut Verifier) {
+    let Case { name, program } = case;
+    load(worker, case, true);
+    ask(worker, &Ask::Verify, name);
+    let mut answers = vec![];
+    for set in 0..SETS {
+        let checked = verifier.check_steps(program, set, &mut Remote(worker));
+        checked.unwrap_or_else(|failure| panic!("{name}: set {set}: {failure:?}"));
+        answers.push(Answer::of(program, set, &mut Remote(worker)).unwrap());
+    }
+    load(worker, case, false);
+    for sync in [Sync::Batch, Sync::Each] {
+        ask(worker, &Ask::Sample { scope: Scope::Resident, sync, iters: 5 }, name);
+        for set in 0..SETS {
+            check_finite(program, set, &mut Remote(worker))
+                .unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+        }
+    }
+    ask(worker, &Ask::Verify, name);
+    for answer in answers {
+        let same = answer.check(program, &mut Remote(worker));
+        same.unwrap_or_else(|failure| panic!("{name}: as it is timed: {failure:?}"));
+    }
+}
+
+/// What no workload has: f64, more leading axes, v of another width than k, integers copied.
+fn unusual() -> Vec<Case> {
+    let of = |dtype, shapes: &[&[usize]]| -> Vec<ValueSpec> {
+        shapes.iter().map(|shape| ValueSpec::new(shape, dtype)).collect()
+    };
+    let f64s = |shapes| of(DType::F64, shapes);
+    let f32s = |shapes| of(DType::F32, shapes);
+    let exact = Gemm { accumulate: DType::F64, ..Gemm::plain(DType::F64) };
+    let deep = Gemm { trans_b: true, alpha: -0.5, beta: 2.0, ..Gemm::plain(DType::F32) };
+    let softmax = Softmax { scale: 0.5, causal: true, log_sum_exp: true, output: DType::F64 };
+    let attention = |causal, log_sum_exp| Op::Attention(Attention { scale: 0.25, causal, log_sum_exp });
+    [
+        (Op::Gemm(exact), f64s(&[&[6, 9], &[9, 4]])),
+        (Op::Gemm(deep), f32s(&[&[2, 3, 5, 7], &[2, 3, 4, 7], &[2, 3, 5, 4]])),
+        (Op::Copy(Default::default()), of(DType::U8, &[&[3, 5]])),
+        (Op::Copy(Default::default()), of(DType::I32, &[&[7]])),
+        (Op::Softmax(softmax), f64s(&[&[2, 5, 7]])),
+        (Op::LayerNorm(LayerNorm { eps: 1e-5 }), f64s(&[&[2, 3, 17], &[17], &[17]])),
+        (attention(false, false), f32s(&[&[2, 9, 16], &[2, 1, 16], &[2, 1, 8]])),
+        (attention(true, true), f32s(&[&[2, 9, 16], &[2, 11, 16], &[2, 11, 8]])),
+        (attention(true, true), f64s(&[&[2, 2, 9, 16], &[2, 2, 11, 16], &[2, 2, 11, 16]])),
+        (attention(true, false), f32s(&[&[9, 16], &[9, 16], &[9, 16]])),
+    ]
+    .into_iter()
+    .map(|(op, args)| single(op, &args))
+    .collect()
+}
+
+fn single(op: Op, args: &[ValueSpec]) -> Case {
     let mut program = Program::default();
     let fill = |number, spec: &ValueSpec| op.operation().fill(number, spec);
     let ids: Vec<_> = args
@@ -24,118 +102,58 @@ fn single(op: Op, args: &[ValueSpec]) -> Program {
         .enumerate()
         .map(|(number, spec)| program.input("x", spec.clone(), State::Batch, fill(number, spec)))
         .collect();
+    let name = format!("{op:?} of {args:?}");
     program.outputs = program.push(op, &ids, Phase::Forward, State::Activation).unwrap();
-    program
+    Case { name, program }
 }
 
-fn f32s(shapes: &[&[usize]]) -> Vec<ValueSpec> {
-    shapes.iter().map(|shape| ValueSpec::new(shape, DType::F32)).collect()
-}
-
-/// A case or more for every op of the script.
-fn programs() -> Vec<Program> {
-    let gemm = |trans_a, trans_b, alpha, beta| {
-        Op::Gemm(Gemm { trans_a, trans_b, alpha, beta, ..Gemm::plain(DType::F32) })
-    };
-    let softmax =
-        |scale, causal, log_sum_exp| Op::Softmax(Softmax { scale, causal, log_sum_exp, output: DType::F32 });
-    let attention = |causal| Op::Attention(Attention { scale: 0.25, causal });
-    let bytes = vec![ValueSpec::new(&[3, 5], DType::U8)];
-    let halves = vec![ValueSpec::new(&[3, 5], DType::Bf16)];
-    let wide = vec![ValueSpec::new(&[6, 9], DType::F64), ValueSpec::new(&[9, 4], DType::F64)];
-    let exact = Gemm { accumulate: DType::F64, ..Gemm::plain(DType::F64) };
-    let weights: [&[usize]; 3] = [&[7, 33], &[33], &[33]];
-    let mut programs: Vec<Program> = [
-        (gemm(false, false, 1.0, 0.0), f32s(&[&[17, 33], &[33, 9]])),
-        (gemm(true, false, 2.0, 0.0), f32s(&[&[33, 17], &[33, 9]])),
-        (gemm(false, true, -0.5, 2.0), f32s(&[&[17, 33], &[9, 33], &[17, 9]])),
-        (gemm(false, false, 1.0, 1.0), f32s(&[&[3, 17, 33], &[33, 9], &[3, 17, 9]])),
-        (gemm(true, true, 1.0, 0.0), f32s(&[&[3, 33, 17], &[3, 9, 33]])),
-        (gemm(true, false, 1.0, 0.0), f32s(&[&[3, 33, 17], &[33, 9]])),
-        (Op::Gemm(exact), wide),
-        (Op::Copy(Copied {}), bytes),
-        (Op::Copy(Copied {}), halves),
-        (Op::Triad(Triad { scale: 3.0 }), f32s(&[&[1001], &[1001]])),
-        (Op::Add(Add {}), f32s(&[&[7, 5], &[7, 5]])),
-        (Op::BiasAdd(BiasAdd {}), f32s(&[&[7, 5], &[5]])),
-        (Op::Gelu(Gelu { form: GeluForm::Tanh }), f32s(&[&[999]])),
-        (softmax(1.0, false, false), f32s(&[&[5, 77]])),
-        (softmax(0.5, true, true), f32s(&[&[2, 5, 7]])),
-        (Op::LayerNorm(LayerNorm { eps: 1e-5 }), f32s(&weights)),
-        (attention(false), f32s(&[&[2, 9, 16], &[2, 1, 16], &[2, 1, 8]])),
-        (attention(false), f32s(&[&[2, 9, 16], &[2, 11, 16], &[2, 11, 8]])),
-        (attention(true), f32s(&[&[2, 9, 16], &[2, 11, 16], &[2, 11, 8]])),
-    ]
-    .into_iter()
-    .map(|(op, args)| single(op, &args))
-    .collect();
-    for p16 in [false, true] {
-        let shape: &[usize] = &[1000];
-        let mut program = single(Op::Adamw(Adamw { p16, ..Adamw::default() }), &f32s(&[shape; 4]));
-        for (number, input) in [0, 2, 3].into_iter().enumerate() {
-            program.carry(program.outputs[number], input);
+/// Runs every program that `backend` serves at a lane, whole or expanded, if it is on this machine.
+fn answers_like_the_references(backend: &str, lanes: &[(usize, Packing)], least: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let family = family_of(backend).unwrap();
+    let mut verifier = Verifier::new(SEED, u64::MAX);
+    for &(threads, packing) in lanes {
+        let lane = Lane { threads, packing };
+        let launch = launch_in(backend, &lane, folder.path());
+        let Some(mut worker) = launch.as_ref().and_then(start) else { return };
+        assert_eq!(worker.identity().threads, threads, "{backend}");
+        let (mut ran, mut unsupported) = (0, 0);
+        for case in programs().into_iter().chain(unusual()) {
+            let supports =
+                |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
+            match case.program.expand_for(supports) {
+                Ok(expanded) => {
+                    check(&mut worker, &Case { program: expanded.program, ..case }, &mut verifier);
+                    ran += 1;
+                }
+                Err(_) => unsupported += 1,
+            }
         }
-        programs.push(program);
-    }
-    programs
-}
-
-/// The outputs after `executions`, carried values rounded as they are stored.
-fn reference(program: &Program, executions: usize) -> Vec<Vec<Expected>> {
-    let step = &program.steps[0];
-    let specs = program.specs(&step.args);
-    let operation = step.op.operation();
-    let input = |&id: &usize| program.input_data(id, SEED, 0);
-    let mut args: Vec<Vec<f64>> = step.args.iter().map(|id| input(id).to_f64(0..input(id).len())).collect();
-    let mut outputs: Vec<Vec<Expected>> = Vec::new();
-    for _ in 0..executions {
-        let views: Vec<Arg> = specs.iter().zip(&args).map(|(spec, data)| Arg::whole(spec, data)).collect();
-        outputs = vec![Vec::new(); step.outs.len()];
-        for unit in 0..operation.units(&specs) {
-            let answer = operation.reference(&views, unit);
-            outputs.iter_mut().zip(answer).for_each(|(output, answer)| output.extend(answer));
-        }
-        for carry in &program.carries {
-            let from = step.outs.iter().position(|&id| id == carry.produced).unwrap();
-            let to = step.args.iter().position(|&id| id == carry.input).unwrap();
-            args[to] = outputs[from].iter().map(|element| f64::from(element.value as f32)).collect();
-        }
-    }
-    outputs
-}
-
-/// Compares every output; errors of an earlier execution are passed on, so each gets one more bound.
-fn compare(program: &Program, executions: usize, mut read: impl FnMut(usize, usize) -> HostArray) {
-    for (number, expected) in reference(program, executions).iter().enumerate() {
-        let got = read(program.steps[0].outs[number], expected.len());
-        for (index, (got, want)) in got.to_f64(0..got.len()).iter().zip(expected).enumerate() {
-            let allowed = executions as f64 * want.allow;
-            assert!(
-                (got - want.value).abs() <= allowed,
-                "{:?}: element {index} of output {number} is {got}, not {} +- {allowed}",
-                program.steps[0].op,
-                want.value
-            );
-        }
+        println!("{backend} {lane}: {ran} programs, {unsupported} unsupported");
+        assert!(ran >= if packing == Packing::Plain { least } else { 2 }, "{backend} {lane} ran {ran}");
+        worker.quit();
     }
 }
+
+const PLAIN: (usize, Packing) = (1, Packing::Plain);
+const PACKED: (usize, Packing) = (2, Packing::Packed);
 
 #[test]
 fn numpy_answers_like_the_references() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(launch) = launch("peer/numpy", folder.path()) else { return };
-    let mut worker = Worker::start(&launch, LIMIT).unwrap();
-    let family = family_of("peer/numpy").unwrap();
-    for program in programs() {
-        family.supports(&LANE, &program.steps[0], &program).unwrap();
-        let load = Ask::Load { program: program.clone(), seed: SEED, sets: 1, keep_all: false };
-        assert!(matches!(worker.ask(&load, LIMIT), Ok(Reply::Loaded { .. })), "{:?}", program.steps[0].op);
-        worker.ask(&Ask::Verify, LIMIT).unwrap();
-        compare(&program, 1, |value, len| worker.read(value, 0, 0..len).unwrap());
-        let sample = Ask::Sample { scope: Scope::Resident, sync: Sync::Batch, iters: 3 };
-        worker.ask(&sample, LIMIT).unwrap();
-        let executions = if program.carries.is_empty() { 1 } else { 3 };
-        compare(&program, executions, |value, len| worker.read(value, 0, 0..len).unwrap());
-    }
-    worker.quit();
+    answers_like_the_references("peer/numpy", &[PLAIN, (2, Packing::Plain)], 50);
+}
+
+#[test]
+fn torch_answers_like_the_references() {
+    answers_like_the_references("peer/torch", &[PLAIN, PACKED], 100);
+}
+
+#[test]
+fn ort_answers_like_the_references() {
+    answers_like_the_references("peer/ort", &[PLAIN, PACKED], 100);
+}
+
+#[test]
+fn tuned_ort_answers_like_the_references() {
+    answers_like_the_references("peer/ort-tuned", &[(2, Packing::Plain), PACKED], 100);
 }

@@ -21,7 +21,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 /// Implementations that must agree.
-const BACKENDS: [&str; 3] = ["null", "cpu/naive", "peer/numpy"];
+const BACKENDS: [&str; 5] = ["null", "cpu/naive", "peer/numpy", "peer/torch", "peer/ort"];
 
 /// A worker spoken to line by line, so that bad lines can be sent too.
 struct Line {

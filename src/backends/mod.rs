@@ -36,7 +36,10 @@ pub const FAMILIES: &[&dyn Family] = &[
     &cpu::onednn::OneDnn,
     &cpu::blas::USER,
     &cpu::naive::Naive,
-    &peer::Numpy,
+    &peer::NUMPY,
+    &peer::TORCH,
+    &peer::ORT,
+    &peer::ORT_TUNED,
     &null::Null,
 ];
 

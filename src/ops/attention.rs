@@ -9,7 +9,8 @@ use crate::tensor::{DType, ValueSpec};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// o = softmax(scale q k^T) v, and the log-sum-exp of each row of scores, which the backward pass needs.
+/// o = softmax(scale q k^T) v, and where it is wanted the log-sum-exp of each row of scores, which the
+/// backward pass needs.
 ///
 /// q is `[.., queries, depth]`, k `[.., keys, depth]`, v `[.., keys, width]`, of one type; leading axes
 /// are batch and heads. o is `[.., queries, width]` of the same type, the log-sum-exp `[.., queries]` f32.
@@ -20,6 +21,8 @@ pub struct Attention {
     pub scale: f64,
     /// A query sees no later key.
     pub causal: bool,
+    /// A second output, f32 `[.., queries]`: each row's log sum exp(scale q k).
+    pub log_sum_exp: bool,
 }
 
 /// Extents of an attention.
@@ -119,7 +122,8 @@ impl Operation for Attention {
         let shapes = Shapes::new(self.name(), args, 3)?;
         let lead = &args[0].shape[..args[0].shape.len() - 1];
         let o = shapes.output([lead, &[dims.width]].concat(), args[0].dtype)?;
-        Ok(vec![o, ValueSpec::new(lead, wide(args[0].dtype))])
+        let log_sum_exp = self.log_sum_exp.then(|| ValueSpec::new(lead, wide(args[0].dtype)));
+        Ok([o].into_iter().chain(log_sum_exp).collect())
     }
 
     // The two products over the scores that the mask leaves, as attention kernels are rated in the field:
@@ -142,12 +146,13 @@ impl Operation for Attention {
     }
 
     fn writes(&self, args: &[ValueSpec], unit: usize) -> Vec<Range<usize>> {
-        vec![row(args[2].columns(), unit), row(1, unit)]
+        let log_sum_exp = self.log_sum_exp.then(|| row(1, unit));
+        [row(args[2].columns(), unit)].into_iter().chain(log_sum_exp).collect()
     }
 
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let args_specs = specs(args);
-        let Ok(dims) = self.dims(&args_specs) else { return vec![vec![], vec![]] };
+        let Ok(dims) = self.dims(&args_specs) else { return vec![] };
         let seen = visible(self.causal, dims.queries, dims.keys, unit);
         let ranges = self.reads(&args_specs, unit);
         let query = Query {
@@ -158,7 +163,7 @@ impl Operation for Attention {
             dtype: args[0].spec.dtype,
         };
         let (o, lse) = query.answer(dims.width);
-        vec![o, vec![lse]]
+        [o].into_iter().chain(self.log_sum_exp.then(|| vec![lse])).collect()
     }
 
     /// Scores, softmax with the scale and the mask, and the second product: the scores are kept in f32,
@@ -167,12 +172,15 @@ impl Operation for Attention {
         let (dtype, sums) = (args[0].dtype, wide(args[0].dtype));
         let gemm = |output| Gemm { accumulate: sums, ..Gemm::plain(output) };
         let scores = Gemm { trans_b: true, ..gemm(sums) };
-        let softmax = Softmax { scale: self.scale, causal: self.causal, log_sum_exp: true, output: dtype };
+        let Self { scale, causal, log_sum_exp } = *self;
+        let softmax = Softmax { scale, causal, log_sum_exp, output: dtype };
+        // The softmax makes value 4 and, where it is wanted, 5.
+        let (o, sums_of_rows) = if log_sum_exp { (6, Some(5)) } else { (5, None) };
         let steps = vec![
             (Op::Gemm(scores), vec![0, 1]),
             (Op::Softmax(softmax), vec![3]),
             (Op::Gemm(gemm(dtype)), vec![4, 2]),
         ];
-        Some(Expansion { steps, outputs: vec![6, 5] })
+        Some(Expansion { steps, outputs: [o].into_iter().chain(sums_of_rows).collect() })
     }
 }

@@ -22,7 +22,7 @@ fn attention_program() -> Program {
     let args = ["q", "k", "v"].map(|name| {
         program.input(name, spec(&[2, 5, 3]), State::Batch, Fill::Uniform { low: -2.0, high: 2.0 })
     });
-    let op = Op::Attention(Attention { scale: 0.5, causal: true });
+    let op = Op::Attention(Attention { scale: 0.5, causal: true, log_sum_exp: true });
     program.outputs = program.push(op, &args, Phase::Forward, State::Activation).unwrap();
     program
 }

@@ -89,6 +89,11 @@ const ATTENTION_AXES: &[Axis] = &[
         about: "which keys a query sees",
         default: Some(Default::OneOf(&["full", "causal"])),
     },
+    Axis {
+        name: "log_sum_exp",
+        about: "also keep each row's log-sum-exp, which the backward pass needs",
+        default: Some(Default::OneOf(&["no", "yes"])),
+    },
     DTYPE,
 ];
 
@@ -150,8 +155,9 @@ fn attention_materialised(params: &Params) -> Result<Program, ParamError> {
 fn attention_inputs(params: &Params) -> Result<(Program, Op, [ValueId; 3]), ParamError> {
     let [queries, keys, depth] = ["queries", "keys", "depth"].map(|axis| int(params, axis));
     let lead = product(params, &["batch", "heads"])?;
-    let op = Attention { scale: 1.0 / (depth as f64).sqrt(), causal: text(params, "mask") == "causal" };
-    let op = Op::Attention(op);
+    let is = |axis, name| text(params, axis) == name;
+    let (causal, log_sum_exp) = (is("mask", "causal"), is("log_sum_exp", "yes"));
+    let op = Op::Attention(Attention { scale: 1.0 / (depth as f64).sqrt(), causal, log_sum_exp });
     let mut program = Program::default();
     let args = [("q", queries), ("k", keys), ("v", keys)].map(|(name, rows)| {
         let spec = ValueSpec::new(&[lead, rows, depth], dtype(params));

@@ -53,14 +53,15 @@ const POINTS: &[(&str, &str, u64, u64)] = &[
     ("softmax", "rows=3,columns=7,dtype=bf16", 5 * 21, 4 * 21),
     ("layer_norm", "rows=3,columns=7", 8 * 21, 4 * (21 + 14 + 21 + 6)),
     ("add_layer_norm", "rows=3,columns=7", 9 * 21, 4 * (42 + 14 + 42 + 6)),
-    ("attention", "queries=6,depth=4,heads=2,batch=3", 6 * 6 * 6 * 16, 4 * (4 * 6 * 24 + 36)),
-    ("attention", "queries=6,depth=4,heads=2,batch=3,mask=causal", 6 * 21 * 16, 4 * (4 * 6 * 24 + 36)),
-    ("attention", "queries=1,keys=9,depth=4,dtype=bf16", 9 * 16, 2 * (4 + 36 + 36 + 4) + 4),
+    ("attention", "queries=6,depth=4,heads=2,batch=3", 6 * 6 * 6 * 16, 4 * 4 * 6 * 24),
+    ("attention", "queries=6,depth=4,heads=2,batch=3,mask=causal", 6 * 21 * 16, 4 * 4 * 6 * 24),
+    ("attention", "queries=6,depth=4,heads=2,batch=3,log_sum_exp=yes", 6 * 36 * 16, 4 * (4 * 6 * 24 + 36)),
+    ("attention", "queries=1,keys=9,depth=4,dtype=bf16", 9 * 16, 2 * (4 + 36 + 36 + 4)),
     (
         "attention_materialised",
         "queries=6,depth=4,heads=2,batch=3",
         6 * 36 * (16 + 6),
-        4 * (2 * 144 + 216 + 216 + 216 + 36 + 216 + 144 + 144),
+        4 * (2 * 144 + 216 + 216 + 216 + 216 + 144 + 144),
     ),
 ];
 

@@ -24,25 +24,39 @@ pub(crate) const LANE: Lane = Lane { threads: 1, packing: Packing::Plain };
 /// How to start `backend`; none, with the reason printed, where it cannot run here. The variable
 /// `REQUIRE_BACKENDS` (names separated by commas) turns that into a failure.
 pub(crate) fn launch(backend: &str, scratch: &Path) -> Option<Launch> {
-    let absent = |why: &str| {
-        let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
-        assert!(!required.split(',').any(|name| name == backend), "{backend} is required: {why}");
-        eprintln!("{backend} is not tested: {why}");
-        None
+    let launch = launch_in(backend, &LANE, scratch)?;
+    start(&launch).map(|_| launch)
+}
+
+/// A worker, or none, with the reason printed, where its library cannot be loaded.
+pub(crate) fn start(launch: &Launch) -> Option<Worker> {
+    match Worker::start(launch, LIMIT) {
+        Err(Crash { kind: CrashKind::Unsupported, message }) => absent(&launch.backend, &message),
+        Err(crash) => panic!("{}: {crash}", launch.backend),
+        Ok(worker) => Some(worker),
+    }
+}
+
+/// How to start `backend` at a lane, which may still fail.
+pub(crate) fn launch_in(backend: &str, lane: &Lane, scratch: &Path) -> Option<Launch> {
+    let Some(family) = backends::family_of(backend) else {
+        return absent(backend, "it is not in this build");
     };
-    let Some(family) = backends::family_of(backend) else { return absent("it is not in this build") };
     let external = match family.external() {
-        Some(Err(why)) => return absent(&why.to_string()),
+        Some(Err(why)) => return absent(backend, &why.to_string()),
         Some(Ok(external)) => Some(external.command),
         None => None,
     };
-    let environment = family.environment(&LANE);
-    let launch = Launch { external, environment, ..plain_launch(backend, scratch) };
-    match Worker::start(&launch, LIMIT) {
-        Err(Crash { kind: CrashKind::Unsupported, message }) => absent(&message),
-        Err(crash) => panic!("{backend}: {crash}"),
-        Ok(_) => Some(launch),
-    }
+    let environment = family.environment(lane);
+    Some(Launch { lane: lane.clone(), external, environment, ..plain_launch(backend, scratch) })
+}
+
+/// Says why a backend is not tested.
+fn absent<T>(backend: &str, why: &str) -> Option<T> {
+    let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+    assert!(!required.split(',').any(|name| name == backend), "{backend} is required: {why}");
+    eprintln!("{backend} is not tested: {why}");
+    None
 }
 
 /// How to start a backend of this program.

@@ -1,4 +1,5 @@
 //! The programs that every backend is asked for.
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
 use cutgpu::ops::{Gemm, GemmI8, Op, Softmax};
 use cutgpu::program::{Phase, Program, State};
@@ -97,6 +98,9 @@ const LAYERS: &[&str] = &[
     "attention queries=3 keys=67 depth=33 mask=causal",
     "attention queries=17 depth=64 dtype=bf16",
     "attention queries=300 depth=16 mask=causal",
+    "attention queries=17 depth=31 heads=3 log_sum_exp=yes",
+    "attention queries=3 keys=67 depth=33 mask=causal log_sum_exp=yes",
+    "attention queries=33 depth=64 dtype=bf16 log_sum_exp=yes",
     "attention_materialised queries=17 depth=31 heads=3",
     "attention_materialised queries=3 keys=67 depth=33 mask=causal",
     "gemm_q8 m=1 n=33 k=32",

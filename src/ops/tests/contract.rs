@@ -99,7 +99,7 @@ fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
     let gemm = Op::Gemm(Gemm::plain(F32));
     let i8 = |zero_a| Op::GemmI8(GemmI8 { zero_a, ..GemmI8::default() });
     let causal = Op::Softmax(Softmax { causal: true, ..Softmax::plain(F32) });
-    let attention = Op::Attention(Attention { scale: 1.0, causal: true });
+    let attention = Op::Attention(Attention { scale: 1.0, causal: true, log_sum_exp: true });
     let adamw = |change: fn(&mut Adamw)| {
         let mut op = Adamw::default();
         change(&mut op);

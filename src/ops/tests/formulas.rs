@@ -222,7 +222,7 @@ fn attention_is_softmax_of_scores_times_v() {
     for (queries, keys, depth, causal) in
         [(1, 1, 1, true), (3, 5, 2, true), (7, 3, 5, false), (17, 17, 7, true)]
     {
-        let op = Attention { scale: 0.7, causal };
+        let op = Attention { scale: 0.7, causal, log_sum_exp: true };
         let case = Case::f32(Op::Attention(op), &[&[2, queries, depth], &[2, keys, depth], &[2, keys, 3]]);
         let [q, k, v] = [0, 1, 2].map(|arg| &case.data[arg]);
         for head in 0..2 {

@@ -109,11 +109,11 @@ fn cases() -> Vec<Case> {
         Case::f32(Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 }), &[&[3, 7], &[3, 7], &[7], &[7]]),
         Case::new(Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 }), &[&[17], &[17], &[17], &[17]], &[Bf16]),
         Case::f32(
-            Op::Attention(Attention { scale: 0.5, causal: true }),
+            Op::Attention(Attention { scale: 0.5, causal: true, log_sum_exp: true }),
             &[&[2, 3, 7], &[2, 5, 7], &[2, 5, 2]],
         ),
         Case::new(
-            Op::Attention(Attention { scale: 0.5, causal: false }),
+            Op::Attention(Attention { scale: 0.5, causal: false, log_sum_exp: false }),
             &[&[3, 7], &[5, 7], &[5, 2]],
             &[F64],
         ),

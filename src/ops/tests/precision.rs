@@ -55,7 +55,7 @@ fn softmax_row(x: &[f32]) -> (Vec<f32>, f32) {
 
 fn attention(queries: usize, keys: usize, depth: usize, round: Round) -> Plain {
     let scale = 1.0 / (depth as f64).sqrt();
-    let op = Op::Attention(Attention { scale, causal: false });
+    let op = Op::Attention(Attention { scale, causal: false, log_sum_exp: true });
     let case = Case::f32(op, &[&[queries, depth], &[keys, depth], &[keys, depth]]);
     Plain::new(case, round, move |inputs| {
         let [q, k, v] = [0, 1, 2].map(|arg| &inputs[arg]);

@@ -21,8 +21,8 @@ fn run<T: Float>(call: Call<Attention>, args: &[View], outs: &mut [ViewMut]) {
     let (queries, keys) = (rows_of(0), rows_of(1));
     let (depth, width) = (call.specs[0].columns(), call.specs[2].columns());
     let [q, k, v] = [0, 1, 2].map(|arg| args[arg].slice::<T>());
-    let [o, log_sums] = outs else { return };
-    let log_sums = log_sums.slice::<f32>();
+    let [o, log_sums @ ..] = outs else { return };
+    let mut log_sums = log_sums.first_mut().map(|sums| sums.slice::<f32>());
     let (scores, answer) = call.scratch.split_at_mut(keys);
     for (row, (o, q)) in o.slice::<T>().chunks_exact_mut(width).zip(q.chunks_exact(depth)).enumerate() {
         let head = row / queries;
@@ -32,7 +32,10 @@ fn run<T: Float>(call: Call<Attention>, args: &[View], outs: &mut [ViewMut]) {
             let product: f32 = q.iter().zip(k).map(|(q, k)| q.to_f32() * k.to_f32()).sum();
             *score = call.op.scale as f32 * product;
         }
-        log_sums[row] = exponentials(&mut scores[..seen]);
+        let log_sum = exponentials(&mut scores[..seen]);
+        if let Some(sums) = &mut log_sums {
+            sums[row] = log_sum;
+        }
         answer.fill(0.0);
         for (weight, v) in scores[..seen].iter().zip(v.chunks_exact(width)) {
             answer.iter_mut().zip(v).for_each(|(sum, v)| *sum += weight * v.to_f32());

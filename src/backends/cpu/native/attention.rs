@@ -68,8 +68,9 @@ fn run<T: Float + To<f32>>(kernel: &Blocks, args: &[View], outs: &mut [ViewMut])
     let Extents { heads, queries, keys, depth, width, block } = *extents;
     let isa = team.isa;
     let [q, k, v] = [0, 1, 2].map(|arg| args[arg].slice::<T>());
-    let [o, log_sums] = outs else { return };
-    let (o, log_sums) = (Parts::new(o.slice::<T>()), Parts::new(log_sums.slice::<f32>()));
+    let [o, log_sums @ ..] = outs else { return };
+    let o = Parts::new(o.slice::<T>());
+    let log_sums = log_sums.first_mut().map(|sums| Parts::new(sums.slice::<f32>()));
     let blocks = queries.div_ceil(block);
     team.pool.run(&|me| {
         // SAFETY: the pool gives each thread its own number.
@@ -87,11 +88,15 @@ fn run<T: Float + To<f32>>(kernel: &Blocks, args: &[View], outs: &mut [ViewMut])
             let alpha = op.scale as f32;
             let target = Target::plain(scores.as_mut_ptr(), seen, alpha);
             engine.multiply::<f32, f32, T, T>(q, &Right::Plain(k), [rows, seen, depth], target, &mut packs);
+            let own = head * queries + first..head * queries + first + rows;
             // SAFETY: each row is one thread's.
-            let log_sums = unsafe { log_sums.part(head * queries + first..head * queries + first + rows) };
-            for (row, (scores, log_sum)) in scores.chunks_exact_mut(seen).zip(log_sums).enumerate() {
+            let mut log_sums = log_sums.as_ref().map(|sums| unsafe { sums.part(own) });
+            for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
                 let (scores, hidden) = scores.split_at_mut(visible(row));
-                *log_sum = isa.run(Exponentials(scores));
+                let log_sum = isa.run(Exponentials(scores));
+                if let Some(sums) = &mut log_sums {
+                    sums[row] = log_sum;
+                }
                 hidden.fill(0.0);
             }
             let weights = Matrix::new(&*scores, [seen, 1]);

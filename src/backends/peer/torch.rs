@@ -1,0 +1,76 @@
+//! PyTorch on the processor, op by op as in eager mode.
+
+use super::{Python, common_type, specs_of, unused_blas};
+use crate::backends::Packing;
+use crate::backends::cpu::blas::settings::Settings;
+use crate::backends::cpu::loaded::is_packable;
+use crate::ops::{Gemm, GemmI8, Op};
+use crate::program::{Program, Step};
+use crate::tensor::DType;
+
+/// PyTorch.
+pub const TORCH: Python = Python {
+    id: "peer/torch",
+    about: "PyTorch in eager mode, by a worker in Python",
+    packages: &["torch", "numpy"],
+    modules: &[("torch_peer", include_str!("../../../peers/torch_peer.py"))],
+    serves,
+    packs,
+    packings: &[Packing::Packed, Packing::Plain],
+    settings,
+};
+
+/// Its build has MKL and oneDNN inside, on one OpenMP.
+fn settings(threads: usize) -> Settings {
+    let mut settings = unused_blas();
+    settings.extend(["OMP_NUM_THREADS", "MKL_NUM_THREADS"].map(|name| (name, threads.to_string())));
+    // As many threads as asked for, whatever the size.
+    settings.push(("MKL_DYNAMIC", "FALSE".to_string()));
+    settings
+}
+
+fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
+    // AdamW's fourth output is its first in bf16; statistics of 16-bit rows are f32.
+    let outs = match &step.op {
+        Op::Adamw(_) => 3,
+        Op::Softmax(_) => 0,
+        _ => 1,
+    };
+    let specs = specs_of(step, program, outs);
+    match &step.op {
+        Op::Copy(_) => return Ok(()),
+        Op::GemmI8(GemmI8 { zero_a: 0, zero_b: 0, .. }) => return Ok(()),
+        Op::GemmI8(_) => return Err("multiplies 8-bit integers without zero points only"),
+        Op::Gemm(op) if op.accumulate != wide(specs[0].dtype) => {
+            return Err("adds products of 16 and 32 bits in f32");
+        }
+        Op::Attention(op) if op.log_sum_exp && specs[1].columns() != specs[2].columns() => {
+            return Err("gives the log-sum-exp only where v is as wide as k");
+        }
+        Op::Attention(op) if op.log_sum_exp && is_narrow(specs[0].dtype) => {
+            return Err("gives the log-sum-exp of 16-bit attention to fewer digits than f32 has");
+        }
+        Op::BiasGelu(_) if is_narrow(specs[0].dtype) => return Err("rounds the sum before it bends it"),
+        _ => {}
+    }
+    match common_type(&specs) {
+        Some(dtype) if dtype.is_float() => Ok(()),
+        _ => Err("computes in one floating-point type"),
+    }
+}
+
+fn is_narrow(dtype: DType) -> bool {
+    matches!(dtype, DType::Bf16 | DType::F16)
+}
+
+/// What products of a type are added up in.
+fn wide(dtype: DType) -> DType {
+    if is_narrow(dtype) { DType::F32 } else { dtype }
+}
+
+/// By oneDNN, for products that its linear layers have.
+fn packs(step: &Step, program: &Program) -> bool {
+    let Op::Gemm(Gemm { trans_a: false, alpha: 1.0, beta: 0.0, .. }) = &step.op else { return false };
+    let b = &program.values[step.args[1]].spec;
+    is_packable(program, step.args[1]) && b.shape.len() == 2 && matches!(b.dtype, DType::F32 | DType::Bf16)
+}
