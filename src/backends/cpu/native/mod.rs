@@ -94,6 +94,11 @@ impl Team {
         TeamScratch::new(threads, lens).map_err(|fault| Unsupported(fault.to_string()))
     }
 
+    /// Bytes of a core's first cache, if known.
+    fn first_cache(&self) -> Option<usize> {
+        usize::try_from(self.facts.as_ref()?.cache(1)?.bytes.0).ok()
+    }
+
     /// What multiplies this kind of words.
     fn engine(&self, arithmetic: gemm::Arithmetic) -> Result<gemm::Engine, Unsupported> {
         let isa = self.isa;

@@ -10,17 +10,19 @@ mod packed;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod transpose;
 mod words;
 #[cfg(target_arch = "x86_64")]
 mod words_x86;
 
-pub(super) use blocks::Blocks;
+pub(super) use blocks::{Blocks, parts};
 pub(super) use lanes::To;
-pub(super) use multiply::{Engine, Right, Scratch, Target};
-pub(super) use pack::Matrix;
+pub(super) use multiply::Engine;
+pub(super) use pack::{Lines, Matrix, Panel};
 pub(super) use packed::words_mut;
-pub(super) use tile::kernels;
-pub(super) use words::Arithmetic;
+pub(super) use tile::{CHUNK, Tile, kernels};
+pub(super) use transpose::{SIDE, Transpose};
+pub(super) use words::{Arithmetic, Finish};
 
 use super::Team;
 use crate::backends::cpu::buffer::{Element, View, ViewMut};
@@ -33,6 +35,7 @@ use crate::ops::{Gemm, GemmDims, GemmI8};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 use lanes::Lane;
+use multiply::Right;
 use output::Output;
 use packed::Packed;
 use std::ops::Range;

@@ -254,7 +254,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     /// sum (a - z) b = sum a b - z sum b.
     fn shifts(&self, source: Source, depths: &Range<usize>) -> *const u32 {
         let width = self.engine.kernels.columns;
-        column_sums(&self.engine.kernels, self.ones, self.zeros, source.panel, depths.len(), self.sums);
+        column_sums(&self.engine.kernels, self.ones, source.panel, depths.len(), self.sums);
         // SAFETY: the buffer holds a row of a tile's width behind its ones.
         let sums = unsafe { std::slice::from_raw_parts_mut(self.sums, width) };
         sums.iter_mut().for_each(|sum| *sum = shift(*sum, self.target.zero));
@@ -351,28 +351,12 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
 pub(super) fn column_sums(
     kernels: &Kernels,
     ones: *const u32,
-    zeros: *const u32,
     panel: *const u32,
     depth: usize,
     to: *mut u32,
 ) {
-    let tile = Tile {
-        depth,
-        a: ones,
-        a_step: 0,
-        b: panel,
-        b_step: kernels.columns,
-        finish: Finish::Store,
-        row: zeros,
-        init: zeros,
-        init_stride: 0,
-        d: to,
-        d_stride: 0,
-        columns: kernels.columns,
-        ahead: panel.cast(),
-        ahead_step: 0,
-        copy: std::ptr::null_mut(),
-    };
+    let rows = Tile::between_rows_of(kernels.columns);
+    let tile = Tile { depth, a: ones, b: panel, d: to, ..rows };
     // SAFETY: the panel holds `depth` rows of a tile's width, `ones` a line that every chunk of the one row
     // of A reads again, and the others a tile's width each.
     unsafe { kernels.lines[0](&tile) };

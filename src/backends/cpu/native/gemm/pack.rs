@@ -4,6 +4,7 @@
 
 use super::lanes::{Lane, To};
 use super::tile::{CHUNK, fetch_near};
+use super::transpose::{SIDE, Transpose};
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::vector::Vector;
 use std::ops::Range;
@@ -42,12 +43,12 @@ impl<'a, T> Matrix<'a, T> {
 
 /// Rows `rows` of A, elements `depths` of each, to `[chunk of 16 words][row][16]`: whole cache lines are
 /// copied, nothing is transposed. The rows are contiguous.
-pub(super) struct Lines<'a, T, L> {
-    pub(super) a: Matrix<'a, T>,
-    pub(super) rows: Range<usize>,
-    pub(super) depths: Range<usize>,
-    pub(super) to: &'a mut [u32],
-    pub(super) lane: std::marker::PhantomData<L>,
+pub(in super::super) struct Lines<'a, T, L> {
+    pub(in super::super) a: Matrix<'a, T>,
+    pub(in super::super) rows: Range<usize>,
+    pub(in super::super) depths: Range<usize>,
+    pub(in super::super) to: &'a mut [u32],
+    pub(in super::super) lane: std::marker::PhantomData<L>,
 }
 
 impl<L: Lane, T: To<L>> Loops for Lines<'_, T, L> {
@@ -110,13 +111,13 @@ const JOINED: usize = 16;
 const ROWS_AHEAD: usize = 8;
 
 /// Columns `columns` of B, elements `depths` of each, to `[word of depth][width]`.
-pub(super) struct Panel<'a, T, L> {
-    pub(super) b: Matrix<'a, T>,
-    pub(super) columns: Range<usize>,
-    pub(super) depths: Range<usize>,
-    pub(super) width: usize,
-    pub(super) to: &'a mut [u32],
-    pub(super) lane: std::marker::PhantomData<L>,
+pub(in super::super) struct Panel<'a, T, L> {
+    pub(in super::super) b: Matrix<'a, T>,
+    pub(in super::super) columns: Range<usize>,
+    pub(in super::super) depths: Range<usize>,
+    pub(in super::super) width: usize,
+    pub(in super::super) to: &'a mut [u32],
+    pub(in super::super) lane: std::marker::PhantomData<L>,
 }
 
 impl<L: Lane, T: To<L>> Loops for Panel<'_, T, L> {
@@ -130,7 +131,7 @@ impl<L: Lane, T: To<L>> Loops for Panel<'_, T, L> {
         if self.b.is_by_rows() {
             self.interleave();
         } else {
-            self.transpose();
+            self.transpose::<V>();
         }
     }
 }
@@ -170,10 +171,13 @@ impl<L: Lane, T: To<L>> Panel<'_, T, L> {
     /// Columns of B are contiguous: a stretch of one column after another, as long as a cache line, so
     /// that the lines that are written stay near.
     #[inline(always)]
-    fn transpose(self) {
+    fn transpose<V: Vector>(mut self) {
         let (stride, zero) = (self.b.strides[1], self.b.zero);
         let step = CHUNK * L::PER_WORD;
         for (chunk, start) in self.depths.clone().step_by(step).enumerate() {
+            if self.turn_block::<V>(chunk, start) {
+                continue;
+            }
             let end = self.depths.end.min(start + step);
             let to = &mut self.to[chunk * CHUNK * self.width..];
             for (number, column) in self.columns.clone().enumerate() {
@@ -184,5 +188,31 @@ impl<L: Lane, T: To<L>> Panel<'_, T, L> {
                 }
             }
         }
+    }
+
+    /// One cache line of each column, in registers, where elements already are lanes and nothing is missing.
+    #[inline(always)]
+    fn turn_block<V: Vector>(&mut self, chunk: usize, start: usize) -> bool {
+        let (stride, count) = (self.b.strides[1], self.columns.len());
+        let is_whole = start + CHUNK * L::PER_WORD <= self.depths.end && count.is_multiple_of(SIDE);
+        if T::SAME_BUT != Some(0) || !is_whole || !stride.is_multiple_of(L::PER_WORD) {
+            return false;
+        }
+        for number in (0..count).step_by(SIDE) {
+            let first = (self.columns.start + number) * stride + start;
+            let from = &self.b.data[first..first + (SIDE - 1) * stride + CHUNK * L::PER_WORD];
+            (0..SIDE).for_each(|column| {
+                fetch_near(from.as_ptr().wrapping_add(column * stride + CHUNK * L::PER_WORD).cast());
+            });
+            if !from.as_ptr().cast::<u32>().is_aligned() {
+                return false;
+            }
+            // SAFETY: aligned as has been asked; where elements are lanes, a word's worth of them takes a
+            // word's bytes.
+            let from = unsafe { std::slice::from_raw_parts(from.as_ptr().cast::<u32>(), from.len() / L::PER_WORD) };
+            let to = &mut self.to[chunk * CHUNK * self.width + number..];
+            Transpose { from, from_stride: stride / L::PER_WORD, to, to_stride: self.width }.run::<V>();
+        }
+        true
     }
 }

@@ -52,7 +52,7 @@ impl Packed {
         let [words] = unsafe { self.words.of(0) };
         let words = words_mut(&mut words[number * self.each..(number + 1) * self.each]);
         let shifts = &mut self.shifts[number * self.columns..(number + 1) * self.columns];
-        let (ones, zeros, mut sums) = ([0x0101_0101; CHUNK], vec![0; width], vec![0; width]);
+        let (ones, mut sums) = ([0x0101_0101; CHUNK], vec![0; width]);
         for depths in engine.blocks.depths(depth.div_ceil(L::PER_WORD)) {
             let block = &mut words[depths.start * self.columns..depths.end * self.columns];
             for (start, to) in (0..columns).step_by(width).zip(block.chunks_exact_mut(width * depths.len())) {
@@ -61,8 +61,7 @@ impl Packed {
                 let panel = to.as_ptr();
                 engine.isa.run(Panel { b, columns, depths: elements, width, to, lane: PhantomData::<L> });
                 if L::ARITHMETIC == Arithmetic::Bytes {
-                    let (ones, zeros) = (ones.as_ptr(), zeros.as_ptr());
-                    column_sums(&engine.kernels, ones, zeros, panel, depths.len(), sums.as_mut_ptr());
+                    column_sums(&engine.kernels, ones.as_ptr(), panel, depths.len(), sums.as_mut_ptr());
                     for (shift_of, sum) in shifts[start..start + width].iter_mut().zip(&sums) {
                         *shift_of = shift_of.wrapping_add(shift(*sum, zero));
                     }

@@ -48,6 +48,30 @@ pub(in super::super) struct Tile {
     pub(in super::super) copy: *mut u32,
 }
 
+impl Tile {
+    /// A tile whose B and D are whole rows of its own width, one right behind the other, with nothing added
+    /// and nothing fetched ahead; depth, A, B and D are to be set.
+    pub(in super::super) fn between_rows_of(width: usize) -> Self {
+        Self {
+            depth: 0,
+            a: std::ptr::null(),
+            a_step: 0,
+            b: std::ptr::null(),
+            b_step: width,
+            finish: Finish::Store,
+            row: std::ptr::null(),
+            init: std::ptr::null(),
+            init_stride: width,
+            d: std::ptr::null_mut(),
+            d_stride: width,
+            columns: width,
+            ahead: std::ptr::null(),
+            ahead_step: 0,
+            copy: std::ptr::null_mut(),
+        }
+    }
+}
+
 /// Computes a tile.
 ///
 /// # Safety
