@@ -103,7 +103,6 @@ fn walk<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &mut [Z
     let x = x.map(|x| &x[..z.len()]);
     let whole = z.len() / V::LANES * V::LANES;
     for at in (0..whole).step_by(V::LANES) {
-        V::prefetch(x[0].as_ptr().wrapping_add(at + 256));
         Z::store(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
     }
     if whole < z.len() {
