@@ -160,7 +160,7 @@ mod tests {
         let minus = T::from_f32(-1.0);
         for (isa, past) in Isa::here().flat_map(|isa| [(isa, false), (isa, true)]) {
             for (start, len) in PARTS {
-                let mut a = vec![minus; 200];
+                let mut a = [minus; 200];
                 let z = &mut a[start..start + len];
                 isa.run(Walk { z, x: [&b[..len], &b[10..10 + len]], f: Scaled(2.0), past });
                 for (at, got) in a.iter().enumerate() {
