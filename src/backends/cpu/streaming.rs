@@ -103,7 +103,6 @@ fn walk<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &mut [Z
     let x = x.map(|x| &x[..z.len()]);
     let whole = z.len() / V::LANES * V::LANES;
     for at in (0..whole).step_by(V::LANES) {
-        V::prefetch(x[0].as_ptr().wrapping_add(at + 256));
         Z::store(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
     }
     if whole < z.len() {
@@ -161,7 +160,7 @@ mod tests {
         let minus = T::from_f32(-1.0);
         for (isa, past) in Isa::here().flat_map(|isa| [(isa, false), (isa, true)]) {
             for (start, len) in PARTS {
-                let mut a = vec![minus; 200];
+                let mut a = [minus; 200];
                 let z = &mut a[start..start + len];
                 isa.run(Walk { z, x: [&b[..len], &b[10..10 + len]], f: Scaled(2.0), past });
                 for (at, got) in a.iter().enumerate() {

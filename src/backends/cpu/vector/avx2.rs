@@ -211,7 +211,7 @@ impl Vector for __m256 {
     #[inline(always)]
     fn prefetch<T>(address: *const T) {
         // SAFETY: a prefetch of any address is harmless; every x86-64 has SSE.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
     #[inline(always)]
     fn fence() {

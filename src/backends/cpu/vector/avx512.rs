@@ -203,7 +203,7 @@ impl Vector for __m512 {
     #[inline(always)]
     fn prefetch<T>(address: *const T) {
         // SAFETY: a prefetch of any address is harmless; every x86-64 has SSE.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
     #[inline(always)]
     fn fence() {
