@@ -111,18 +111,24 @@ impl Conv2d {
         }
     }
 
+    /// Row (axis 0) or column (axis 1) of x that element `offset` of the kernel sees where it makes element
+    /// `place` of y; none in the padding.
+    pub fn seen(&self, dims: &ConvDims, axis: usize, place: usize, offset: usize) -> Option<usize> {
+        let padded = place * self.stride[axis] + offset;
+        padded.checked_sub(self.padding[axis]).filter(|&inside| inside < dims.size[axis])
+    }
+
     /// What the kernel sees of an image at one place, in the order of the weights.
     fn patch(&self, dims: &ConvDims, image: &[f64], place: [usize; 2], patch: &mut [f64]) {
         let [rows, columns] = dims.kernel;
-        for (index, x) in patch.iter_mut().enumerate() {
-            let (channel, within) = (index / (rows * columns), index % (rows * columns));
-            let [row, column] = [(0, within / columns), (1, within % columns)].map(|(axis, offset)| {
-                (place[axis] * self.stride[axis] + offset)
-                    .checked_sub(self.padding[axis])
-                    .filter(|&inside| inside < dims.size[axis])
-            });
-            let seen = row.zip(column).map(|(row, column)| image[self.at(dims, channel, row, column)]);
-            *x = seen.unwrap_or(0.0);
+        for (channel, patch) in patch.chunks_exact_mut(rows * columns).enumerate() {
+            for (i, patch) in patch.chunks_exact_mut(columns).enumerate() {
+                let row = self.seen(dims, 0, place[0], i);
+                for (j, x) in patch.iter_mut().enumerate() {
+                    let seen = row.zip(self.seen(dims, 1, place[1], j));
+                    *x = seen.map_or(0.0, |(row, column)| image[self.at(dims, channel, row, column)]);
+                }
+            }
         }
     }
 }

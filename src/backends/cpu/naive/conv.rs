@@ -28,23 +28,19 @@ fn run(call: Call<Convolution>, args: &[View], outs: &mut [ViewMut]) {
         };
         let image = &x[image * dims.image()..][..dims.image()];
         let weights = &weights[channel * dims.depth()..][..dims.depth()];
-        *y = seen(op, dims, image, weights, [place / columns, place % columns])
+        *y = sum_at(op, dims, image, weights, [place / columns, place % columns])
             + bias.map_or(0.0, |bias| bias[channel]);
     }
 }
 
 /// The sum of what the kernel sees at one place.
-fn seen(op: &Conv2d, dims: &ConvDims, image: &[f32], weights: &[f32], place: [usize; 2]) -> f32 {
+fn sum_at(op: &Conv2d, dims: &ConvDims, image: &[f32], weights: &[f32], place: [usize; 2]) -> f32 {
     let mut sum = 0.0;
-    let inside = |axis: usize, offset: usize| {
-        let padded = place[axis] * op.stride[axis] + offset;
-        padded.checked_sub(op.padding[axis]).filter(|&at| at < dims.size[axis])
-    };
     for (channel, weights) in weights.chunks_exact(dims.kernel[0] * dims.kernel[1]).enumerate() {
         for (i, weights) in weights.chunks_exact(dims.kernel[1]).enumerate() {
-            let Some(row) = inside(0, i) else { continue };
+            let Some(row) = op.seen(dims, 0, place[0], i) else { continue };
             for (j, weight) in weights.iter().enumerate() {
-                if let Some(column) = inside(1, j) {
+                if let Some(column) = op.seen(dims, 1, place[1], j) {
                     sum += weight * image[op.at(dims, channel, row, column)];
                 }
             }
