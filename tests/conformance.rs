@@ -112,9 +112,10 @@ type Variables = Vec<(&'static str, String)>;
 fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
     let mut settings: Vec<(&[usize], Variables)> = vec![(&[1, 2, 3], vec![])];
     if family.id() == "cpu/native" {
-        settings = ["portable", "avx2", "avx512"]
-            .map(|isa| (&[1, 2, 3][..], vec![("CUTGPU_ISA", isa.to_string())]))
-            .into();
+        settings.extend(
+            ["portable", "avx2", "avx512", "avx512-vnni"]
+                .map(|isa| (&[1, 3][..], vec![("CUTGPU_ISA", isa.to_string())])),
+        );
         settings.push((&[2], vec![(EXTRA_WORK, "0.3".to_string())]));
     }
     let mut lanes = vec![];

@@ -102,7 +102,8 @@ impl Team {
     /// What multiplies this kind of words.
     fn engine(&self, arithmetic: gemm::Arithmetic) -> Result<gemm::Engine, Unsupported> {
         let isa = self.isa;
-        let absent = || Unsupported(format!("cpu/native has no products of {arithmetic:?} on {}", isa.name()));
+        let absent =
+            || Unsupported(format!("cpu/native has no products of {arithmetic:?} on {}", isa.name()));
         let kernels = gemm::kernels(isa, arithmetic).ok_or_else(absent)?;
         let blocks = match &self.facts {
             Some(facts) => gemm::Blocks::of(facts, &kernels),

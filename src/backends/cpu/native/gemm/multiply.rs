@@ -291,7 +291,11 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 b_step: width,
                 finish,
                 row,
-                init: if init_stride == 0 { init } else { init.wrapping_add(first * init_stride + columns.start) },
+                init: if init_stride == 0 {
+                    init
+                } else {
+                    init.wrapping_add(first * init_stride + columns.start)
+                },
                 init_stride,
                 d: self.target.start.wrapping_add(first * self.target.stride + columns.start),
                 d_stride: self.target.stride,
@@ -310,7 +314,14 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     }
 
     /// The tile with B as it lies, if it is the first to read it: packed on the way for those after it.
-    fn with_raw(&self, tile: Tile, source: Source, number: usize, count: usize, rows: usize) -> (Kernel, Tile) {
+    fn with_raw(
+        &self,
+        tile: Tile,
+        source: Source,
+        number: usize,
+        count: usize,
+        rows: usize,
+    ) -> (Kernel, Tile) {
         let kernels = &self.engine.kernels;
         let plain = if self.a.is_by_rows() { &kernels.lines } else { &kernels.by_columns };
         let Some((raw, stride)) = source.raw else { return (plain[rows - 1], tile) };

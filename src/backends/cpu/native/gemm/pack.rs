@@ -141,8 +141,7 @@ impl<L: Lane, T: To<L>> Panel<'_, T, L> {
     #[inline(always)]
     fn interleave(self) {
         let (stride, zero, count) = (self.b.strides[0], self.b.zero, self.columns.len());
-        for (to, depth) in
-            self.to.chunks_exact_mut(self.width).zip(self.depths.clone().step_by(L::PER_WORD))
+        for (to, depth) in self.to.chunks_exact_mut(self.width).zip(self.depths.clone().step_by(L::PER_WORD))
         {
             let from = &self.b.data[depth * stride + self.columns.start..];
             let lanes = L::PER_WORD.min(self.depths.end - depth);
@@ -209,7 +208,8 @@ impl<L: Lane, T: To<L>> Panel<'_, T, L> {
             }
             // SAFETY: aligned as has been asked; where elements are lanes, a word's worth of them takes a
             // word's bytes.
-            let from = unsafe { std::slice::from_raw_parts(from.as_ptr().cast::<u32>(), from.len() / L::PER_WORD) };
+            let from =
+                unsafe { std::slice::from_raw_parts(from.as_ptr().cast::<u32>(), from.len() / L::PER_WORD) };
             let to = &mut self.to[chunk * CHUNK * self.width + number..];
             Transpose { from, from_stride: stride / L::PER_WORD, to, to_stride: self.width }.run::<V>();
         }

@@ -24,12 +24,17 @@ impl Loops for Transpose<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let last = SIDE - 1;
-        assert!(self.from.len() >= last * self.from_stride + SIDE && self.to.len() >= last * self.to_stride + SIDE);
+        assert!(
+            self.from.len() >= last * self.from_stride + SIDE
+                && self.to.len() >= last * self.to_stride + SIDE
+        );
         #[cfg(target_arch = "x86_64")]
         if V::LANES == SIDE {
             // SAFETY: registers of 16 lanes are those of AVX-512, which `Isa::run` has found; both sides hold
             // 16 rows of 16 words.
-            unsafe { x86::transpose(self.from.as_ptr(), self.from_stride, self.to.as_mut_ptr(), self.to_stride) };
+            unsafe {
+                x86::transpose(self.from.as_ptr(), self.from_stride, self.to.as_mut_ptr(), self.to_stride)
+            };
             return;
         }
         for row in 0..SIDE {

@@ -126,7 +126,8 @@ unsafe impl Words for PortableF32 {
     unsafe fn finish(sum: Self::Sum, how: Finish, place: Place) {
         for (lane, sum) in sum.into_iter().enumerate().take(place.columns) {
             // SAFETY: by the trait's contract.
-            let (row, init) = unsafe { (place.row.cast::<f32>().add(lane), place.init.cast::<f32>().add(lane)) };
+            let (row, init) =
+                unsafe { (place.row.cast::<f32>().add(lane), place.init.cast::<f32>().add(lane)) };
             // SAFETY: as above.
             unsafe {
                 let value = match how {

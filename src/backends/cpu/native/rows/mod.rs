@@ -5,15 +5,13 @@ mod layer_norm;
 mod softmax;
 
 pub(super) use layer_norm::layer_norm;
-pub(super) use softmax::{Exponentials, softmax};
+pub(super) use softmax::softmax;
 
 use super::Team;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
-use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::parts::TeamScratch;
-use crate::backends::cpu::streaming::{Same, Walk};
 use crate::backends::cpu::vector::{MOST_LANES, Vector};
 use crate::backends::{Fault, Unsupported};
 use crate::tensor::ValueSpec;
@@ -58,17 +56,6 @@ fn fold<V: Vector, T: Float, F: Fold<V>>(x: &[T], mut f: F) -> V {
 
 /// Chains of a [`fold`].
 const CHAINS: usize = 4;
-
-/// to = from, rounded.
-pub(super) struct Narrow<'a, T>(pub(super) &'a mut [T], pub(super) &'a [f32]);
-
-impl<T: Float> Loops for Narrow<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        Walk { z: self.0, x: [self.1], f: Same, past: false }.run::<V>();
-    }
-}
 
 type Run<O> = fn(&Rows<O>, &[View], &mut [ViewMut]);
 

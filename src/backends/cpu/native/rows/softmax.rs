@@ -15,27 +15,6 @@ use crate::ops::Softmax;
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 
-/// Replaces scores by their exponentials over the sum of these; returns the logarithm of that sum.
-pub(in super::super) struct Exponentials<'a>(pub(in super::super) &'a mut [f32]);
-
-impl Loops for Exponentials<'_> {
-    type Output = f32;
-    #[inline(always)]
-    fn run<V: Vector>(self) -> f32 {
-        let max = fold::<V, f32, _>(self.0, Largest::<V, false>(V::splat(1.0))).largest();
-        let mut sum = V::splat(0.0);
-        let all = V::splat(max);
-        for scores in self.0.chunks_mut(V::LANES) {
-            let e = exp(V::load_first(scores).sub(all));
-            e.store_first(scores);
-            sum = sum.add(e.with_rest(scores.len(), 0.0));
-        }
-        let sum = sum.sum();
-        self.0.iter_mut().for_each(|weight| *weight *= 1.0 / sum);
-        max + sum.ln()
-    }
-}
-
 /// The largest element, times a scale where it is `SCALED`; NaN elements may be missed.
 struct Largest<V, const SCALED: bool>(V);
 impl<V: Vector, const SCALED: bool> Fold<V> for Largest<V, SCALED> {
