@@ -89,7 +89,7 @@ fn run<T: Float>(kernel: &Blocks, args: &[View], outs: &mut [ViewMut]) {
             let own = head * queries + first..head * queries + first + rows;
             // SAFETY: each row is one thread's.
             let mut log_sums = log_sums.as_ref().map(|sums| unsafe { sums.part(own) });
-            for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
+            for (row, scores) in scores[..rows * seen].chunks_exact_mut(seen).enumerate() {
                 let (scores, hidden) = scores.split_at_mut(visible(row));
                 let log_sum = isa.run(Exponentials(scores));
                 if let Some(sums) = &mut log_sums {
