@@ -45,8 +45,10 @@ struct Tiles {
     engine: Engine,
     /// What [`Room`] says.
     scratch: TeamScratch,
-    run: fn(&Tiles, &[View], &mut [ViewMut]),
+    run: Run,
 }
+
+type Run = fn(&Tiles, &[View], &mut [ViewMut]);
 
 /// Bytes of a usual first cache, of which scores take up to seven eighths.
 const FIRST: usize = 32 << 10;
@@ -56,7 +58,7 @@ pub(super) fn prepare(
     op: &Attention,
     args: &[ValueSpec],
 ) -> Result<Box<dyn Kernel>, Unsupported> {
-    let (run, copies): (fn(&Tiles, &[View], &mut [ViewMut]), bool) = match args[0].dtype {
+    let (run, copies): (Run, bool) = match args[0].dtype {
         DType::F32 => (run::<f32>, false),
         DType::Bf16 => (run::<bf16>, true),
         DType::F16 => (run::<f16>, true),

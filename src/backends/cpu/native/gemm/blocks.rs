@@ -63,7 +63,7 @@ impl Blocks {
 /// `len` in nearly equal parts of at most `most`, the longer ones first.
 pub(in super::super) fn parts(len: usize, most: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
     let count = len.div_ceil(most);
-    let (each, longer) = if count == 0 { (0, 0) } else { (len / count, len % count) };
+    let (each, longer) = (len / count.max(1), len % count.max(1));
     (0..count).map(move |id| {
         let start = id * each + id.min(longer);
         start..start + each + usize::from(id < longer)

@@ -262,6 +262,13 @@ unsafe impl Words for Avx512Bytes {
     }
 }
 
+/// The same 64 bytes as pairs of bf16.
+#[inline(always)]
+fn pairs(words: __m512i) -> __m512bh {
+    // SAFETY: every pattern of bits is a value of both types.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(words) }
+}
+
 // SAFETY: AVX-512 F and BF16 instructions only.
 unsafe impl Words for Avx512Bf16 {
     const LANES: usize = 16;
@@ -290,8 +297,8 @@ unsafe impl Words for Avx512Bf16 {
     }
     #[inline(always)]
     unsafe fn dot(self, b: Self, sum: __m512) -> __m512 {
-        // SAFETY: as above; the two types are the same 64 bytes.
-        unsafe { _mm512_dpbf16_ps(sum, std::mem::transmute(self.0), std::mem::transmute(b.0)) }
+        // SAFETY: by the trait's contract.
+        unsafe { _mm512_dpbf16_ps(sum, pairs(self.0), pairs(b.0)) }
     }
     #[inline(always)]
     unsafe fn finish(sum: __m512, how: Finish, place: Place) {
