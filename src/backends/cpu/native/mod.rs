@@ -48,7 +48,7 @@ impl Family for Native {
         check_lane(lane)?;
         let (pool, extra) = (Rc::new(Pool::alone()), Extra(0.0));
         let (isa, packing) = (Isa::PORTABLE, lane.packing);
-        let team = Team { pool, isa, packing, extra, facts: None, cache: u64::MAX };
+        let team = Team { pool, isa, packing, extra, facts: None };
         prepare(&team, step, program).map(drop)
     }
 
@@ -57,11 +57,10 @@ impl Family for Native {
         let pool = Pool::new(lane.threads)
             .map_err(|error| Unsupported(format!("cannot start {} threads: {error}", lane.threads)))?;
         let facts = host::facts();
-        let cache = facts.last_level_bytes().map_or(u64::MAX, |bytes| bytes.0);
         let isa = Isa::chosen()?;
         let extra = if backend == SLOW { Extra::from_environment()? } else { Extra(0.0) };
         let (pool, packing, facts) = (Rc::new(pool), lane.packing, Some(Rc::new(facts)));
-        let team = Team { pool, isa, packing, extra, facts, cache };
+        let team = Team { pool, isa, packing, extra, facts };
         Ok(Box::new(CpuDevice(Kernels { team })))
     }
 }
@@ -80,8 +79,6 @@ struct Team {
     isa: Isa,
     packing: Packing,
     extra: Extra,
-    /// Bytes of the last level of cache; the largest number where that is unknown.
-    cache: u64,
     /// The machine; none where only is asked what there is: nothing will be computed then, and nothing is
     /// allocated for it.
     facts: Option<Rc<Facts>>,
@@ -92,6 +89,12 @@ impl Team {
     fn scratch(&self, lens: &[usize]) -> Result<TeamScratch, Unsupported> {
         let threads = if self.facts.is_none() { 0 } else { self.pool.threads() };
         TeamScratch::new(threads, lens).map_err(|fault| Unsupported(fault.to_string()))
+    }
+
+    /// Whether `bytes` are more than the last level of cache holds, as far as it is known.
+    fn exceeds_caches(&self, bytes: u64) -> bool {
+        let last = self.facts.as_ref().and_then(|facts| facts.last_level_bytes());
+        last.is_some_and(|last| bytes > last.0)
     }
 
     /// Bytes of a core's first cache, if known.

@@ -65,7 +65,7 @@ impl<F: Copy + 'static> Runs<F> {
             DType::F16 => self.0[2],
             other => return Err(Unsupported(format!("cpu/native computes this op not on {}", other.name()))),
         };
-        let past = spec.bytes().saturating_mul(streams) > team.cache;
+        let past = team.exceeds_caches(spec.bytes().saturating_mul(streams));
         Ok(Box::new(Stream { team: team.clone(), f, past, run }))
     }
 

@@ -4,8 +4,9 @@ use crate::backends::cpu::functions::exp;
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::vector::Vector;
 
-/// A score that nobody sees. Not infinite: the difference of two infinities is no number.
-pub(super) const MASKED: f32 = -1e30;
+/// A score that nobody sees, and what is known of no score: not above any number, and not infinite, because
+/// the difference of two infinities is no number.
+pub(super) const MASKED: f32 = f32::MIN;
 
 /// What is known of each query so far.
 pub(super) struct Online<'a> {
@@ -114,6 +115,65 @@ impl Loops for ScaleAll<'_> {
         let factor = V::splat(self.1);
         for x in self.0.chunks_exact_mut(V::LANES) {
             V::load(x).mul(factor).store(x);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::cpu::isa::Isa;
+    use crate::backends::cpu::vector::MOST_LANES;
+
+    /// Weights and sums of one query in every column, its scores in blocks.
+    fn softmax(isa: Isa, blocks: &[&[f32]]) -> (Vec<f32>, f32) {
+        let (mut max, mut sum, mut factor) = ([MASKED; MOST_LANES], [0.0; MOST_LANES], [0.0; MOST_LANES]);
+        let mut online = Online { max: &mut max, sum: &mut sum, factor: &mut factor };
+        let mut weights: Vec<f32> = vec![];
+        for block in blocks {
+            let mut scores: Vec<f32> = block.iter().flat_map(|score| [*score; MOST_LANES]).collect();
+            let moved = isa.run(Update { scores: &mut scores, online: &mut online });
+            assert!(moved || online.factor.iter().all(|factor| *factor == 1.0));
+            let mut rows: Vec<f32> = weights.iter().flat_map(|weight| [*weight; MOST_LANES]).collect();
+            isa.run(Scale { rows: &mut rows, factors: online.factor });
+            weights = rows.into_iter().step_by(MOST_LANES).collect();
+            weights.extend(scores.iter().step_by(MOST_LANES));
+        }
+        assert!(sum.iter().all(|x| x.to_bits() == sum[0].to_bits()), "{isa:?}: columns differ");
+        (weights, sum[0])
+    }
+
+    #[test]
+    fn blocks_together_are_the_whole_also_of_extreme_scores() {
+        let cases: [(&[&[f32]], &[f32]); 6] = [
+            (&[&[0.0, 1.0, 2.0], &[3.0, -1.0], &[0.5]], &[0.0, 1.0, 2.0, 3.0, -1.0, 0.5]),
+            (&[&[5.0; 9], &[-5.0; 3]], &[5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, -5.0, -5.0, -5.0]),
+            // Lower than any usual mask.
+            (&[&[-1e35, -1e35]], &[-1e35, -1e35]),
+            (&[&[-1e35], &[1e35]], &[-1e35, 1e35]),
+            (&[&[f32::NEG_INFINITY, 0.0], &[MASKED]], &[f32::NEG_INFINITY, 0.0, MASKED]),
+            (&[&[f32::NEG_INFINITY], &[1e-40]], &[f32::NEG_INFINITY, 1e-40]),
+        ];
+        for isa in Isa::here() {
+            for (blocks, scores) in cases {
+                let (weights, sum) = softmax(isa, blocks);
+                let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let wanted: Vec<f64> =
+                    scores.iter().map(|x| (f64::from(*x) - f64::from(max)).exp()).collect();
+                let total: f64 = wanted.iter().sum();
+                assert!((f64::from(sum) / total - 1.0).abs() < 1e-6, "{isa:?} {scores:?}: {sum} {total}");
+                for (got, want) in weights.iter().zip(&wanted) {
+                    assert!((f64::from(*got) - want).abs() < 1e-6, "{isa:?} {scores:?}: {got} {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_visible_number_is_no_answer() {
+        for isa in Isa::here() {
+            let (_, sum) = softmax(isa, &[&[f32::NAN, 0.0]]);
+            assert!(sum.is_nan(), "{isa:?}");
         }
     }
 }

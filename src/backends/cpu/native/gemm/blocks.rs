@@ -69,3 +69,40 @@ pub(in super::super) fn parts(len: usize, most: usize) -> impl ExactSizeIterator
         start..start + each + usize::from(id < longer)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tile::kernels;
+    use super::super::words::Arithmetic;
+    use super::*;
+    use crate::backends::cpu::isa::Isa;
+
+    #[test]
+    fn parts_and_depths_cover_everything_in_nearly_equal_lengths() {
+        let Some(kernels) = kernels(Isa::PORTABLE, Arithmetic::F32) else { panic!("no products of f32") };
+        let blocks = Blocks { depth: 64, ..Blocks::usual(&kernels) };
+        for len in [0, 1, 13, 14, 15, 64, 65, 128, 141, 1000] {
+            let cut: Vec<_> = parts(len, 14).collect();
+            assert_eq!(cut.iter().cloned().flatten().collect::<Vec<_>>(), (0..len).collect::<Vec<_>>());
+            let lengths = || cut.iter().map(ExactSizeIterator::len);
+            assert!(lengths().max() <= Some(14) && lengths().max() <= lengths().min().map(|least| least + 1));
+            let depths: Vec<_> = blocks.depths(len).collect();
+            assert_eq!(depths.iter().cloned().flatten().collect::<Vec<_>>(), (0..len).collect::<Vec<_>>());
+            assert!(depths.iter().all(|depths| depths.start % CHUNK == 0 && depths.len() <= 64));
+        }
+    }
+
+    #[test]
+    fn blocks_fit_the_caches_they_are_for() {
+        for isa in Isa::here() {
+            let Some(kernels) = kernels(isa, Arithmetic::F32) else { panic!("no products of f32") };
+            for (second, last) in
+                [(256 << 10, 4 << 20), (512 << 10, 16 << 20), (1 << 20, 32 << 20), (2 << 20, 1 << 28)]
+            {
+                let Blocks { depth, rows, columns } = Blocks::for_caches([second, last], &kernels);
+                assert!(WORD * depth * rows <= second && WORD * depth * columns <= last, "{isa:?} {second}");
+                assert!(depth >= 128 && rows >= kernels.most_rows && columns % kernels.columns == 0);
+            }
+        }
+    }
+}

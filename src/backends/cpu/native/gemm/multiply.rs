@@ -48,7 +48,7 @@ pub(in super::super) struct Panels<'a> {
     pub(in super::super) shifts: &'a [u32],
 }
 
-/// Where a product goes: D = alpha A B + row + beta init.
+/// Where a product goes: D = alpha A B + beta init.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Target {
     /// The first element; the rows are the caller's alone.
@@ -60,8 +60,6 @@ pub(in super::super) struct Target {
     /// Added with the factor beta, rows as far apart as said; nothing where it is null.
     pub(in super::super) init: *const u32,
     pub(in super::super) init_stride: usize,
-    /// Added to every row; nothing where it is null.
-    pub(in super::super) row: *const u32,
     /// For integers: the number that means 0 in the bytes of A as the tile sees them.
     pub(in super::super) zero: i32,
 }
@@ -70,7 +68,7 @@ impl Target {
     /// D = alpha A B.
     pub(in super::super) fn plain(start: *mut f32, stride: usize, alpha: f32) -> Self {
         let (start, none) = (start.cast(), std::ptr::null());
-        Self { start, stride, alpha, beta: 0.0, init: none, init_stride: 0, row: none, zero: 0 }
+        Self { start, stride, alpha, beta: 0.0, init: none, init_stride: 0, zero: 0 }
     }
 }
 
@@ -89,7 +87,7 @@ impl Engine {
         let width = self.kernels.columns;
         let depth = self.blocks.depth_step(depth);
         let kept = if rows > most_rows { columns.min(most_columns).next_multiple_of(width) } else { width };
-        [rows.min(most_rows) * depth, kept * depth, 2 * width.max(CHUNK) + 2 * width]
+        [rows.min(most_rows) * depth, kept * depth, 2 * width + CHUNK]
     }
 
     /// Multiplies `extents` (rows, columns, elements of depth).
@@ -233,20 +231,17 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         }
     }
 
-    /// What is added to every row of these columns.
+    /// What the zero point of A adds to every row of these columns.
     fn row(&self, source: Source, columns: &Range<usize>, depths: &Range<usize>) -> *const u32 {
-        if LA::ARITHMETIC == Arithmetic::Bytes && self.target.zero != 0 {
-            return match self.b {
-                Right::Packed(Panels { shifts, first, .. }) if depths.start == 0 => {
-                    shifts[first + columns.start..].as_ptr()
-                }
-                Right::Packed(_) => self.zeros,
-                Right::Plain(_) => self.shifts(source, depths),
-            };
+        if LA::ARITHMETIC != Arithmetic::Bytes || self.target.zero == 0 {
+            return self.zeros;
         }
-        match self.target.row {
-            row if depths.start == 0 && !row.is_null() => row.wrapping_add(columns.start),
-            _ => self.zeros,
+        match self.b {
+            Right::Packed(Panels { shifts, first, .. }) if depths.start == 0 => {
+                shifts[first + columns.start..].as_ptr()
+            }
+            Right::Packed(_) => self.zeros,
+            Right::Plain(_) => self.shifts(source, depths),
         }
     }
 

@@ -40,10 +40,10 @@ impl<D: Element> Rectangle<'_, D> {
     fn target(&self, zero: i32) -> Target {
         let at = self.at(self.rows.start, self.columns.start);
         let init = self.c.map_or(std::ptr::null(), |c| c[at..].as_ptr().cast());
-        let (stride, row) = (self.layout.dims.n, std::ptr::null());
+        let stride = self.layout.dims.n;
         let start = self.d.wrapping_add(at).cast();
         let (alpha, beta) = (self.terms.alpha, self.terms.beta);
-        Target { start, stride, alpha, beta, init, init_stride: stride, row, zero }
+        Target { start, stride, alpha, beta, init, init_stride: stride, zero }
     }
 
     fn extents(&self) -> [usize; 3] {

@@ -8,7 +8,7 @@
 
 use super::words::{Arithmetic, Finish, Place, PortableF32, PortablePairs, Words};
 #[cfg(target_arch = "x86_64")]
-use super::words_x86::{Avx2F32, Avx2Pairs, Avx512Bf16, Avx512Bytes, Avx512F32};
+use super::words_x86::{self, Avx2F32, Avx2Pairs, Avx512};
 use crate::backends::cpu::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::backends::cpu::isa::Level;
@@ -103,10 +103,14 @@ pub(in super::super) struct Kernels {
 pub(in super::super) fn kernels(isa: Isa, arithmetic: Arithmetic) -> Option<Kernels> {
     #[cfg(target_arch = "x86_64")]
     match (arithmetic, isa.level()) {
-        (Arithmetic::F32, Level::Avx512) => return Some(family::<Avx512F32>()),
+        (Arithmetic::F32, Level::Avx512) => return Some(family::<Avx512<words_x86::F32>>()),
         (Arithmetic::F32, Level::Avx2) => return Some(family::<Avx2F32>()),
-        (Arithmetic::Bytes, Level::Avx512) if isa.has_bytes() => return Some(family::<Avx512Bytes>()),
-        (Arithmetic::Bf16, Level::Avx512) if isa.has_bf16() => return Some(family::<Avx512Bf16>()),
+        (Arithmetic::Bytes, Level::Avx512) if isa.has_bytes() => {
+            return Some(family::<Avx512<words_x86::Bytes>>());
+        }
+        (Arithmetic::Bf16, Level::Avx512) if isa.has_bf16() => {
+            return Some(family::<Avx512<words_x86::Bf16>>());
+        }
         (Arithmetic::Pairs, Level::Avx2 | Level::Avx512) => return Some(family::<Avx2Pairs>()),
         _ => {}
     }
@@ -340,7 +344,7 @@ mod x86 {
         }
     }
 
-    impl Compiled for Avx512F32 {
+    impl Compiled for Avx512<words_x86::F32> {
         fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
             avx512::<Self, ROWS, VECTORS, MODE>
         }
@@ -349,7 +353,7 @@ mod x86 {
         }
     }
 
-    impl Compiled for Avx512Bytes {
+    impl Compiled for Avx512<words_x86::Bytes> {
         fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
             vnni::<Self, ROWS, VECTORS, MODE>
         }
@@ -358,7 +362,7 @@ mod x86 {
         }
     }
 
-    impl Compiled for Avx512Bf16 {
+    impl Compiled for Avx512<words_x86::Bf16> {
         fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel {
             bf16::<Self, ROWS, VECTORS, MODE>
         }

@@ -84,7 +84,7 @@ impl<O> Rows<O> {
     {
         let rows = if spec.shape.len() >= 2 { spec.shape[spec.shape.len() - 2] } else { 1 };
         let scratch = team.scratch(&[scratch.next_multiple_of(MOST_LANES)])?;
-        let past = spec.bytes().saturating_mul(2) > team.cache;
+        let past = team.exceeds_caches(spec.bytes().saturating_mul(2));
         let matrix = [rows, spec.columns()];
         Ok(Box::new(Self { team: team.clone(), op, matrix, past, scratch, run }))
     }
