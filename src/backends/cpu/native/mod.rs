@@ -4,6 +4,7 @@
 mod adamw;
 mod attention;
 mod gemm;
+mod gemv;
 mod rows;
 mod streams;
 

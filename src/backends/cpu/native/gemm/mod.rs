@@ -13,18 +13,18 @@ mod tile;
 mod transpose;
 mod words;
 #[cfg(target_arch = "x86_64")]
-mod words_x86;
+pub(super) mod words_x86;
 
 pub(super) use blocks::{Blocks, parts};
 pub(super) use lanes::To;
 pub(super) use multiply::Engine;
 pub(super) use pack::{Lines, Matrix, Panel};
 pub(super) use packed::words_mut;
-pub(super) use tile::{CHUNK, Tile, kernels};
+pub(super) use tile::{CHUNK, Tile, fetch_far, kernels};
 pub(super) use transpose::{SIDE, Transpose};
 pub(super) use words::{Arithmetic, Finish};
 
-use super::Team;
+use super::{Team, gemv};
 use crate::backends::cpu::buffer::{Element, View, ViewMut};
 use crate::backends::cpu::layout::Layout;
 use crate::backends::cpu::loaded::Kernel;
@@ -104,6 +104,9 @@ pub(super) fn prepare(
     }
     let terms = Terms { alpha: op.alpha as f32, beta: op.beta as f32, zeros: [0; 2] };
     let layout = Layout::new(dims, op.trans_a, op.trans_b);
+    if let Some(row) = gemv::prepare(team, op, args, layout).filter(|_| !packs) {
+        return row;
+    }
     let part = (team, layout, terms, packs);
     match (args[0].dtype, op.output) {
         (DType::F32, DType::F32) => Product::boxed::<f32, f32, f32, f32, f32>(part),
@@ -132,6 +135,9 @@ pub(super) fn prepare_i8(
     // A zero point is a number of its operand's type.
     let terms = Terms { alpha: 1.0, beta: 0.0, zeros: [op.zero_a as i16, op.zero_b as i16] };
     let layout = Layout::new(dims, op.trans_a, op.trans_b);
+    if let Some(row) = gemv::prepare_i8(team, op, args, layout).filter(|_| !packs) {
+        return row;
+    }
     let part = (team, layout, terms, packs);
     match (args[0].dtype, team.isa.has_bytes()) {
         (DType::U8, true) => Product::boxed::<u8, u8, i8, i8, i32>(part),
@@ -172,7 +178,7 @@ impl Terms {
 }
 
 /// Which products, and which rows and columns of each, thread `id` of `count` computes.
-fn portion(
+pub(super) fn portion(
     dims: GemmDims,
     grain: usize,
     id: usize,

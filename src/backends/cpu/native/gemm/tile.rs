@@ -164,14 +164,30 @@ unsafe fn compute<W: Words, const ROWS: usize, const VECTORS: usize, const MODE:
     // SAFETY: by the contract of `Kernel`. A copying kernel stores whole rows of B.
     unsafe {
         if VECTORS == 2 && MODE != COPYING && tile.columns <= W::LANES {
-            return run::<W, ROWS, 1, MODE>(tile);
+            return in_chains::<W, ROWS, 1, MODE>(tile);
         }
-        run::<W, ROWS, VECTORS, MODE>(tile);
+        in_chains::<W, ROWS, VECTORS, MODE>(tile);
+    }
+}
+
+/// A few rows are too few sums to hide the latency of an addition: they get several, of every 4th or 2nd
+/// word of depth each, which are added at the end.
+#[inline(always)]
+unsafe fn in_chains<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+    // SAFETY: by the contract of `Kernel`.
+    unsafe {
+        match ROWS {
+            1 => run::<W, ROWS, VECTORS, MODE, 4>(tile),
+            2 | 3 => run::<W, ROWS, VECTORS, MODE, 2>(tile),
+            _ => run::<W, ROWS, VECTORS, MODE, 1>(tile),
+        }
     }
 }
 
 #[inline(always)]
-unsafe fn run<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+unsafe fn run<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8, const CHAINS: usize>(
+    tile: &Tile,
+) {
     // D is wanted at the end. Into the second cache only: rows a power of two apart would push each other
     // out of the first before then.
     for row in 0..ROWS {
@@ -180,52 +196,102 @@ unsafe fn run<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>
         }
     }
     // SAFETY: by the contract of `Kernel`.
-    let mut sums = unsafe { [[W::zero(); VECTORS]; ROWS] };
-    let (mut a, mut b, mut ahead, mut copy) = (tile.a, tile.b, tile.ahead, tile.copy);
-    let (row_step, depth_step) = if MODE == COLUMNS { (1, tile.a_step) } else { (CHUNK, 1) };
+    let mut sums = unsafe { [[[W::zero(); VECTORS]; ROWS]; CHAINS] };
+    let mut cursor = Cursor { a: tile.a, b: tile.b, ahead: tile.ahead, copy: tile.copy };
     let stretch = if MODE == COLUMNS { tile.depth } else { CHUNK };
     let mut left = tile.depth;
     while left > 0 {
         let steps = left.min(stretch);
-        for _ in 0..steps {
-            fetch_near(ahead);
-            fetch_near(ahead.wrapping_add(64));
-            ahead = ahead.wrapping_add(tile.ahead_step);
-            // SAFETY: by the contract of `Kernel`, each step reads and stores one more row of B and one
-            // more word of each row of A.
-            unsafe {
-                let mut row_of_b = [W::load(b); VECTORS];
-                for (vector, words) in row_of_b.iter_mut().enumerate().skip(1) {
-                    *words = W::load(b.add(vector * W::LANES));
-                }
-                if MODE == COPYING {
-                    for (vector, words) in row_of_b.iter().enumerate() {
-                        words.store(copy.add(vector * W::LANES));
-                    }
-                    copy = copy.add(VECTORS * W::LANES);
-                }
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let word = W::splat(a.add(row * row_step));
-                    for (sum, words) in sums.iter_mut().zip(row_of_b) {
-                        *sum = word.dot(words, *sum);
-                    }
-                }
+        for _ in 0..steps / CHAINS {
+            for sums in &mut sums {
+                // SAFETY: by the contract of `Kernel`, which has `depth` rows of B and words of A.
+                unsafe { cursor.step::<W, ROWS, VECTORS, MODE>(tile, sums) };
             }
-            a = a.wrapping_add(depth_step);
-            b = b.wrapping_add(tile.b_step);
+        }
+        for _ in 0..steps % CHAINS {
+            // SAFETY: as above.
+            unsafe { cursor.step::<W, ROWS, VECTORS, MODE>(tile, &mut sums[0]) };
         }
         // From the end of a row's line to the next chunk; by columns nothing is left to read.
-        a = a.wrapping_add(tile.a_step.wrapping_sub(CHUNK));
+        cursor.a = cursor.a.wrapping_add(tile.a_step.wrapping_sub(CHUNK));
         left -= steps;
     }
     // SAFETY: by the contract of `Kernel`. The choice is made here, so that no store has to make it.
     unsafe {
+        let sums = joined::<W, ROWS, VECTORS, CHAINS>(sums);
         match tile.finish {
             Finish::Store => write::<W, ROWS, VECTORS>(tile, sums, Finish::Store),
             Finish::Add => write::<W, ROWS, VECTORS>(tile, sums, Finish::Add),
             general @ Finish::General { .. } => write::<W, ROWS, VECTORS>(tile, sums, general),
         }
     }
+}
+
+/// Where a tile reads next.
+struct Cursor {
+    a: *const u32,
+    b: *const u32,
+    ahead: *const u8,
+    copy: *mut u32,
+}
+
+impl Cursor {
+    /// A word of each row of A times a row of B.
+    ///
+    /// # Safety
+    /// As [`Kernel`]; another row of B and word of A are there.
+    #[inline(always)]
+    unsafe fn step<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(
+        &mut self,
+        tile: &Tile,
+        sums: &mut [[W::Sum; VECTORS]; ROWS],
+    ) {
+        let (row_step, depth_step) = if MODE == COLUMNS { (1, tile.a_step) } else { (CHUNK, 1) };
+        fetch_near(self.ahead);
+        fetch_near(self.ahead.wrapping_add(64));
+        self.ahead = self.ahead.wrapping_add(tile.ahead_step);
+        // SAFETY: by this function's contract.
+        unsafe {
+            let mut row_of_b = [W::load(self.b); VECTORS];
+            for (vector, words) in row_of_b.iter_mut().enumerate().skip(1) {
+                *words = W::load(self.b.add(vector * W::LANES));
+            }
+            if MODE == COPYING {
+                for (vector, words) in row_of_b.iter().enumerate() {
+                    words.store(self.copy.add(vector * W::LANES));
+                }
+                self.copy = self.copy.add(VECTORS * W::LANES);
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let word = W::splat(self.a.add(row * row_step));
+                for (sum, words) in sums.iter_mut().zip(row_of_b) {
+                    *sum = word.dot(words, *sum);
+                }
+            }
+        }
+        self.a = self.a.wrapping_add(depth_step);
+        self.b = self.b.wrapping_add(tile.b_step);
+    }
+}
+
+/// The sums of all chains.
+///
+/// # Safety
+/// As [`Words`].
+#[inline(always)]
+unsafe fn joined<W: Words, const ROWS: usize, const VECTORS: usize, const CHAINS: usize>(
+    chains: [[[W::Sum; VECTORS]; ROWS]; CHAINS],
+) -> [[W::Sum; VECTORS]; ROWS] {
+    let mut joined = chains[0];
+    for chain in &chains[1..] {
+        for (joined, sums) in joined.iter_mut().zip(chain) {
+            for (joined, sum) in joined.iter_mut().zip(sums) {
+                // SAFETY: by this function's contract.
+                *joined = unsafe { W::add(*joined, *sum) };
+            }
+        }
+    }
+    joined
 }
 
 #[inline(always)]

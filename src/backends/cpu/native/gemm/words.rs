@@ -74,6 +74,8 @@ pub(super) unsafe trait Words: Copy {
     unsafe fn splat(from: *const u32) -> Self;
     /// sum + self b, lane by lane.
     unsafe fn dot(self, b: Self, sum: Self::Sum) -> Self::Sum;
+    /// a + b, lane by lane.
+    unsafe fn add(a: Self::Sum, b: Self::Sum) -> Self::Sum;
     /// Writes the sums that are wanted.
     unsafe fn finish(sum: Self::Sum, how: Finish, place: Place);
 }
@@ -121,6 +123,13 @@ unsafe impl Words for PortableF32 {
             *sum += a * b;
         }
         sum
+    }
+    #[inline(always)]
+    unsafe fn add(mut a: Self::Sum, b: Self::Sum) -> Self::Sum {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += b;
+        }
+        a
     }
     #[inline(always)]
     unsafe fn finish(sum: Self::Sum, how: Finish, place: Place) {
@@ -174,6 +183,13 @@ unsafe impl Words for PortablePairs {
             *sum = sum.wrapping_add(a0 * b0 + a1 * b1);
         }
         sum
+    }
+    #[inline(always)]
+    unsafe fn add(mut a: Self::Sum, b: Self::Sum) -> Self::Sum {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a = a.wrapping_add(b);
+        }
+        a
     }
     #[inline(always)]
     unsafe fn finish(sum: Self::Sum, how: Finish, place: Place) {

@@ -18,7 +18,7 @@ pub(super) struct Avx512<D>(__m512i, PhantomData<D>);
 ///
 /// # Safety
 /// As [`Words`].
-pub(super) unsafe trait Dot: Copy {
+pub(in super::super) unsafe trait Dot: Copy {
     /// Sums are i32, not f32.
     const INTEGERS: bool;
     /// sum + a b, lane by lane.
@@ -30,10 +30,10 @@ pub(super) unsafe trait Dot: Copy {
 pub(super) struct F32;
 /// Four bytes a word, with AVX-512 VNNI.
 #[derive(Clone, Copy)]
-pub(super) struct Bytes;
+pub(in super::super) struct Bytes;
 /// Two bf16 a word, with AVX-512 BF16.
 #[derive(Clone, Copy)]
-pub(super) struct Bf16;
+pub(in super::super) struct Bf16;
 
 // SAFETY: AVX-512 F instructions only.
 unsafe impl Dot for F32 {
@@ -123,6 +123,11 @@ unsafe impl Words for Avx2F32 {
         unsafe { _mm256_fmadd_ps(self.0, b.0, sum) }
     }
     #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
     unsafe fn finish(sum: __m256, how: Finish, place: Place) {
         // SAFETY: as above; the mask keeps to the columns that are wanted.
         unsafe {
@@ -177,6 +182,11 @@ unsafe impl Words for Avx2Pairs {
         unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(self.0, b.0)) }
     }
     #[inline(always)]
+    unsafe fn add(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+    #[inline(always)]
     unsafe fn finish(sum: __m256i, how: Finish, place: Place) {
         // SAFETY: as above; the mask keeps to the columns that are wanted.
         unsafe {
@@ -224,6 +234,16 @@ unsafe impl<D: Dot> Words for Avx512<D> {
     unsafe fn dot(self, b: Self, sum: __m512i) -> __m512i {
         // SAFETY: as above.
         unsafe { D::dot(self.0, b.0, sum) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe {
+            match D::INTEGERS {
+                true => _mm512_add_epi32(a, b),
+                false => _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))),
+            }
+        }
     }
     #[inline(always)]
     unsafe fn finish(sum: __m512i, how: Finish, place: Place) {
