@@ -171,7 +171,8 @@ unsafe fn compute<W: Words, const ROWS: usize, const VECTORS: usize, const MODE:
 }
 
 /// A few rows are too few sums to hide the latency of an addition: they get several, of every 4th or 2nd
-/// word of depth each, which are added at the end.
+/// word of depth each, which are added at the end. They also wait for B, whose lines the processor fetches
+/// by itself: asking for them too costs a quarter where B is in the third cache.
 #[inline(always)]
 unsafe fn in_chains<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
     // SAFETY: by the contract of `Kernel`.
@@ -205,12 +206,12 @@ unsafe fn run<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8,
         for _ in 0..steps / CHAINS {
             for sums in &mut sums {
                 // SAFETY: by the contract of `Kernel`, which has `depth` rows of B and words of A.
-                unsafe { cursor.step::<W, ROWS, VECTORS, MODE>(tile, sums) };
+                unsafe { cursor.step::<W, ROWS, VECTORS, MODE, CHAINS>(tile, sums) };
             }
         }
         for _ in 0..steps % CHAINS {
             // SAFETY: as above.
-            unsafe { cursor.step::<W, ROWS, VECTORS, MODE>(tile, &mut sums[0]) };
+            unsafe { cursor.step::<W, ROWS, VECTORS, MODE, CHAINS>(tile, &mut sums[0]) };
         }
         // From the end of a row's line to the next chunk; by columns nothing is left to read.
         cursor.a = cursor.a.wrapping_add(tile.a_step.wrapping_sub(CHUNK));
@@ -241,15 +242,17 @@ impl Cursor {
     /// # Safety
     /// As [`Kernel`]; another row of B and word of A are there.
     #[inline(always)]
-    unsafe fn step<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(
+    unsafe fn step<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8, const CHAINS: usize>(
         &mut self,
         tile: &Tile,
         sums: &mut [[W::Sum; VECTORS]; ROWS],
     ) {
         let (row_step, depth_step) = if MODE == COLUMNS { (1, tile.a_step) } else { (CHUNK, 1) };
-        fetch_near(self.ahead);
-        fetch_near(self.ahead.wrapping_add(64));
-        self.ahead = self.ahead.wrapping_add(tile.ahead_step);
+        if CHAINS == 1 {
+            fetch_near(self.ahead);
+            fetch_near(self.ahead.wrapping_add(64));
+            self.ahead = self.ahead.wrapping_add(tile.ahead_step);
+        }
         // SAFETY: by this function's contract.
         unsafe {
             let mut row_of_b = [W::load(self.b); VECTORS];

@@ -79,6 +79,9 @@ fn pass<T: Float, V: Vector, const R: usize>(x: &[f32], rows: [&[T]; R], ahead: 
         sum.store(&mut y[at..]);
         at += V::LANES;
     }
+    if whole == y.len() {
+        return;
+    }
     let mut sum = V::load_first(&y[whole..]);
     for row in 0..R {
         sum = T::load_first::<V>(&rows[row][whole..]).multiply_add(factors[row], sum);

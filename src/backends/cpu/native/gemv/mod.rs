@@ -185,7 +185,11 @@ impl<D: Float> Loops for Finish<'_, D> {
                     *d = D::from_f32(alpha * y + beta * c.to_f32());
                 }
             }
-            None => d.iter_mut().zip(y).for_each(|(d, y)| *d = D::from_f32(alpha * y)),
+            None => {
+                for (d, y) in d.iter_mut().zip(y) {
+                    *d = D::from_f32(alpha * y);
+                }
+            }
         }
     }
 }

@@ -8,10 +8,6 @@ use std::arch::x86_64::*;
 
 /// Columns whose sums stay in the first cache while all rows pass: 8 KiB.
 const STRIP: usize = 2048;
-/// Words of x that share a pass over the sums where B is in a cache.
-const NEAR: usize = 2;
-/// The same where B comes from memory: more streams of it at a time.
-const FAR: usize = 4;
 /// Columns of B that share the loads of x.
 const COLUMNS: usize = 4;
 /// Bytes that a column of B is fetched ahead of use.
@@ -174,35 +170,37 @@ unsafe fn by_rows<D: Narrow>(job: &mut Job) {
     job.y.fill(0);
     // SAFETY: by the contract of `Kernel`.
     unsafe {
-        if job.is_far {
-            passes::<D, FAR>(job);
-        } else {
-            passes::<D, NEAR>(job);
+        match (job.is_far, D::PER_WORD) {
+            (false, 2) => passes::<D, 2, false>(job),
+            (false, _) => passes::<D, 4, false>(job),
+            // More streams at a time where they come from memory.
+            (true, _) => passes::<D, 4, true>(job),
         }
     }
 }
 
 /// All rows, so many words of x at a time, strip by strip of columns.
 #[inline(always)]
-unsafe fn passes<D: Narrow, const WORDS: usize>(job: &mut Job) {
+unsafe fn passes<D: Narrow, const WORDS: usize, const FAR: bool>(job: &mut Job) {
     for first in (0..job.columns).step_by(STRIP) {
         let columns = STRIP.min(job.columns - first);
         let whole = job.depth / D::PER_WORD / WORDS * WORDS;
         for word in (0..whole).step_by(WORDS) {
             // SAFETY: by the contract of `Kernel`.
-            unsafe { pass::<D, WORDS>(job, word, D::PER_WORD, [first, columns]) };
+            unsafe { pass::<D, WORDS, FAR>(job, word, D::PER_WORD, [first, columns]) };
         }
         for word in whole..job.depth.div_ceil(D::PER_WORD) {
             let rows = D::PER_WORD.min(job.depth - word * D::PER_WORD);
             // SAFETY: by the contract of `Kernel`.
-            unsafe { pass::<D, 1>(job, word, rows, [first, columns]) };
+            unsafe { pass::<D, 1, false>(job, word, rows, [first, columns]) };
         }
     }
 }
 
-/// `WORDS` words of x from `word` on, of which the last holds `rows` rows, times `columns` from `first` on.
+/// `WORDS` words of x from `word` on, of which the last holds `rows` rows, times `columns` from `first` on;
+/// with `FAR` it asks for the rows of the next pass.
 #[inline(always)]
-unsafe fn pass<D: Narrow, const WORDS: usize>(
+unsafe fn pass<D: Narrow, const WORDS: usize, const FAR: bool>(
     job: &mut Job,
     word: usize,
     rows: usize,
@@ -221,7 +219,7 @@ unsafe fn pass<D: Narrow, const WORDS: usize>(
     }
     let b = job.b[start..].as_ptr();
     let y = job.y[first..].as_mut_ptr();
-    let ahead = if WORDS == FAR { WORDS * D::PER_WORD * stride } else { 0 };
+    let ahead = WORDS * D::PER_WORD * stride;
     for at in (0..columns).step_by(16 * D::PER_WORD) {
         let left = (columns - at) * size;
         // Bytes of a row that are wanted here.
@@ -238,7 +236,7 @@ unsafe fn pass<D: Narrow, const WORDS: usize>(
                 for (row, line) in lines.iter_mut().enumerate().take(D::PER_WORD) {
                     if WORDS > 1 || row < rows {
                         let from = from.add(row * stride);
-                        if ahead > 0 {
+                        if FAR {
                             _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(ahead).cast());
                         }
                         *line = _mm512_maskz_loadu_epi8(mask, from.cast());
