@@ -1,7 +1,7 @@
 //! f32 formulas that several CPU backends share, over vectors of any width.
 
 use super::vector::{Portable, Vector};
-use crate::ops::{Adamw, GeluForm, gelu_erf, gelu_tanh};
+use crate::ops::{Adamw, GeluForm, SgdMomentum, gelu_erf, gelu_tanh};
 use std::sync::LazyLock;
 
 /// Adding 1.5 2^23 rounds to a whole number, which then stands in the low bits.
@@ -229,6 +229,33 @@ impl AdamwFactors {
         let [p, g, m, v] = [p, g, m, v].map(Portable::<1>::splat);
         let [p, m, v] = self.updated(p, g, m, v).map(Portable::sum);
         (p, m, v)
+    }
+}
+
+/// Output and argument that are one memory in a step with momentum: p and v.
+pub const SGD_IN_PLACE: &[(usize, usize)] = &[(0, 0), (1, 2)];
+
+/// The settings of a step with momentum as the loop wants them.
+#[derive(Clone, Copy, Debug)]
+pub struct SgdFactors {
+    rate: f32,
+    momentum: f32,
+    weight_decay: f32,
+}
+
+impl SgdFactors {
+    /// Of every step.
+    pub fn new(op: &SgdMomentum) -> Self {
+        let [rate, momentum, weight_decay] = [op.rate, op.momentum, op.weight_decay].map(|x| x as f32);
+        Self { rate, momentum, weight_decay }
+    }
+
+    /// The updated p and v.
+    #[inline(always)]
+    pub fn updated<V: Vector>(&self, p: V, g: V, v: V) -> [V; 2] {
+        let decayed = V::splat(self.weight_decay).multiply_add(p, g);
+        let v = V::splat(self.momentum).multiply_add(v, decayed);
+        [V::splat(-self.rate).multiply_add(v, p), v]
     }
 }
 

@@ -132,7 +132,7 @@ pub(in super::super) fn softmax(
             return Err(Unsupported(format!("cpu/native has no softmax from {} to {}", x.name(), y.name())));
         }
     };
-    Rows::boxed(team, op.clone(), spec, spec.columns(), run)
+    Rows::boxed(team, op.clone(), spec, [spec.columns()], run)
 }
 
 fn run<X: Float, Y: Float>(kernel: &Rows<Softmax>, args: &[View], outs: &mut [ViewMut]) {
