@@ -135,11 +135,7 @@ fn prepare<R: Rule<N>, const N: usize>(
     Ok(Box::new(Update { team: team.clone(), rule, in_place, decoys, run }))
 }
 
-fn update<R: Rule<N>, G: Float, const N: usize>(
-    update: &Update<R, N>,
-    args: &[View],
-    outs: &mut [ViewMut],
-) {
+fn update<R: Rule<N>, G: Float, const N: usize>(update: &Update<R, N>, args: &[View], outs: &mut [ViewMut]) {
     let g = args[1].slice::<G>();
     let Some((state, p16)) = outs.split_first_chunk_mut::<N>() else { return };
     let state = state.each_mut().map(|out| Parts::new(out.slice::<f32>()));

@@ -111,7 +111,8 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run<F: Formula<N>, const N: usize>(&self, formula: fn(f32) -> F, streams: [&[f32]; N]) {
-        let Self { kernel: Rows { team, matrix: [_, columns], past, scratch, .. }, x, y, scale_a, first } = self;
+        let Self { kernel: Rows { team, matrix: [_, columns], past, scratch, .. }, x, y, scale_a, first } =
+            self;
         let isa = team.isa;
         team.pool.run(&|me| {
             // SAFETY: the pool gives each thread its own number.

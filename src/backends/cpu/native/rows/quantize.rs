@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// Elements that a thread's run of one scale is a multiple of.
 const GRAIN: usize = 64;
 
-/// The scale of a group before its last division: the largest of x / above and -x / below, all over `DIVISOR`.
+/// The largest of x times its factor, which positive and negative numbers have each.
 struct Extent<V> {
     above: V,
     below: V,
@@ -248,9 +248,8 @@ mod tests {
         let room = Room::of(op);
         for (isa, past) in Isa::here().flat_map(|isa| [(isa, false), (isa, true)]) {
             for columns in LENGTHS {
-                let x: Vec<f32> = (0..3 * columns)
-                    .map(|i| low + (high - low) * (i * 37 % 101) as f32 / 100.0)
-                    .collect();
+                let x: Vec<f32> =
+                    (0..3 * columns).map(|i| low + (high - low) * (i * 37 % 101) as f32 / 100.0).collect();
                 let (mut q, mut scales) = (vec![B::saturated(99); x.len()], [9.0; 3]);
                 isa.run(Run { x: &x, q: &mut q, scales: &mut scales, room, zero: op.zero as i16, past });
                 for ((x, q), scale) in x.chunks(columns).zip(q.chunks(columns)).zip(scales) {
