@@ -15,7 +15,8 @@ const LINE: usize = 64;
 pub trait Formula<const N: usize>: Copy + Sync + 'static {
     /// Lane by lane.
     fn of<V: Vector>(&self, x: [V; N]) -> V;
-    /// What is fetched beside the elements from place `at` on: nothing, unless a formula knows what comes next.
+    /// What is fetched beside the elements from place `at` on, where stores go past the caches: nothing, unless
+    /// a formula knows what comes next.
     #[inline(always)]
     fn meanwhile<V: Vector>(&self, at: usize) {
         let _ = at;
@@ -108,7 +109,6 @@ fn walk<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &mut [Z
     let x = x.map(|x| &x[..z.len()]);
     let whole = z.len() / V::LANES * V::LANES;
     for at in (0..whole).step_by(V::LANES) {
-        f.meanwhile::<V>(at);
         Z::store(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
     }
     if whole < z.len() {

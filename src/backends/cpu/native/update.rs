@@ -56,26 +56,24 @@ impl<R: Rule<N>, G: Float, const N: usize> Loops for Step<'_, R, G, N> {
 impl<R: Rule<N>, G: Float, const N: usize> Step<'_, R, G, N> {
     // Loops, because a closure that is not inlined would be compiled without the instructions.
     #[inline(always)]
-    fn of<V: Vector, const NARROW: bool>(mut self) {
-        let len = self.g.len();
-        for stream in &mut self.state {
-            *stream = &mut std::mem::take(stream)[..len];
-        }
-        let whole = len / V::LANES * V::LANES;
+    fn of<V: Vector, const NARROW: bool>(self) {
+        let Self { rule, state, g, p16 } = self;
+        let mut streams = state.map(|stream| &mut stream[..g.len()]);
+        let whole = g.len() / V::LANES * V::LANES;
         for at in (0..whole).step_by(V::LANES) {
             let mut state = [V::splat(0.0); N];
-            for (value, stream) in state.iter_mut().zip(&self.state) {
+            for (value, stream) in state.iter_mut().zip(&streams) {
                 *value = V::load(&stream[at..]);
             }
-            let state = self.rule.updated(state, G::load(&self.g[at..]));
-            for (value, stream) in state.into_iter().zip(&mut self.state) {
+            let state = rule.updated(state, G::load(&g[at..]));
+            for (value, stream) in state.into_iter().zip(&mut streams) {
                 value.store(&mut stream[at..]);
             }
             if NARROW {
-                bf16::store(state[0], &mut self.p16[at..]);
+                bf16::store(state[0], &mut p16[at..]);
             }
         }
-        self.last::<V>(whole);
+        Step { rule, state: streams, g, p16 }.last::<V>(whole);
     }
 
     /// The elements from `at` on, fewer than a register has.

@@ -225,18 +225,6 @@ impl Vector for __m512 {
         unsafe { _mm512_range_ps::<SMALLER_SIZE>(self, limit) }
     }
     #[inline(always)]
-    fn root(self) -> Self {
-        // SAFETY: `Isa::run` has found AVX-512.
-        unsafe {
-            // Newton's step doubles the 14 digits: s' = s + (x - s^2) / (2 s). The unit for roots would take
-            // twice as long.
-            let r = _mm512_rsqrt14_ps(self);
-            let s = _mm512_mul_ps(self, r);
-            let off = _mm512_fnmadd_ps(s, s, self);
-            _mm512_fmadd_ps(off, _mm512_mul_ps(r, _mm512_set1_ps(0.5)), s)
-        }
-    }
-    #[inline(always)]
     fn add_bits<const SHIFT: u32>(self, n: Self) -> Self {
         // SAFETY: `Isa::run` has found AVX-512.
         unsafe {

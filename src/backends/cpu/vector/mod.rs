@@ -105,12 +105,6 @@ pub trait Vector: sealed::Register {
     }
     /// Square root.
     fn sqrt(self) -> Self;
-    /// Square root to 2 units in the last place from 1e-36 to 1e38 and where it is NaN. Below, fewer digits are
-    /// right; 0 and infinity have none.
-    #[inline(always)]
-    fn root(self) -> Self {
-        self.sqrt()
-    }
     /// Adds the bits of `n`, shifted left, to its own as whole numbers. Where the low bits of `n` are a whole
     /// number, a shift by 23 multiplies by that power of two.
     fn add_bits<const SHIFT: u32>(self, n: Self) -> Self;

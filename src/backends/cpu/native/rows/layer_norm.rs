@@ -28,7 +28,7 @@ impl Formula<3> for Affine {
     #[inline(always)]
     fn of<V: Vector>(&self, [x, gain, bias]: [V; 3]) -> V {
         let Statistics { mean, rstd } = self.statistics;
-        x.sub(V::splat(mean)).mul(V::splat(rstd)).multiply_add(gain, bias)
+        x.multiply_add(V::splat(rstd), V::splat(-mean * rstd)).multiply_add(gain, bias)
     }
     #[inline(always)]
     fn meanwhile<V: Vector>(&self, at: usize) {

@@ -77,20 +77,13 @@ struct Lanes<V> {
 impl<V: Vector> Lanes<V> {
     #[inline(always)]
     fn with_block<T: Float>(self, x: &[T], ahead: *const T, number: usize) -> Self {
-        let mut block = [V::splat(0.0); BLOCK];
-        for (register, value) in block.iter_mut().enumerate() {
-            *value = T::load(&x[register * V::LANES..]);
-        }
+        let (low, high) = x.split_at(BLOCK / 2 * V::LANES);
+        let (low, high) = (four::<V, T>(low), four::<V, T>(high));
         for line in 0..BLOCK / 2 {
             V::prefetch(ahead.wrapping_add((number * BLOCK / 2 + line) * V::LANES));
         }
-        let mean = tree(&block).mul(V::splat(1.0 / BLOCK as f32));
-        let mut squares = [V::splat(0.0); 2];
-        for (register, value) in block.into_iter().enumerate() {
-            let off = value.sub(mean);
-            squares[register % 2] = off.multiply_add(off, squares[register % 2]);
-        }
-        self.and(Self { count: BLOCK as f32, mean, squares: squares[0].add(squares[1]) })
+        let mean = sum(low).add(sum(high)).mul(V::splat(1.0 / BLOCK as f32));
+        self.and(Self { count: BLOCK as f32, mean, squares: squares(low, mean).add(squares(high, mean)) })
     }
 
     #[inline(always)]
@@ -120,11 +113,26 @@ impl<V: Vector> Lanes<V> {
     }
 }
 
-/// The sum of a block, in as few steps one after another as can be.
+// Tuples, because an array of registers that is indexed may live in memory.
+type Four<V> = (V, V, V, V);
+
 #[inline(always)]
-fn tree<V: Vector>(block: &[V; BLOCK]) -> V {
-    let [a, b, c, d, e, f, g, h] = *block;
-    a.add(b).add(c.add(d)).add(e.add(f).add(g.add(h)))
+fn four<V: Vector, T: Float>(x: &[T]) -> Four<V> {
+    let at = |register: usize| register * V::LANES;
+    (T::load(x), T::load(&x[at(1)..]), T::load(&x[at(2)..]), T::load(&x[at(3)..]))
+}
+
+#[inline(always)]
+fn sum<V: Vector>((a, b, c, d): Four<V>) -> V {
+    a.add(b).add(c.add(d))
+}
+
+/// Of the distances from `mean`.
+#[inline(always)]
+fn squares<V: Vector>((a, b, c, d): Four<V>, mean: V) -> V {
+    let (a, b, c, d) = (a.sub(mean), b.sub(mean), c.sub(mean), d.sub(mean));
+    let (left, right) = (a.mul(a), b.mul(b));
+    c.multiply_add(c, left).add(d.multiply_add(d, right))
 }
 
 #[cfg(test)]
