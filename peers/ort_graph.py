@@ -180,6 +180,33 @@ def attention(graph, step, args, outs):
     graph.node("MultiHeadAttention", args, outs[:1], MICROSOFT, **attributes)
 
 
+def quantize(graph, step, args, outs):
+    """q = round(x / scale) + zero, saturated, of one scale for all; where it is not given, it is computed first."""
+    dtype = storage(graph.program["values"][step["outs"][0]]["dtype"])
+    zero = graph.number(step["zero"], dtype)
+    if step["scale"] is not None:
+        graph.node("QuantizeLinear", [args[0], graph.number(step["scale"]), zero], outs)
+        return
+    below, above = (step["zero"], 255 - step["zero"]) if dtype == np.uint8 else (127, 127)
+    ends = [("ReduceMax", above), ("ReduceMin", -below)]
+    sides = [graph.node("Div", [graph.node(op, args, keepdims=0), graph.number(room)]) for op, room in ends if room]
+    scale = graph.node("Max", sides, outs[1:] if outs[1] else None)
+    graph.node("QuantizeLinear", [args[0], scale, zero], outs[:1])
+
+
+def dequantize(graph, step, args, outs):
+    """y = scale_a scale_b x + bias."""
+    x = graph.node("Cast", args[:1], to=TensorProto.FLOAT)
+    scale = args[1]
+    if graph.shape(step["args"][1]):
+        scale = graph.node("Unsqueeze", [scale, graph.number([-1], np.int64)])
+    scaled = graph.node("Mul", [x, scale])
+    if step["bias"]:
+        graph.node("Add", [graph.node("Mul", [scaled, args[2]]), args[3]], outs)
+    else:
+        graph.node("Mul", [scaled, args[2]], outs)
+
+
 OPS = {
     "gemm": gemm,
     "gemm_i8": gemm_i8,
@@ -192,4 +219,6 @@ OPS = {
     "softmax": softmax,
     "layer_norm": layer_norm,
     "attention": attention,
+    "quantize": quantize,
+    "dequantize": dequantize,
 }

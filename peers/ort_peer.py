@@ -50,7 +50,9 @@ class Peer(Library):
 
     def check(self, step, values):
         types = {values[value]["dtype"] for value in step["args"] + step["outs"]}
-        if step["op"] not in ("copy", "gemm_i8") and types != {"f32"}:
+        if step["op"] == "quantize" and step["granularity"] != "tensor":
+            raise Unsupported("ONNX Runtime is asked to quantise by one scale for all")
+        if step["op"] not in ("copy", "gemm_i8", "quantize", "dequantize") and types != {"f32"}:
             raise Unsupported(f"{self.backend} serves {step['op']} in f32, not in {', '.join(sorted(types))}")
         if step["op"] == "copy" and "bf16" in types:
             raise Unsupported(f"{self.backend} has no type bf16 in numpy")

@@ -205,6 +205,67 @@ def adamw(step, args, outs, scratch):
     return run
 
 
+def sgd_momentum(step, args, outs, scratch):
+    """One step with momentum, in place where p and v are carried."""
+    new, old = outs[:2], [args[0], args[2]]
+    copies = [(out, arg) for out, arg in zip(new, old) if out is not arg]
+    p, v = ([tensor] for tensor in new)
+    grad = [args[1]]
+    settings = {"lr": step["rate"], "momentum": step["momentum"], "weight_decay": step["weight_decay"]}
+    settings.update(dampening=0.0, nesterov=False, maximize=False, is_first_step=False)
+
+    def run():
+        for out, arg in copies:
+            out.copy_(arg)
+        torch._fused_sgd_(p, grad, v, **settings)
+        if step["p16"]:
+            outs[2].copy_(new[0])
+
+    return run
+
+
+def quantize(step, args, outs, scratch):
+    """q = round(x / scale) + zero, saturated; scales that are not given are computed first."""
+    per, given, zero = step["granularity"], step["scale"], step["zero"]
+    groups = {"tensor": (1, -1), "row": (-1, args[0].shape[-1]), "block": (-1, 32)}[per]
+    x, q = args[0].reshape(groups), outs[0].view(groups)
+    low, high = (0, 255) if q.dtype == torch.uint8 else (-128, 127)
+    below, above = (zero, 255 - zero) if q.dtype == torch.uint8 else (127, 127)
+    steps = scratch.array(x.shape, torch.float32)
+
+    def largest():
+        if below == above:
+            return x.abs().amax(-1, keepdim=True) / above
+        least, most = torch.aminmax(x, dim=-1, keepdim=True)
+        return torch.maximum(most / above if above else most * 0, least / -below if below else least * 0)
+
+    def run():
+        if given is not None:
+            torch.mul(x, 1 / given, out=steps)
+        else:
+            scale = largest()
+            outs[1].copy_(scale.view(outs[1].shape))
+            torch.mul(x, torch.where(scale > 0, 1 / scale, 0), out=steps)
+        steps.round_()
+        if zero:
+            steps.add_(zero)
+        q.copy_(steps.clamp_(low, high))
+
+    return run
+
+
+def dequantize(step, args, outs, scratch):
+    """y = scale_a scale_b x + bias."""
+    (x, scale_a, scale_b), y = args[:3], outs[0]
+    scale_a = scale_a.unsqueeze(-1) if scale_a.dim() else scale_a
+
+    def run():
+        torch.mul(x, scale_a, out=y)
+        torch.addcmul(args[3], y, scale_b, out=y) if step["bias"] else y.mul_(scale_b)
+
+    return run
+
+
 def packed_gemm(loaded, step, number, turn):
     """D = A B, B laid out for oneDNN once."""
     args, outs = ([loaded.array(number, turn, value) for value in step[side]] for side in ("args", "outs"))
@@ -240,6 +301,9 @@ class Peer(Library):
         "layer_norm": layer_norm,
         "attention": attention,
         "adamw": adamw,
+        "sgd_momentum": sgd_momentum,
+        "quantize": quantize,
+        "dequantize": dequantize,
     }
     TYPES = {
         "f64": torch.float64,
@@ -267,8 +331,8 @@ class Peer(Library):
     def check(self, step, values):
         op = step["op"]
         args, outs = ([values[value] for value in step[side]] for side in ("args", "outs"))
-        # AdamW's fourth output is its first in bf16; statistics of 16-bit rows are f32.
-        compared = args + outs[: {"adamw": 3, "softmax": 0}.get(op, 1)]
+        # The last output of an optimizer is its first in bf16; statistics of 16-bit rows are f32.
+        compared = args + outs[: {"adamw": 3, "sgd_momentum": 2, "softmax": 0}.get(op, 1)]
         types = {value["dtype"] for value in compared}
         narrow = types & {"bf16", "f16"}
         if op == "gemm_i8" and (step["zero_a"] or step["zero_b"]):
@@ -282,11 +346,11 @@ class Peer(Library):
         if op == "attention" and step["log_sum_exp"] and narrow:
             # Its exponentials of 16-bit attention have fewer digits than a sum in f32.
             raise Unsupported("PyTorch gives the log-sum-exp of 16-bit attention to fewer digits than f32 has")
-        if op not in ("copy", "gemm_i8") and len(types) > 1:
+        if op not in ("copy", "gemm_i8", "quantize", "dequantize") and len(types) > 1:
             raise Unsupported(f"PyTorch serves {op} in one type, not in {', '.join(sorted(types))}")
 
     def in_place(self, step):
-        return ((0, 0), (1, 2), (2, 3)) if step["op"] == "adamw" else ()
+        return {"adamw": ((0, 0), (1, 2), (2, 3)), "sgd_momentum": ((0, 0), (1, 2))}.get(step["op"], ())
 
     def packs(self, loaded, step):
         """Whether a step is a product whose B is laid out anew."""

@@ -118,6 +118,10 @@ fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
         );
         settings.push((&[2], vec![(EXTRA_WORK, "0.3".to_string())]));
     }
+    // Libraries may read what they do not use; this program's own loops may not.
+    if matches!(family.id(), "cpu/native" | "cpu/naive") {
+        settings.iter_mut().for_each(|(_, variables)| variables.push(("CUTGPU_FENCES", "1".to_string())));
+    }
     let mut lanes = vec![];
     for (threads, variables) in settings {
         for &packing in family.packings() {

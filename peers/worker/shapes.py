@@ -78,6 +78,23 @@ def scores(step, args, outs):
     need(outs[0] == q[:-1] + v[-1:], "the answer has another shape than its rows")
 
 
+def quantized(step, args, outs):
+    """q of the shape of x, and one scale for all, for each row, or for 32 elements of it."""
+    first_alike(step, args, outs)
+    lead, columns = args[0][:-1], args[0][-1]
+    scales = {"tensor": [], "row": lead, "block": lead + [columns // 32]}[step["granularity"]]
+    need(step["granularity"] != "block" or columns % 32 == 0, "blocks of 32 do not fill the rows")
+    need(outs[1:] == ([scales] if step["scale"] is None else []), "the scales have another shape")
+
+
+def dequantized(step, args, outs):
+    """Rows, with one scale for all or for each of them, one for all columns or for each, and a bias of one row."""
+    first_alike(step, args, outs)
+    x, scale_a, scale_b, *bias = args
+    need(scale_a in ([], x[:-1]) and scale_b in ([], x[-1:]), "the scales have another shape")
+    need(bias == ([x[-1:]] if step["bias"] else []), "the bias has another shape than a row")
+
+
 RULES = {
     "gemm": product,
     "gemm_i8": product,
@@ -91,6 +108,9 @@ RULES = {
     "layer_norm": normal,
     "attention": scores,
     "adamw": alike,
+    "sgd_momentum": alike,
+    "quantize": quantized,
+    "dequantize": dequantized,
 }
 
 

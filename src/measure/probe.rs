@@ -42,11 +42,13 @@ fn kind(program: &Program) -> ProbeKind {
         return arithmetic(program);
     }
     // One step decides: a program of several has the mix of streams of none of the probes.
+    // Memory moves the more the smaller the share of what is written, so a copy is no ceiling over a sum.
     match program.steps.as_slice() {
         [Step { op: Op::Copy(_), .. }] => ProbeKind::Copy,
         [Step { op: Op::Triad(_), .. }] => ProbeKind::Triad,
-        [Step { op: Op::Adamw(_), .. }] => ProbeKind::Adam,
-        _ if work.bytes_read > 4 * work.bytes_written => ProbeKind::Read,
+        [Step { op: Op::Adamw(_) | Op::SgdMomentum(_), .. }] => ProbeKind::Adam,
+        _ if work.bytes_read > 3 * work.bytes_written => ProbeKind::Read,
+        _ if 2 * work.bytes_read > 3 * work.bytes_written => ProbeKind::Triad,
         _ => ProbeKind::Copy,
     }
 }

@@ -4,7 +4,7 @@
 pub use super::view::{Element, View, ViewMut};
 use crate::backends::Fault;
 use crate::tensor::{DType, HostArray, ValueSpec};
-use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::ops::Range;
 use std::ptr::NonNull;
 
@@ -23,6 +23,9 @@ const PAGE: usize = 4096;
 const HUGE: usize = 2 << 20;
 /// Bytes before and after each value that nobody may write.
 const GUARD: usize = 64;
+/// Environment variable: where it is set, each value ends at a page that nobody can reach, so that a kernel
+/// which reads or writes past it crashes. That is for tests: no two values lie as they do when measured.
+pub const FENCES: &str = "CUTGPU_FENCES";
 /// What the guards hold.
 const GUARD_BYTE: u8 = 0xA5;
 /// Elements that one filling job makes.
@@ -47,6 +50,8 @@ pub struct Arena {
     map: NonNull<u8>,
     bytes: usize,
     places: Vec<Place>,
+    /// Values end at pages that nobody can reach.
+    fenced: bool,
 }
 
 // SAFETY: the mapping belongs to the arena alone; `fill` hands disjoint parts of it to threads.
@@ -57,28 +62,50 @@ unsafe impl Sync for Arena {}
 impl Arena {
     /// Zeroed memory for one value per spec. The pages are touched by the first [`Self::fill`].
     pub fn new<'a>(specs: impl Iterator<Item = &'a ValueSpec>) -> Result<Self, Fault> {
+        Self::with_fences(specs, std::env::var_os(FENCES).is_some())
+    }
+
+    fn with_fences<'a>(specs: impl Iterator<Item = &'a ValueSpec>, fenced: bool) -> Result<Self, Fault> {
         let too_large = || Fault::OutOfMemory("the values exceed the address space".to_string());
         let mut places = Vec::new();
         let mut end = 0usize;
         for (number, spec) in specs.enumerate() {
             let size = usize::try_from(spec.bytes()).map_err(|_| too_large())?;
             // Two streams at the same offset modulo 4 KiB make loads wait for unrelated stores.
-            let offset = end.next_multiple_of(PAGE) + GUARD + number % 7 * 576;
-            places.push(Place { offset, elements: spec.elements(), dtype: spec.dtype });
+            let mut offset = end.next_multiple_of(PAGE) + GUARD + number % 7 * 576;
             end = offset
                 .checked_add(size)
                 .and_then(|end| end.checked_add(GUARD + HUGE))
                 .ok_or_else(too_large)?
                 - HUGE;
+            if fenced {
+                let fence = (offset + size).next_multiple_of(PAGE);
+                (offset, end) = (fence - size, fence + PAGE);
+            }
+            places.push(Place { offset, elements: spec.elements(), dtype: spec.dtype });
         }
         if places.is_empty() {
-            return Ok(Self { map: NonNull::dangling(), bytes: 0, places });
+            return Ok(Self { map: NonNull::dangling(), bytes: 0, places, fenced });
         }
         let bytes = end.next_multiple_of(if end >= HUGE { HUGE } else { PAGE });
         let map = map(bytes)?;
-        let mut arena = Self { map, bytes, places };
-        arena.guards().for_each(|guard| arena.bytes_mut(guard).fill(GUARD_BYTE));
+        let mut arena = Self { map, bytes, places, fenced };
+        arena.guards().for_each(|(_, guard)| arena.bytes_mut(guard).fill(GUARD_BYTE));
+        if fenced {
+            arena.fence()?;
+        }
         Ok(arena)
+    }
+
+    /// Closes the page after each value.
+    fn fence(&self) -> Result<(), Fault> {
+        for place in &self.places {
+            let page = place.offset + place.bytes();
+            // SAFETY: the page is part of the mapping, and holds nothing.
+            unsafe { rustix::mm::mprotect(self.map.as_ptr().add(page).cast(), PAGE, MprotectFlags::empty()) }
+                .map_err(|error| Fault::OutOfMemory(format!("no page can be closed: {error}")))?;
+        }
+        Ok(())
     }
 
     /// A view of value `place`.
@@ -165,20 +192,24 @@ impl Arena {
 
     /// The first value next to which something was written, if any.
     pub fn overrun(&self) -> Option<usize> {
-        let broken = self.guards().position(|guard| {
+        let broken = self.guards().find(|(_, guard)| {
             // SAFETY: guards lie inside the mapping and hold initialised bytes.
             let bytes =
                 unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(guard.start), guard.len()) };
             bytes.iter().any(|&byte| byte != GUARD_BYTE)
         })?;
-        Some(broken / 2)
+        Some(broken.0)
     }
 
-    /// Two byte ranges for each value: before and after it.
-    fn guards(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+    /// The bytes before each value and after it, with its number; none after one that a closed page follows.
+    fn guards(&self) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
         let ends: Vec<_> =
             self.places.iter().map(|place| (place.offset, place.offset + place.bytes())).collect();
-        ends.into_iter().flat_map(|(start, end)| [start - GUARD..start, end..end + GUARD])
+        let after = if self.fenced { 0 } else { GUARD };
+        let around = move |(number, (start, end))| {
+            [(number, start - GUARD..start), (number, end..end + after)].into_iter()
+        };
+        ends.into_iter().enumerate().flat_map(around)
     }
 
     fn bytes_mut(&mut self, range: Range<usize>) -> &mut [u8] {
@@ -291,6 +322,24 @@ mod tests {
             unsafe { *start.offset(beyond) = 0 };
             assert_eq!(arena.overrun(), Some(1));
         }
+    }
+
+    #[test]
+    fn nobody_reaches_beyond_a_fenced_value() {
+        let specs = [1, 5, 1024, 3 << 20].map(|len| ValueSpec::new(&[len], DType::F32));
+        let mut arena = Arena::with_fences(specs.iter(), true).unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        for (place, spec) in specs.iter().enumerate() {
+            let end = arena.view(place).as_ptr().addr() + spec.bytes() as usize;
+            let closed =
+                maps.lines().any(|line| line.starts_with(&format!("{end:x}-")) && line.contains(" ---p "));
+            assert!(closed, "{place}: {end:x} in\n{maps}");
+            arena.fill(&[(place, Content::Input(place))], &|_, range| HostArray::F32(vec![1.0; range.len()]));
+        }
+        assert_eq!(arena.overrun(), None);
+        // SAFETY: the guard before a value is part of the mapping.
+        unsafe { *arena.view_mut(2).as_mut_ptr().offset(-1) = 0 };
+        assert_eq!(arena.overrun(), Some(2));
     }
 
     #[test]

@@ -32,6 +32,36 @@ pub trait Float: Number {
     fn stream<V: Vector>(value: V, to: &mut [Self]);
 }
 
+/// A whole number of 8 bits.
+pub trait Byte: Number {
+    /// Whether it may be negative.
+    const SIGNED: bool;
+    /// The nearest one.
+    fn saturated(value: i32) -> Self;
+}
+
+impl Byte for i8 {
+    const SIGNED: bool = true;
+    #[inline(always)]
+    fn saturated(value: i32) -> Self {
+        value.clamp(i32::from(Self::MIN), i32::from(Self::MAX)) as Self
+    }
+}
+
+impl Byte for u8 {
+    const SIGNED: bool = false;
+    #[inline(always)]
+    fn saturated(value: i32) -> Self {
+        value.clamp(0, i32::from(Self::MAX)) as Self
+    }
+}
+
+/// The bits of whole numbers, for [`Vector::from_whole`].
+pub fn bits(whole: &[i32]) -> &[f32] {
+    // SAFETY: both types have 4 bytes, one alignment, and no invalid pattern.
+    unsafe { std::slice::from_raw_parts(whole.as_ptr().cast(), whole.len()) }
+}
+
 impl Number for f32 {
     #[inline(always)]
     fn to_f32(self) -> f32 {

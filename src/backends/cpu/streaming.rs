@@ -15,6 +15,12 @@ const LINE: usize = 64;
 pub trait Formula<const N: usize>: Copy + Sync + 'static {
     /// Lane by lane.
     fn of<V: Vector>(&self, x: [V; N]) -> V;
+    /// What is fetched beside the elements from place `at` on, where stores go past the caches: nothing, unless
+    /// a formula knows what comes next.
+    #[inline(always)]
+    fn meanwhile<V: Vector>(&self, at: usize) {
+        let _ = at;
+    }
 }
 
 /// y = x.
@@ -123,6 +129,7 @@ fn walk_past<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &m
     walk::<V, Z, X, F, N>(tail, x.map(|x| &x[end..]), f);
     let x = x.map(|x| &x[start..end]);
     for at in (0..z.len()).step_by(V::LANES) {
+        f.meanwhile::<V>(at);
         Z::stream(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
     }
 }

@@ -4,7 +4,7 @@ use super::{Python, common_type, is_product, specs_of, unused_blas};
 use crate::backends::Packing;
 use crate::backends::cpu::blas::settings::Settings;
 use crate::backends::cpu::loaded::is_packable;
-use crate::ops::Op;
+use crate::ops::{Granularity, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
 
@@ -43,7 +43,10 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         Op::Copy(_) if specs[0].dtype == DType::Bf16 => {
             return Err("is bound through numpy, which has no bf16");
         }
-        Op::Copy(_) | Op::GemmI8(_) => return Ok(()),
+        Op::Quantize(op) if op.granularity != Granularity::Tensor => {
+            return Err("is asked to quantise by one scale for all");
+        }
+        Op::Copy(_) | Op::GemmI8(_) | Op::Quantize(_) | Op::Dequantize(_) => return Ok(()),
         Op::Attention(op) if op.log_sum_exp => return Err("gives no log-sum-exp with attention"),
         Op::Attention(_) if specs[0].shape.len() != 3 => return Err("takes three axes of q, k and v"),
         Op::Gemm(_)

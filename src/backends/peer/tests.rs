@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backends::testing::{single, squares};
-use crate::ops::{Adamw, Attention, BiasGelu, Gelu, GeluForm, Gemm, GemmI8, LayerNorm, Softmax};
+use crate::ops::*;
 use crate::random;
 use std::process::{Command, Stdio};
 
@@ -30,6 +30,8 @@ fn the_tables_follow_the_scripts() {
     let gemm = |output| Op::Gemm(Gemm::plain(output));
     let i8 = |zero_a| Op::GemmI8(GemmI8 { zero_a, ..GemmI8::default() });
     let attention = |log_sum_exp| Op::Attention(Attention { scale: 1.0, causal: true, log_sum_exp });
+    let one = |dtype| ValueSpec::new(&[], dtype);
+    let sums = vec![ValueSpec::new(&[4, 4], DType::I32), one(F32), one(F32)];
     let layer_norm = Op::LayerNorm(LayerNorm { eps: 1e-5 });
     for (op, args, want) in [
         (gelu(GeluForm::Tanh), squares(&[F32]), [true, true, true]),
@@ -53,6 +55,11 @@ fn the_tables_follow_the_scripts() {
         (attention(true), cube(F32), [true, true, false]),
         (attention(false), squares(&[F32; 3]), [true, true, false]),
         (Op::Adamw(Adamw::default()), squares(&[F32; 4]), [true, true, false]),
+        (Op::SgdMomentum(SgdMomentum::default()), squares(&[F32; 3]), [false, true, false]),
+        (Op::SgdMomentum(SgdMomentum::default()), squares(&[F32, F16, F32]), [false, false, false]),
+        (Op::Quantize(Quantize::dynamic(Granularity::Tensor)), squares(&[F32]), [false, true, true]),
+        (Op::Quantize(Quantize::dynamic(Granularity::Row)), squares(&[F32]), [false, true, false]),
+        (Op::Dequantize(Dequantize::default()), sums, [false, true, true]),
     ] {
         for (library, want) in LIBRARIES.into_iter().zip([want[0], want[1], want[2], want[2]]) {
             assert_eq!(is_served(library, &op, &args), want, "{} {op:?} of {args:?}", library.id);

@@ -30,15 +30,16 @@ fn settings(threads: usize) -> Settings {
 }
 
 fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
-    // AdamW's fourth output is its first in bf16; statistics of 16-bit rows are f32.
+    // The last output of an optimizer is its first in bf16; statistics of 16-bit rows are f32.
     let outs = match &step.op {
         Op::Adamw(_) => 3,
+        Op::SgdMomentum(_) => 2,
         Op::Softmax(_) => 0,
         _ => 1,
     };
     let specs = specs_of(step, program, outs);
     match &step.op {
-        Op::Copy(_) => return Ok(()),
+        Op::Copy(_) | Op::Quantize(_) | Op::Dequantize(_) => return Ok(()),
         Op::GemmI8(GemmI8 { zero_a: 0, zero_b: 0, .. }) => return Ok(()),
         Op::GemmI8(_) => return Err("multiplies 8-bit integers without zero points only"),
         Op::Gemm(op) if op.accumulate != wide(specs[0].dtype) => {
@@ -60,7 +61,8 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::Attention(_)
-        | Op::Adamw(_) => {}
+        | Op::Adamw(_)
+        | Op::SgdMomentum(_) => {}
         _ => return Err("is not asked for this op"),
     }
     match common_type(&specs) {

@@ -2,15 +2,12 @@
 
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::{Float, Number};
-use crate::backends::cpu::functions::{ADAMW_IN_PLACE, AdamwFactors};
+use crate::backends::cpu::functions::{ADAMW_IN_PLACE, AdamwFactors, SGD_IN_PLACE};
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{Adamw, SgdMomentum};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
-
-/// Output and argument that are one memory in a step with momentum: p and v.
-const SGD_IN_PLACE: &[(usize, usize)] = &[(0, 0), (1, 2)];
 
 type Run<O> = fn(&O, &[View], &mut [ViewMut]);
 

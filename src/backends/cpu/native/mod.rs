@@ -1,12 +1,12 @@
 //! This program's own kernels: one source for each, compiled for AVX-512, AVX2 and plain code and
 //! chosen when the program runs, on one pool of exactly as many threads as the lane has.
 
-mod adamw;
 mod attention;
 mod gemm;
 mod gemv;
 mod rows;
 mod streams;
+mod update;
 
 use super::isa::Isa;
 use super::loaded::{CpuDevice, Kernel, Library, is_packable};
@@ -167,6 +167,8 @@ fn prepare(team: &Team, step: &Step, program: &Program) -> Result<Box<dyn Kernel
     match &step.op {
         Op::Gemm(op) => gemm::prepare(team, op, &args, packs()),
         Op::GemmI8(op) => gemm::prepare_i8(team, op, &args, packs()),
+        Op::Quantize(op) => rows::quantize(team, op, &args[0]),
+        Op::Dequantize(op) => rows::dequantize(team, op, &args),
         Op::Copy(_) => streams::copy(team, &args[0]),
         Op::Triad(op) => streams::triad(team, op, &args[0]),
         Op::Add(_) => streams::add(team, &args[0]),
@@ -175,8 +177,10 @@ fn prepare(team: &Team, step: &Step, program: &Program) -> Result<Box<dyn Kernel
         Op::BiasGelu(op) => streams::bias_gelu(team, op.form, &args),
         Op::Softmax(op) => rows::softmax(team, op, &args[0]),
         Op::LayerNorm(op) => rows::layer_norm(team, op, &args[0]),
+        Op::AddLayerNorm(op) => rows::add_layer_norm(team, op, &args[0]),
         Op::Attention(op) => attention::prepare(team, op, &args),
-        Op::Adamw(op) => adamw::prepare(team, op, &args),
+        Op::Adamw(op) => update::adamw(team, op, &args),
+        Op::SgdMomentum(op) => update::sgd_momentum(team, op, &args),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/native has no {}", other.operation().name()))),
     }

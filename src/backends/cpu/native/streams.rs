@@ -20,7 +20,7 @@ type Prepared = Result<Box<dyn Kernel>, Unsupported>;
 const GRAIN: usize = 64;
 
 #[derive(Clone, Copy)]
-struct Sum;
+pub(super) struct Sum;
 impl Formula<2> for Sum {
     #[inline(always)]
     fn of<V: Vector>(&self, [x, y]: [V; 2]) -> V {

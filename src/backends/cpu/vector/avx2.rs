@@ -1,7 +1,7 @@
 //! AVX2, FMA and F16C: 8 lanes.
 
-use super::Vector;
 use super::sealed::Register;
+use super::{Byte, MOST_STEPS, Vector};
 use std::arch::x86_64::*;
 
 /// Ones in the lowest bits of each lane; from element `8 - n` on, `n` lanes are set.
@@ -13,6 +13,30 @@ fn first(count: usize) -> __m256i {
     let masks = &MASKS[8 - count.min(8)..][..8];
     // SAFETY: the slice has 8 numbers; `Isa::run` has found AVX2.
     unsafe { _mm256_loadu_si256(masks.as_ptr().cast()) }
+}
+
+/// What [`Vector::store_bytes`] writes.
+#[inline(always)]
+fn bytes<B: Byte>(mut x: [__m256; 4], zero: i16) -> __m256i {
+    for x in &mut x {
+        // What is too large for 32 bits would become the smallest number.
+        *x = <__m256 as Vector>::splat(MOST_STEPS).min(*x);
+    }
+    // SAFETY: `Isa::run` has found AVX2.
+    unsafe {
+        let [a, b, c, d] = [
+            _mm256_cvtps_epi32(x[0]),
+            _mm256_cvtps_epi32(x[1]),
+            _mm256_cvtps_epi32(x[2]),
+            _mm256_cvtps_epi32(x[3]),
+        ];
+        let zero = _mm256_set1_epi16(zero);
+        let low = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero);
+        let high = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
+        let mixed = if B::SIGNED { _mm256_packs_epi16(low, high) } else { _mm256_packus_epi16(low, high) };
+        // Packing goes by 128 bits: four numbers of each register lie there side by side.
+        _mm256_permutevar8x32_epi32(mixed, _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0))
+    }
 }
 
 impl Register for __m256 {}
@@ -120,6 +144,25 @@ impl Vector for __m256 {
     fn to_f16(self) -> __m128i {
         // SAFETY: `Isa::run` has found AVX2.
         unsafe { _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self) }
+    }
+
+    #[inline(always)]
+    fn from_whole(self) -> Self {
+        // SAFETY: `Isa::run` has found AVX2.
+        unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(self)) }
+    }
+    #[inline(always)]
+    fn store_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]) {
+        let to = &mut to[..4 * Self::LANES];
+        // SAFETY: the slice has room for 32 bytes; `Isa::run` has found AVX2.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), bytes::<B>(x, zero)) }
+    }
+    #[inline(always)]
+    fn stream_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]) {
+        let to = &mut to[..4 * Self::LANES];
+        assert!(to.as_ptr().addr().is_multiple_of(size_of::<__m256i>()), "a streamed store is aligned");
+        // SAFETY: the slice has room for 32 bytes and is aligned; `Isa::run` has found AVX2.
+        unsafe { _mm256_stream_si256(to.as_mut_ptr().cast(), bytes::<B>(x, zero)) }
     }
 
     #[inline(always)]

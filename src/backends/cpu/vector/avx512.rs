@@ -1,7 +1,7 @@
 //! AVX-512 F, BW, DQ and VL: 16 lanes.
 
-use super::Vector;
 use super::sealed::Register;
+use super::{Byte, MOST_STEPS, Vector};
 use std::arch::x86_64::*;
 
 /// The first `count` lanes, at most 16.
@@ -9,6 +9,31 @@ use std::arch::x86_64::*;
 fn first(count: usize) -> __mmask16 {
     // Of a larger count the low bits are all set, too.
     ((1u64 << count.min(32)) - 1) as __mmask16
+}
+
+/// What [`Vector::store_bytes`] writes.
+#[inline(always)]
+fn bytes<B: Byte>(mut x: [__m512; 4], zero: i16) -> __m512i {
+    for x in &mut x {
+        // What is too large for 32 bits would become the smallest number.
+        *x = <__m512 as Vector>::splat(MOST_STEPS).min(*x);
+    }
+    // SAFETY: `Isa::run` has found AVX-512.
+    unsafe {
+        let [a, b, c, d] = [
+            _mm512_cvtps_epi32(x[0]),
+            _mm512_cvtps_epi32(x[1]),
+            _mm512_cvtps_epi32(x[2]),
+            _mm512_cvtps_epi32(x[3]),
+        ];
+        let zero = _mm512_set1_epi16(zero);
+        let low = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero);
+        let high = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
+        let mixed = if B::SIGNED { _mm512_packs_epi16(low, high) } else { _mm512_packus_epi16(low, high) };
+        // Packing goes by 128 bits: four numbers of each register lie there side by side.
+        let order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+        _mm512_permutexvar_epi32(order, mixed)
+    }
 }
 
 impl Register for __m512 {}
@@ -119,6 +144,25 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
+    fn from_whole(self) -> Self {
+        // SAFETY: `Isa::run` has found AVX-512.
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(self)) }
+    }
+    #[inline(always)]
+    fn store_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]) {
+        let to = &mut to[..4 * Self::LANES];
+        // SAFETY: the slice has room for 64 bytes; `Isa::run` has found AVX-512.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), bytes::<B>(x, zero)) }
+    }
+    #[inline(always)]
+    fn stream_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]) {
+        let to = &mut to[..4 * Self::LANES];
+        assert!(to.as_ptr().addr().is_multiple_of(size_of::<__m512i>()), "a streamed store is aligned");
+        // SAFETY: the slice has room for 64 bytes and is aligned; `Isa::run` has found AVX-512.
+        unsafe { _mm512_stream_si512(to.as_mut_ptr().cast(), bytes::<B>(x, zero)) }
+    }
+
+    #[inline(always)]
     fn multiply_add(self, b: Self, c: Self) -> Self {
         // SAFETY: `Isa::run` has found AVX-512.
         unsafe { _mm512_fmadd_ps(self, b, c) }
@@ -172,6 +216,13 @@ impl Vector for __m512 {
     fn sqrt(self) -> Self {
         // SAFETY: `Isa::run` has found AVX-512.
         unsafe { _mm512_sqrt_ps(self) }
+    }
+    #[inline(always)]
+    fn size_up_to(self, limit: Self) -> Self {
+        // The smaller one by size, and without a sign.
+        const SMALLER_SIZE: i32 = 0b1010;
+        // SAFETY: `Isa::run` has found AVX-512.
+        unsafe { _mm512_range_ps::<SMALLER_SIZE>(self, limit) }
     }
     #[inline(always)]
     fn add_bits<const SHIFT: u32>(self, n: Self) -> Self {

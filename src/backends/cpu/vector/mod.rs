@@ -10,6 +10,8 @@ mod tests;
 
 pub use portable::Portable;
 
+use super::float::Byte;
+
 mod sealed {
     /// Only this module's types: a method may run only where its instructions exist.
     pub trait Register: Copy {}
@@ -17,6 +19,9 @@ mod sealed {
 
 /// Most lanes of a register.
 pub const MOST_LANES: usize = 16;
+
+/// What numbers of steps are limited to before they are bytes: more than any byte and its zero point.
+const MOST_STEPS: f32 = 1024.0;
 
 /// A register of f32.
 ///
@@ -67,6 +72,14 @@ pub trait Vector: sealed::Register {
     /// To IEEE's 16 bits, rounded to nearest, ties to even; NaN stays NaN.
     fn to_f16(self) -> Self::Halves;
 
+    /// Lanes whose bits are whole numbers with a sign, as f32, rounded to nearest.
+    fn from_whole(self) -> Self;
+    /// Writes the whole number nearest to each lane, ties to even, plus `zero` (from -255 to 255), saturated,
+    /// to the start of a slice that has room; NaN becomes any number.
+    fn store_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]);
+    /// [`Self::store_bytes`] by [`Self::stream`].
+    fn stream_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]);
+
     /// self b + c.
     fn multiply_add(self, b: Self, c: Self) -> Self;
     /// Lane by lane.
@@ -85,6 +98,11 @@ pub trait Vector: sealed::Register {
     fn min(self, other: Self) -> Self;
     /// Without its sign.
     fn abs(self) -> Self;
+    /// The smaller one of |self| and `limit`, which is not negative; either where self is NaN.
+    #[inline(always)]
+    fn size_up_to(self, limit: Self) -> Self {
+        limit.min(self.abs())
+    }
     /// Square root.
     fn sqrt(self) -> Self;
     /// Adds the bits of `n`, shifted left, to its own as whole numbers. Where the low bits of `n` are a whole

@@ -1,7 +1,7 @@
 //! Plain code: what every processor runs, and what a tool that knows no vector instructions can check.
 
-use super::Vector;
 use super::sealed::Register;
+use super::{Byte, MOST_STEPS, Vector};
 use half::{bf16, f16};
 
 /// `N` lanes.
@@ -100,6 +100,21 @@ impl<const N: usize> Vector for Portable<N> {
     #[inline(always)]
     fn to_f16(self) -> [u16; N] {
         self.0.map(|x| f16::from_f32(x).to_bits())
+    }
+
+    #[inline(always)]
+    fn from_whole(self) -> Self {
+        self.each(|x| (x.to_bits() as i32) as f32)
+    }
+    #[inline(always)]
+    fn store_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]) {
+        for (to, x) in to[..4 * N].iter_mut().zip(x.iter().flat_map(|x| x.0)) {
+            *to = B::saturated((x.min(MOST_STEPS).round_ties_even() as i32).saturating_add(i32::from(zero)));
+        }
+    }
+    #[inline(always)]
+    fn stream_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]) {
+        Self::store_bytes(x, zero, to);
     }
 
     #[inline(always)]

@@ -30,6 +30,8 @@ impl Loops for Methods<'_> {
             put(a.add_bits::<3>(b));
             put(a.quotient(b));
             put(a.multiply_add(b, a));
+            put(a.size_up_to(b.abs()));
+            put(a.from_whole());
         }
     }
 }
@@ -63,7 +65,7 @@ fn every_level_computes_what_single_numbers_do() {
         let (x, mut y) = (ODD, ODD);
         y.rotate_left(turn);
         for isa in Isa::here() {
-            let mut results = vec![vec![]; 11];
+            let mut results = vec![vec![]; 13];
             isa.run(Methods(&x, &y, &mut results));
             for (lane, (a, b)) in x.into_iter().zip(y).enumerate() {
                 let larger = if a > b { a } else { b };
@@ -78,6 +80,9 @@ fn every_level_computes_what_single_numbers_do() {
                 if (1e-30..=1e30).contains(&b.abs()) && want.is_normal() {
                     assert!((quotient / want - 1.0).abs() < 2.4e-7, "{isa:?} {a} / {b}: {quotient}");
                 }
+                let (size, want) = (results[11][lane], a.abs().min(b.abs()));
+                assert!(size == want || a.is_nan() || b.is_nan(), "{isa:?} {a} up to {b}: {size}");
+                assert_eq!(results[12][lane], a.to_bits() as i32 as f32, "{isa:?} {a}");
                 let want = f64::from(a) * f64::from(b) + f64::from(a);
                 if want.abs() < 1e38 && a.abs() > 1e-30 && b.abs() > 1e-30 {
                     let off = (f64::from(results[10][lane]) - want).abs();

@@ -1,6 +1,7 @@
 //! Layer normalisation.
 
-use super::{Fold, Rows, fold};
+use super::Rows;
+use super::moments::Statistics;
 use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
@@ -16,15 +17,22 @@ use half::{bf16, f16};
 
 /// y = (x - mean) rstd gain + bias
 #[derive(Clone, Copy)]
-struct Affine {
-    mean: f32,
-    rstd: f32,
+pub(super) struct Affine {
+    pub(super) statistics: Statistics,
+    /// Address of what is fetched meanwhile, `pace` bytes with each element.
+    pub(super) ahead: usize,
+    pub(super) pace: usize,
 }
 
 impl Formula<3> for Affine {
     #[inline(always)]
     fn of<V: Vector>(&self, [x, gain, bias]: [V; 3]) -> V {
-        x.sub(V::splat(self.mean)).mul(V::splat(self.rstd)).multiply_add(gain, bias)
+        let Statistics { mean, rstd } = self.statistics;
+        x.multiply_add(V::splat(rstd), V::splat(-mean * rstd)).multiply_add(gain, bias)
+    }
+    #[inline(always)]
+    fn meanwhile<V: Vector>(&self, at: usize) {
+        V::prefetch(std::ptr::without_provenance::<u8>(self.ahead.wrapping_add(at * self.pace)));
     }
 }
 
@@ -45,65 +53,24 @@ impl<T: Float> Loops for Run<'_, T> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let columns = self.gain.len();
+        // The moments of the next row are known before this one is written: what a row waits for, the
+        // joining of lanes, a root and a quotient, happens while the other one is worked on.
+        let mut next = Statistics::default();
+        if let Some(x) = self.x.get(..columns) {
+            next = Statistics::of::<V, T>(x, self.eps, x.as_ptr_range().end);
+        }
         let rows = self.x.chunks_exact(columns).zip(self.y.chunks_exact_mut(columns));
-        for ((x, y), (mean, rstd)) in rows.zip(self.means.iter_mut().zip(self.rstds)) {
-            (*mean, *rstd) = statistics::<V, T>(x, self.eps);
-            let f = Affine { mean: *mean, rstd: *rstd };
+        for (row, (x, y)) in rows.enumerate() {
+            let now = next;
+            if let Some(x) = self.x.get((row + 1) * columns..(row + 2) * columns) {
+                next = Statistics::of::<V, T>(x, self.eps, x.as_ptr_range().end);
+            }
+            (self.means[row], self.rstds[row]) = (now.mean, now.rstd);
+            let ahead = x.as_ptr_range().end.wrapping_add(columns + columns / 2);
+            let f = Affine { statistics: now, ahead: ahead.addr(), pace: size_of::<T>() / 2 };
             Walk { z: y, x: [x, self.gain, self.bias], f, past: self.past }.one_of_many::<V>();
         }
         V::fence();
-    }
-}
-
-/// Mean and reciprocal deviation of a row; fetches the one after it.
-#[inline(always)]
-fn statistics<V: Vector, T: Float>(x: &[T], eps: f32) -> (f32, f32) {
-    let count = x.len() as f32;
-    let mean = fold::<V, T, _>(x, Sum).sum() / count;
-    let squares = Squares { centre: V::splat(mean), next: x.as_ptr_range().end };
-    let variance = fold(x, squares).sum() / count;
-    (mean, 1.0 / (variance + eps).sqrt())
-}
-
-struct Sum;
-impl<V: Vector> Fold<V> for Sum {
-    const START: f32 = 0.0;
-    const REST: f32 = 0.0;
-    #[inline(always)]
-    fn prepare(&self, x: V) -> V {
-        x
-    }
-    #[inline(always)]
-    fn each(&mut self, sum: V, x: V, _: usize) -> V {
-        sum.add(x)
-    }
-    #[inline(always)]
-    fn join(a: V, b: V) -> V {
-        a.add(b)
-    }
-}
-
-/// The sum of squared distances.
-struct Squares<V, T> {
-    centre: V,
-    /// The row that is fetched meanwhile.
-    next: *const T,
-}
-impl<V: Vector, T> Fold<V> for Squares<V, T> {
-    const START: f32 = 0.0;
-    const REST: f32 = 0.0;
-    #[inline(always)]
-    fn prepare(&self, x: V) -> V {
-        x.sub(self.centre)
-    }
-    #[inline(always)]
-    fn each(&mut self, sum: V, x: V, at: usize) -> V {
-        V::prefetch(self.next.wrapping_add(at));
-        x.multiply_add(x, sum)
-    }
-    #[inline(always)]
-    fn join(a: V, b: V) -> V {
-        a.add(b)
     }
 }
 
@@ -118,7 +85,7 @@ pub(in super::super) fn layer_norm(
         DType::F16 => run::<f16>,
         other => return Err(Unsupported(format!("cpu/native has no layer_norm of {}", other.name()))),
     };
-    Rows::boxed(team, op.clone(), spec, 0, run)
+    Rows::boxed(team, op.clone(), spec, [], run)
 }
 
 fn run<T: Float>(kernel: &Rows<LayerNorm>, args: &[View], outs: &mut [ViewMut]) {

@@ -1,10 +1,18 @@
 //! Ops over rows: each thread takes a run of rows. A row is read from memory once and stays in a cache
 //! until it is done; meanwhile the next one is fetched.
 
+mod add_layer_norm;
+mod blocks;
+mod dequantize;
 mod layer_norm;
+mod moments;
+mod quantize;
 mod softmax;
 
+pub(super) use add_layer_norm::add_layer_norm;
+pub(super) use dequantize::dequantize;
 pub(super) use layer_norm::layer_norm;
+pub(super) use quantize::quantize;
 pub(super) use softmax::softmax;
 
 use super::Team;
@@ -66,24 +74,25 @@ struct Rows<O> {
     matrix: [usize; 2],
     /// The answer goes past the caches.
     past: bool,
-    /// A row for each thread, in whole registers.
+    /// Rows for each thread, in whole registers.
     scratch: TeamScratch,
     run: Run<O>,
 }
 
 impl<O> Rows<O> {
-    fn boxed(
+    /// An op on a first argument of `spec`, with as large an answer, and with `N` rows of scratch.
+    fn boxed<const N: usize>(
         team: &Team,
         op: O,
         spec: &ValueSpec,
-        scratch: usize,
+        scratch: [usize; N],
         run: Run<O>,
     ) -> Result<Box<dyn Kernel>, Unsupported>
     where
         O: 'static,
     {
         let rows = if spec.shape.len() >= 2 { spec.shape[spec.shape.len() - 2] } else { 1 };
-        let scratch = team.scratch(&[scratch.next_multiple_of(MOST_LANES)])?;
+        let scratch = team.scratch(&scratch.map(|len| len.next_multiple_of(MOST_LANES)))?;
         let past = team.exceeds_caches(spec.bytes().saturating_mul(2));
         let matrix = [rows, spec.columns()];
         Ok(Box::new(Self { team: team.clone(), op, matrix, past, scratch, run }))

@@ -4,16 +4,17 @@ use super::{Fold, Rows, fold};
 use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
-use crate::backends::cpu::functions::exp;
+use crate::backends::cpu::functions::exp_of_difference;
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::native::Team;
 use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::streaming::{Formula, Walk};
-use crate::backends::cpu::vector::Vector;
+use crate::backends::cpu::vector::{MOST_LANES, Vector};
 use crate::ops::Softmax;
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
+use std::ops::Range;
 
 /// The largest element, times a scale where it is `SCALED`; NaN elements may be missed.
 struct Largest<V, const SCALED: bool>(V);
@@ -51,7 +52,7 @@ impl<V: Vector, T, const SCALED: bool> Fold<V> for Powers<'_, V, T, SCALED> {
     #[inline(always)]
     fn each(&mut self, sum: V, x: V, at: usize) -> V {
         V::prefetch(self.next.wrapping_add(at));
-        let power = exp(x.sub(self.max));
+        let power = exp_of_difference(x.sub(self.max));
         power.store(&mut self.to[at..]);
         sum.add(power)
     }
@@ -80,7 +81,7 @@ struct Run<'a, X, Y> {
     matrix: [usize; 2],
     causal: bool,
     scale: f32,
-    /// A row of exponentials, in whole registers.
+    /// Exponentials of a group of rows, each in whole registers.
     row: &'a mut [f32],
     past: bool,
 }
@@ -94,27 +95,65 @@ impl<X: Float, Y: Float> Loops for Run<'_, X, Y> {
 }
 
 impl<X: Float, Y: Float> Run<'_, X, Y> {
+    /// In groups of rows: what a row waits for, its largest score, its sum and a quotient, happens while the
+    /// others are worked on.
     #[inline(always)]
-    fn rows<V: Vector, const SCALED: bool>(self) {
-        let scale = V::splat(self.scale);
-        let [rows, columns] = self.matrix;
-        let pairs = self.x.chunks_exact(columns).zip(self.y.chunks_exact_mut(columns));
-        for (number, (x, y)) in pairs.enumerate() {
-            let row = self.first + number;
-            let seen = if self.causal { row % rows + 1 + columns - rows } else { columns };
-            let max = fold(&x[..seen], Largest::<V, SCALED>(scale)).largest();
-            let next = x.as_ptr_range().end;
-            let powers = Powers::<V, X, SCALED> { scale, max: V::splat(max), to: &mut *self.row, next };
-            let sum = fold(&x[..seen], powers).sum();
-            let (y, hidden) = y.split_at_mut(seen);
-            Walk { z: y, x: [&*self.row], f: Times(1.0 / sum), past: self.past }.one_of_many::<V>();
-            hidden.fill(Y::from_f32(0.0));
-            if let Some(log_sum) = self.log_sums.get_mut(number) {
-                *log_sum = max + sum.ln();
-            }
+    fn rows<V: Vector, const SCALED: bool>(mut self) {
+        let columns = self.matrix[1];
+        let room = columns.next_multiple_of(MOST_LANES);
+        let group = self.row.len() / room;
+        let mut number = 0;
+        while number * columns < self.x.len() {
+            let rows = number..(number + group).min(self.x.len() / columns);
+            number = rows.end;
+            self.group::<V, SCALED>(rows, room);
         }
         V::fence();
     }
+
+    #[inline(always)]
+    fn group<V: Vector, const SCALED: bool>(&mut self, rows: Range<usize>, room: usize) {
+        let (scale, [_, columns]) = (V::splat(self.scale), self.matrix);
+        let (mut maxima, mut sums) = ([0.0; GROUP], [0.0; GROUP]);
+        for (row, max) in rows.clone().zip(&mut maxima) {
+            let x = &self.x[row * columns..][..self.seen(row)];
+            *max = fold(x, Largest::<V, SCALED>(scale)).largest();
+        }
+        for (place, row) in rows.clone().enumerate() {
+            let x = &self.x[row * columns..][..self.seen(row)];
+            let next = self.x.as_ptr().wrapping_add((row + rows.len()) * columns);
+            let (max, to) = (V::splat(maxima[place]), &mut self.row[place * room..][..room]);
+            sums[place] = fold(x, Powers::<V, X, SCALED> { scale, max, to, next }).sum();
+        }
+        for (place, row) in rows.enumerate() {
+            let seen = self.seen(row);
+            let (y, hidden) = self.y[row * columns..][..columns].split_at_mut(seen);
+            let (powers, f) = (&self.row[place * room..][..room], Times(1.0 / sums[place]));
+            Walk { z: y, x: [powers], f, past: self.past }.one_of_many::<V>();
+            hidden.fill(Y::from_f32(0.0));
+            if let Some(log_sum) = self.log_sums.get_mut(row) {
+                *log_sum = maxima[place] + sums[place].ln();
+            }
+        }
+    }
+
+    /// How many scores of a row count.
+    #[inline(always)]
+    fn seen(&self, row: usize) -> usize {
+        let [rows, columns] = self.matrix;
+        if self.causal { (self.first + row) % rows + 1 + columns - rows } else { columns }
+    }
+}
+
+/// Most rows of a group.
+const GROUP: usize = 8;
+/// Exponentials of a group that stay in the first cache together with the scores.
+const NEAR: usize = 2048;
+
+/// Elements that the exponentials of a group take, each row in whole registers.
+fn room(columns: usize) -> usize {
+    let row = columns.next_multiple_of(MOST_LANES);
+    row * (NEAR / row).clamp(1, GROUP)
 }
 
 pub(in super::super) fn softmax(
@@ -132,7 +171,7 @@ pub(in super::super) fn softmax(
             return Err(Unsupported(format!("cpu/native has no softmax from {} to {}", x.name(), y.name())));
         }
     };
-    Rows::boxed(team, op.clone(), spec, spec.columns(), run)
+    Rows::boxed(team, op.clone(), spec, [room(spec.columns())], run)
 }
 
 fn run<X: Float, Y: Float>(kernel: &Rows<Softmax>, args: &[View], outs: &mut [ViewMut]) {
@@ -167,11 +206,10 @@ fn run<X: Float, Y: Float>(kernel: &Rows<Softmax>, args: &[View], outs: &mut [Vi
 mod tests {
     use super::*;
     use crate::backends::cpu::isa::Isa;
-    use crate::backends::cpu::vector::MOST_LANES;
 
     fn softmax_of(isa: Isa, x: &[f32], columns: usize, (scale, past): (f32, bool)) -> (Vec<f32>, Vec<f32>) {
         let (mut y, mut log_sums) = (vec![9.0; x.len()], vec![9.0; x.len() / columns]);
-        let mut row = vec![0.0; columns.next_multiple_of(MOST_LANES)];
+        let mut row = vec![0.0; room(columns)];
         let (y_all, sums_all) = (&mut y[..], &mut log_sums[..]);
         let matrix = [x.len() / columns, columns];
         let (row, log_sums_all) = (&mut row[..], sums_all);
@@ -202,7 +240,7 @@ mod tests {
         for isa in Isa::here() {
             for columns in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 63, 64, 65, 127, 131] {
                 for options in [(1.0, false), (0.125, true), (-2.0, false)] {
-                    let x: Vec<f32> = (0..3 * columns).map(|i| (i * 37 % 101) as f32 / 7.0 - 6.0).collect();
+                    let x: Vec<f32> = (0..11 * columns).map(|i| (i * 37 % 101) as f32 / 7.0 - 6.0).collect();
                     let (y, log_sums) = softmax_of(isa, &x, columns, options);
                     for (row, (x, y)) in x.chunks(columns).zip(y.chunks(columns)).enumerate() {
                         let (want, log_sum) = reference(x, options.0);
