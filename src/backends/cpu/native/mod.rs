@@ -4,6 +4,7 @@
 mod attention;
 mod gemm;
 mod gemv;
+mod q8;
 mod rows;
 mod streams;
 mod update;
@@ -169,6 +170,7 @@ fn prepare(team: &Team, step: &Step, program: &Program) -> Result<Box<dyn Kernel
         Op::GemmI8(op) => gemm::prepare_i8(team, op, &args, packs()),
         Op::Quantize(op) => rows::quantize(team, op, &args[0]),
         Op::Dequantize(op) => rows::dequantize(team, op, &args),
+        Op::GemmQ8(op) => q8::prepare(team, op, &args),
         Op::Copy(_) => streams::copy(team, &args[0]),
         Op::Triad(op) => streams::triad(team, op, &args[0]),
         Op::Add(_) => streams::add(team, &args[0]),

@@ -147,6 +147,12 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
+    fn load_bytes(from: &[i8]) -> Self {
+        let from = &from[..Self::LANES];
+        // SAFETY: the slice has 8 bytes; `Isa::run` has found AVX2.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().cast()))) }
+    }
+    #[inline(always)]
     fn from_whole(self) -> Self {
         // SAFETY: `Isa::run` has found AVX2.
         unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(self)) }

@@ -144,6 +144,12 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
+    fn load_bytes(from: &[i8]) -> Self {
+        let from = &from[..Self::LANES];
+        // SAFETY: the slice has 16 bytes; `Isa::run` has found AVX-512.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+    }
+    #[inline(always)]
     fn from_whole(self) -> Self {
         // SAFETY: `Isa::run` has found AVX-512.
         unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(self)) }

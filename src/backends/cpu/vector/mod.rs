@@ -72,6 +72,8 @@ pub trait Vector: sealed::Register {
     /// To IEEE's 16 bits, rounded to nearest, ties to even; NaN stays NaN.
     fn to_f16(self) -> Self::Halves;
 
+    /// The first [`Self::LANES`] bytes of a slice that has them, exact.
+    fn load_bytes(from: &[i8]) -> Self;
     /// Lanes whose bits are whole numbers with a sign, as f32, rounded to nearest.
     fn from_whole(self) -> Self;
     /// Writes the whole number nearest to each lane, ties to even, plus `zero` (from -255 to 255), saturated,

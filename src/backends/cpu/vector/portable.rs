@@ -103,6 +103,14 @@ impl<const N: usize> Vector for Portable<N> {
     }
 
     #[inline(always)]
+    fn load_bytes(from: &[i8]) -> Self {
+        let mut x = [0.0; N];
+        for (x, from) in x.iter_mut().zip(&from[..N]) {
+            *x = f32::from(*from);
+        }
+        Self(x)
+    }
+    #[inline(always)]
     fn from_whole(self) -> Self {
         self.each(|x| (x.to_bits() as i32) as f32)
     }

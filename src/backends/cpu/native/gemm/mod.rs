@@ -17,7 +17,7 @@ pub(super) mod words_x86;
 
 pub(super) use blocks::{Blocks, parts};
 pub(super) use lanes::To;
-pub(super) use multiply::Engine;
+pub(super) use multiply::{Engine, Right, Scratch, Target};
 pub(super) use pack::{Lines, Matrix, Panel};
 pub(super) use packed::words_mut;
 pub(super) use tile::{CHUNK, Tile, fetch_far, kernels};
@@ -35,7 +35,6 @@ use crate::ops::{Gemm, GemmDims, GemmI8};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 use lanes::Lane;
-use multiply::Right;
 use output::Output;
 use packed::Packed;
 use std::ops::Range;
