@@ -86,7 +86,7 @@ impl Default for Rates {
 /// Starting a process, loading a library, opening the device.
 const START: f64 = 0.1;
 /// The same where Python imports the library.
-const PYTHON_START: f64 = 1.0;
+const PYTHON_START: f64 = 0.5;
 /// Seconds for each byte of a program and start: making its inputs here and there, touching them for the
 /// first time, reading answers back.
 const FILL: f64 = 5e-9;

@@ -152,7 +152,8 @@ fn measured(cutgpu: &Path, name: &str, words: &[&str], settings: &[(&str, &str)]
 }
 
 fn value(standings: &[Standing], cases: &[&str], lanes: Lanes, take: Take) -> Option<f64> {
-    let named = |standing: &&Standing| cases.iter().any(|case| format!("{}/", standing.case).starts_with(case));
+    let named =
+        |standing: &&Standing| cases.iter().any(|case| format!("{}/", standing.case).starts_with(case));
     let wanted: Vec<&Standing> =
         standings.iter().filter(named).filter(|standing| is_in(lanes, &standing.lane)).collect();
     let against = || wanted.iter().filter_map(|standing| standing.against.as_ref());
@@ -210,7 +211,8 @@ fn largest_share(standings: &[Standing]) -> Option<f64> {
 /// What the arithmetic probes reached over the best that they ever did on this kind of processor, in this run or
 /// a recorded one: the least, in per cent.
 fn best_seen(peers: &Run) -> Result<Option<f64>, String> {
-    let kind = |run: &Run| run.host.as_ref().and_then(|host| host.pointer("/facts/cpu/signature/value").cloned());
+    let kind =
+        |run: &Run| run.host.as_ref().and_then(|host| host.pointer("/facts/cpu/signature/value").cloned());
     let recorded = std::fs::read_dir(root().join("results")).map_err(|error| error.to_string())?;
     let recorded: Vec<Run> = recorded
         .flatten()
