@@ -74,7 +74,7 @@ impl From<Unsupported> for Fault {
 }
 
 /// What a device is, for the rule that a CPU in disguise is never shown as a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
     /// The host's processor.

@@ -21,17 +21,22 @@ use std::path::{Path, PathBuf};
     Examples:\n  cutgpu compare runs/before runs/after\n  \
     cutgpu compare before-1,before-2 after-1,after-2 --json\n  \
     cutgpu compare before after --margin 5% --max-unknown 50\n  \
-    cutgpu compare runs/quick --contenders cpu/openblas cpu/native")]
+    cutgpu compare runs/quick --contenders cpu/openblas cpu/native\n  \
+    cutgpu compare runs/peers --peers")]
 pub(super) struct Args {
     /// The baseline: a folder that `cutgpu run` made, or its run.jsonl; several, joined by commas, are
     /// taken together.
     a: String,
     /// What is compared with it, likewise.
-    #[arg(required_unless_present = "contenders")]
+    #[arg(required_unless_present_any = ["contenders", "peers"])]
     b: Option<String>,
     /// Compare two backends within A instead, lane by lane, round by round; one name twice compares twins.
     #[arg(long, value_names = ["BASE", "OTHER"], num_args = 2, conflicts_with_all = ["b", "raw"])]
     contenders: Vec<String>,
+    /// Set cpu/native beside the best other contender within A instead, point by point, and say by how much it is
+    /// AHEAD or BEHIND; the exit code is 0 whatever is said.
+    #[arg(long, conflicts_with_all = ["b", "contenders", "raw"])]
+    peers: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -72,6 +77,10 @@ fn percentage(text: &str) -> Result<f64, String> {
 /// Compares two runs, or two contenders of one.
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let a = read(&args.a)?;
+    if args.peers {
+        std::io::stdout().write_all(super::peers::page(&a, args.json)?.as_bytes())?;
+        return Ok(exit::OK);
+    }
     let policy = Policy {
         margin: args.margin,
         max_unknown: args.max_unknown,

@@ -6,6 +6,7 @@ mod doctor;
 mod libraries;
 mod list;
 mod look;
+mod peers;
 mod prices;
 mod report;
 mod run;

@@ -29,11 +29,13 @@ mod floor;
 mod machine;
 mod noise;
 mod peers;
+mod rate;
 mod runs;
 mod share;
 #[cfg(test)]
 pub(crate) mod simulate;
 mod spread;
+mod standing;
 mod student;
 mod validity;
 mod within;
@@ -48,7 +50,9 @@ pub use estimate::{ALPHA, Estimate, Interval, Outliers, estimate, estimate_with}
 pub use floor::{Floor, LEAST_MARGIN, floor};
 pub use machine::Shift;
 pub use noise::{Prior, Variance};
+pub use rate::{Rate, rate};
 pub use runs::{CompareError, Compared, Comparison, Lost, Policy, compare_runs};
 pub use share::{WEAK_SHARE, baseline_remark, share};
+pub use standing::{Against, OWN, Overall, Place, Standing, Verdict, overall, standings};
 pub use validity::{Code, POLICY, Reason, Validity, Word, validity};
 pub use within::{Noise, ratio_between, ratio_paired, ratio_within, series_of};

@@ -100,6 +100,7 @@ fn tools<'a>(bench: &Bench<'a>) -> Tools<'a> {
     Tools {
         hire: bench.hire,
         prober: Prober::new(bench.hire),
+        last_level_cache: last_level_cache(bench),
         verifier: Verifier::new(bench.settings.seed, bench.settings.reference),
     }
 }
@@ -107,7 +108,7 @@ fn tools<'a>(bench: &Bench<'a>) -> Tools<'a> {
 /// The layouts that the group's series need, hot before cold.
 fn phases(group: &Group, bench: &Bench) -> Vec<Phase> {
     let wants = |temperature| group.series.iter().any(|kind| kind.temperature == temperature);
-    let cache = bench.last_level_cache.unwrap_or(DEFAULT_CACHE);
+    let cache = last_level_cache(bench);
     [(Temperature::Hot, 1), (Temperature::Cold, memory::cold_sets(&group.program, cache))]
         .into_iter()
         .filter(|(temperature, _)| wants(*temperature))
@@ -117,6 +118,10 @@ fn phases(group: &Group, bench: &Bench) -> Vec<Phase> {
 
 /// Larger than most last-level caches: for machines that do not tell.
 const DEFAULT_CACHE: u64 = 128 << 20;
+
+fn last_level_cache(bench: &Bench) -> u64 {
+    bench.last_level_cache.unwrap_or(DEFAULT_CACHE)
+}
 
 /// One start of these contenders, all loaded at the same time.
 fn session(

@@ -13,6 +13,8 @@ use std::time::Duration;
 /// Operations per compulsory byte above which arithmetic is what limits a program. The caches of the
 /// processors tried give one byte for about 1 to 4 operations of their peak, memory for about 6.
 const COMPUTE_BOUND: f64 = 8.0;
+/// The same for a product whose values stay in the caches: eight rows of f32 have 4 operations a byte.
+const COMPUTE_BOUND_IN_CACHE: f64 = 3.0;
 /// A probe that takes longer than this has hung.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -28,17 +30,20 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// The probe for a program on `threads` threads that cycles through `sets` copies of its values.
-    pub(super) fn of(program: &Program, threads: usize, sets: usize) -> Self {
+    /// The probe for a program on `threads` threads that cycles through `sets` copies of its values, where the
+    /// last-level caches hold `cache` bytes.
+    pub(super) fn of(program: &Program, threads: usize, sets: usize, cache: u64) -> Self {
         let bytes: u64 = program.bytes_by_state().values().fold(0, |sum, bytes| sum.saturating_add(*bytes));
-        let footprint = bytes.saturating_mul(sets as u64) / threads.max(1) as u64;
-        Self { kind: kind(program), threads, footprint }
+        let all = bytes.saturating_mul(sets as u64);
+        Self { kind: kind(program, all <= cache), threads, footprint: all / threads.max(1) as u64 }
     }
 }
 
-fn kind(program: &Program) -> ProbeKind {
+fn kind(program: &Program, in_cache: bool) -> ProbeKind {
     let work = program.work();
-    if work.flops as f64 > COMPUTE_BOUND * work.bytes() as f64 {
+    let is_product = matches!(program.steps.as_slice(), [Step { op: Op::Gemm(_) | Op::GemmI8(_), .. }]);
+    let bound = if is_product && in_cache { COMPUTE_BOUND_IN_CACHE } else { COMPUTE_BOUND };
+    if work.flops as f64 > bound * work.bytes() as f64 {
         return arithmetic(program);
     }
     // One step decides: a program of several has the mix of streams of none of the probes.
@@ -128,5 +133,40 @@ impl<'a> Prober<'a> {
         let reply = peer.ask(ask, LIMIT);
         peer.pause()?;
         reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workloads::{Param, Params, find};
+
+    fn program(workload: &str, point: &str) -> Program {
+        let set = |part: &str| {
+            let (axis, value) = part.split_once('=').unwrap();
+            let value = value.parse().map_or(Param::Text(value.to_string()), Param::Int);
+            (axis.to_string(), value)
+        };
+        find(workload).unwrap().program(&point.split(',').map(set).collect::<Params>()).unwrap()
+    }
+
+    #[test]
+    fn what_limits_a_program_depends_on_where_its_values_lie() {
+        const CACHE: u64 = 32 << 20;
+        for (workload, point, want) in [
+            ("gemm", "m=1024,n=1024,k=1024", ProbeKind::Fma),
+            ("gemm", "m=8,n=1024,k=1024", ProbeKind::Fma),
+            ("gemm", "m=8,n=4096,k=4096", ProbeKind::Read),
+            ("gemm", "m=1,n=256,k=512", ProbeKind::Read),
+            ("gemm", "m=1,n=512,k=512,dtype=bf16,out=f32", ProbeKind::Read),
+            ("gemm", "m=256,n=256,k=256,dtype=bf16,out=f32", ProbeKind::Bf16),
+            ("gemm_i8", "m=1,n=512,k=1024", ProbeKind::Read),
+            ("gemm_i8", "m=256,n=256,k=256", ProbeKind::Vnni),
+            ("adamw", "bytes=524288", ProbeKind::Adam),
+            ("softmax", "rows=128,columns=512", ProbeKind::Copy),
+        ] {
+            let probe = Probe::of(&program(workload, point), 1, 1, CACHE);
+            assert_eq!(probe.kind, want, "{workload} {point}");
+        }
     }
 }

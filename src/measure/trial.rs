@@ -62,6 +62,8 @@ pub(super) struct Tools<'a> {
     pub(super) hire: &'a dyn Hire,
     /// The worker that serves probes.
     pub(super) prober: Prober<'a>,
+    /// Bytes of all caches of the last level together.
+    pub(super) last_level_cache: u64,
     /// The reference answers.
     pub(super) verifier: Verifier,
 }
@@ -169,7 +171,8 @@ impl<'a> Trial<'a> {
         self.prove_steps(&mut tools.verifier)?;
         self.load(phase.sets, false)?;
         let first = self.prove_answer(phase.sets, &mut tools.verifier)?;
-        let probe = Probe::of(&self.cell.program, self.cell.contender.lane.threads, phase.sets);
+        let (program, threads) = (&self.cell.program, self.cell.contender.lane.threads);
+        let probe = Probe::of(program, threads, phase.sets, tools.last_level_cache);
         let wanted =
             self.settings.probe.0 > 0.0 && kind_of(&self.cell.contender.backend) == Some(DeviceKind::Cpu);
         self.probe = if wanted { tools.prober.available(probe) } else { None };

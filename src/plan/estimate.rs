@@ -85,6 +85,8 @@ impl Default for Rates {
 
 /// Starting a process, loading a library, opening the device.
 const START: f64 = 0.1;
+/// The same where Python imports the library.
+const PYTHON_START: f64 = 0.5;
 /// Seconds for each byte of a program and start: making its inputs here and there, touching them for the
 /// first time, reading answers back.
 const FILL: f64 = 5e-9;
@@ -117,7 +119,9 @@ pub(super) fn group(group: &Group, rates: &Rates) -> (Duration, Duration) {
 fn of_cell(cell: &Cell, series: &[SeriesKind], visit: u32, pace: &Pace, rates: &Rates) -> f64 {
     let once = execution(cell, rates);
     let sample = pace.slice.max(once) + pace.probe + reset_bytes(&cell.program) * RESET;
-    let rounds = (pace.rounds * sample).max(pace.budget.min(2.0 * pace.rounds * sample));
+    // Slow rounds end once they have taken twice the budget.
+    let rounds = (pace.rounds * sample).min(2.0 * pace.budget + sample);
+    let rounds = rounds.max(pace.budget.min(2.0 * pace.rounds * sample));
     let starts = f64::from(pace.starts);
     let window = |kind: &SeriesKind| match kind.load {
         Load::Burst => starts * (pace.warm_up.max(once) + rounds),
@@ -129,7 +133,9 @@ fn of_cell(cell: &Cell, series: &[SeriesKind], visit: u32, pace: &Pace, rates: &
     let work = cell.program.work();
     let longest = LONGEST_REFERENCE / Pace::sampling(visit) as f64;
     let reference = (work.flops as f64 * REFERENCE).min(longest);
-    let start = START + bytes(&cell.program) * FILL + reference + 2.0 * once;
+    let is_python = cell.contender.backend.starts_with("peer/");
+    let process = if is_python { PYTHON_START } else { START };
+    let start = process + bytes(&cell.program) * FILL + reference + 2.0 * once;
     starts * start + timed
 }
 

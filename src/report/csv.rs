@@ -2,6 +2,7 @@
 
 use super::model::{Empty, Model, Row};
 use super::text;
+use crate::compare::Interval;
 use std::io::{self, Write};
 
 const COLUMNS: [&str; 24] = [
@@ -45,16 +46,6 @@ pub fn csv(model: &Model, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn timed(row: &Row, machine: &str) -> Vec<String> {
-    let number = |value: f64| if value.is_finite() { format!("{value:.6e}") } else { String::new() };
-    let interval = |interval: Option<crate::compare::Interval>| {
-        let ends = interval.as_ref().and_then(text::ends);
-        let of = |value: Option<f64>| value.map_or(String::new(), number);
-        [
-            of(interval.map(|interval| interval.centre)),
-            of(ends.map(|ends| ends.0)),
-            of(ends.map(|ends| ends.1)),
-        ]
-    };
     let reasons: Vec<String> = row
         .validity
         .reasons
@@ -74,6 +65,17 @@ fn timed(row: &Row, machine: &str) -> Vec<String> {
     fields
 }
 
+fn number(value: f64) -> String {
+    if value.is_finite() { format!("{value:.6e}") } else { String::new() }
+}
+
+/// Centre and ends; empty where there are none.
+pub(super) fn interval(interval: Option<Interval>) -> [String; 3] {
+    let ends = interval.as_ref().and_then(text::ends);
+    let of = |value: Option<f64>| value.map_or(String::new(), number);
+    [of(interval.map(|interval| interval.centre)), of(ends.map(|ends| ends.0)), of(ends.map(|ends| ends.1))]
+}
+
 fn untimed(empty: &Empty, machine: &str) -> Vec<String> {
     let mut fields = vec![String::new(); COLUMNS.len()];
     let named = [machine, &empty.group, &empty.case, &empty.point, &empty.contender.to_string()];
@@ -85,6 +87,7 @@ fn untimed(empty: &Empty, machine: &str) -> Vec<String> {
     fields
 }
 
-fn line(fields: &[String]) -> String {
+/// A row.
+pub(super) fn line(fields: &[String]) -> String {
     fields.iter().map(|text| crate::record::field(text)).collect::<Vec<_>>().join(",")
 }

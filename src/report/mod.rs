@@ -11,9 +11,11 @@ pub mod model;
 pub mod palette;
 pub mod png;
 pub mod scene;
+mod standing;
 mod text;
 mod write;
 
 pub use csv::csv;
 pub use html::page;
+pub use standing::{cases, contenders};
 pub use write::{Destination, WriteError, Written, write};

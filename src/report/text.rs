@@ -1,5 +1,6 @@
 //! How numbers and names are written on the page and on charts.
 
+use crate::backends::{Lane, Packing};
 use crate::compare::Interval;
 use crate::plan::SeriesKind;
 use crate::record::Record;
@@ -73,6 +74,14 @@ pub(super) fn threads(count: usize) -> String {
     plural(count, "thread")
 }
 
+/// `1 thread`, `2 threads, packed`.
+pub(super) fn lane(lane: &Lane) -> String {
+    match lane.packing {
+        Packing::Plain => threads(lane.threads),
+        Packing::Packed => format!("{}, packed", threads(lane.threads)),
+    }
+}
+
 /// `1 cell`, `2 cells`, `2,000 cells`.
 pub(super) fn plural(count: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
@@ -91,9 +100,14 @@ pub(super) fn grouped(count: usize) -> String {
     text
 }
 
-/// What a reader calls a point: `512 × 512 × 512`, `tokens 128, width 768`.
+/// What a reader calls a record's point.
 pub(super) fn point(record: &Record) -> String {
-    let name = record.group.splitn(3, '/').nth(2).unwrap_or_default();
+    point_of(&record.group)
+}
+
+/// What a reader calls a group's point: `512 × 512 × 512`, `tokens 128, width 768`.
+pub(super) fn point_of(group: &str) -> String {
+    let name = group.splitn(3, '/').nth(2).unwrap_or_default();
     let parts: Vec<(&str, &str)> = name.split(',').filter_map(|part| part.split_once('=')).collect();
     let (extents, rest): (Vec<_>, Vec<_>) =
         parts.into_iter().partition(|(axis, _)| ["m", "n", "k"].contains(axis));

@@ -8,6 +8,7 @@ use super::model::Model;
 use super::palette::Theme;
 use super::png::{PngError, Rasteriser};
 use super::scene::Scene;
+use super::standing;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ pub enum WriteError {
     Png(#[from] PngError),
 }
 
-/// Draws every chart and writes the page, `cells.csv`, and each chart as SVG and, if wanted, as PNG.
+/// Draws every chart and writes the page, `cells.csv`, `peers.csv` where our own kernels met others, and each
+/// chart as SVG and, if wanted, as PNG.
 pub fn write(model: &Model, to: &Destination) -> Result<Written, WriteError> {
     for folder in [&to.page, &to.charts] {
         fs::create_dir_all(folder).map_err(|source| WriteError::Io { path: folder.clone(), source })?;
@@ -68,14 +70,25 @@ pub fn write(model: &Model, to: &Destination) -> Result<Written, WriteError> {
             written.put(to.charts.join(format!("{}.png", scene.name)), &rasteriser.png(&svg)?)?;
         }
     }
-    let mut table = Vec::new();
-    csv(model, &mut table).map_err(|source| WriteError::Io { path: to.page.join("cells.csv"), source })?;
-    written.put(to.page.join("cells.csv"), &table)?;
+    written.table(&to.page.join("cells.csv"), |out| csv(model, out))?;
+    if !model.standings.is_empty() {
+        written.table(&to.page.join("peers.csv"), |out| standing::csv(model, out))?;
+    }
     save(&written.page, html::page(model, &charts, to.png)?.as_bytes())?;
     Ok(written)
 }
 
 impl Written {
+    fn table(
+        &mut self,
+        path: &Path,
+        fill: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
+        let mut table = Vec::new();
+        fill(&mut table).map_err(|source| WriteError::Io { path: path.to_path_buf(), source })?;
+        self.put(path.to_path_buf(), &table)
+    }
+
     fn put(&mut self, path: PathBuf, bytes: &[u8]) -> Result<(), WriteError> {
         save(&path, bytes)?;
         self.files.push(path);

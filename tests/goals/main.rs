@@ -8,6 +8,7 @@
 mod aa;
 mod clone;
 mod commands;
+mod cpu;
 mod tests;
 mod truth;
 
@@ -52,6 +53,7 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("killed", tests::killed),
     ("truth", truth::truth),
     ("clone", clone::clone),
+    ("cpu", cpu::cpu),
     ("aa", aa::aa),
 ];
 

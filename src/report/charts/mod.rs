@@ -1,6 +1,7 @@
 //! The charts of the page. A new chart is its file and its row in [`CHARTS`].
 
 mod memory;
+mod peers;
 mod price;
 mod roofline;
 mod scaling;
@@ -21,6 +22,8 @@ use std::collections::BTreeMap;
 pub enum Section {
     /// How many times as fast.
     Speedup,
+    /// Our own kernels beside libraries.
+    Peers,
     /// Against the measured roofs.
     Roofline,
     /// Over size.
@@ -43,6 +46,7 @@ pub struct Chart {
 pub const CHARTS: &[Chart] = &[
     Chart { section: Section::Speedup, scenes: speedup::over_baseline },
     Chart { section: Section::Speedup, scenes: speedup::over_naive },
+    Chart { section: Section::Peers, scenes: peers::peers },
     Chart { section: Section::Roofline, scenes: roofline::roofline },
     Chart { section: Section::Roofline, scenes: share::share },
     Chart { section: Section::Scaling, scenes: scaling::scaling },

@@ -6,6 +6,7 @@ mod facts;
 mod figure;
 mod policy;
 mod prose;
+mod standing;
 
 use super::charts::Section;
 use super::draw::{DrawError, classes};
@@ -21,12 +22,19 @@ const REGULAR: &[u8] = include_bytes!("../../../assets/fonts/Inter-Regular.woff2
 const SEMIBOLD: &[u8] = include_bytes!("../../../assets/fonts/Inter-SemiBold.woff2");
 
 /// Sections with charts: anchor, title, and what stands above the charts.
-const SECTIONS: [(Section, &str, &str, &str); 5] = [
+const SECTIONS: [(Section, &str, &str, &str); 6] = [
     (
         Section::Speedup,
         "speed-up",
         "Speed-up",
         "Every speed-up names its baseline and says how good that was.",
+    ),
+    (
+        Section::Peers,
+        "peers",
+        "Beside the libraries",
+        "This project's kernels and the best of the others, point by point. Packed and plain weights, and \
+         numbers of threads, never share a ranking.",
     ),
     (Section::Roofline, "roofline", "Roofline", "How near to what this machine can do, by its own measure."),
     (Section::Scaling, "scaling", "Scaling", "How the rate grows with the size of the work."),
@@ -51,8 +59,10 @@ pub fn page(model: &Model, charts: &[(Section, Vec<Scene>)], with_png: bool) -> 
         for scene in scenes {
             figure::figure(&mut html, scene, with_png)?;
         }
-        if section == Section::Cost {
-            facts::prices(&mut html, model);
+        match section {
+            Section::Cost => facts::prices(&mut html, model),
+            Section::Peers => standing::peers(&mut html, model),
+            _ => {}
         }
         html.raw("</section>\n");
     }
@@ -65,7 +75,8 @@ pub fn page(model: &Model, charts: &[(Section, Vec<Scene>)], with_png: bool) -> 
 /// Everything below the charts.
 fn tables(html: &mut Html, model: &Model) {
     type Part = fn(&mut Html, &Model);
-    let parts: [(&'static str, &'static str, Part); 7] = [
+    let parts: [(&'static str, &'static str, Part); 8] = [
+        ("best", "The best at each point", standing::best),
         ("cells-section", "Every timed cell", cells::cells),
         ("empty", "Cells without a number", cells::empties),
         ("machine", "Machine and runs", facts::machines),

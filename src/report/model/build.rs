@@ -28,6 +28,7 @@ pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
         rows: Vec::new(),
         empties: Vec::new(),
         ceilings: Vec::new(),
+        standings: Vec::new(),
         money: Default::default(),
         tally: Tally::default(),
     };
@@ -99,10 +100,10 @@ fn add_run(model: &mut Model, number: usize, run: &Run, fields: &[Field], looks:
             model.rows.extend(rows(record, machine, &bases, &noise));
         }
     }
-    for ceiling in compare::ceilings(&run.records) {
-        let machine = run.records.first().map_or(0, |record| machine_of(model, record));
-        model.ceilings.push((machine, ceiling));
-    }
+    let machine = run.records.first().map_or(0, |record| machine_of(model, record));
+    model.ceilings.extend(compare::ceilings(&run.records).into_iter().map(|ceiling| (machine, ceiling)));
+    let met = compare::standings(&run.records).into_iter().filter(|standing| standing.against.is_some());
+    model.standings.extend(met.map(|standing| (machine, standing)));
     for record in &run.records {
         model.tally.count(record, &noise);
         model.empties.extend(empty(record, machine_of(model, record)));

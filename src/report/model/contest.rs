@@ -1,8 +1,8 @@
 //! Contenders at one point, each at its best number of threads, and what they are compared with.
 
-use super::rows::{rate, usable};
+use super::rows::usable;
 use super::{Contest, Entrant};
-use crate::backends::{FAMILIES, Family, Packing};
+use crate::backends::{DeviceKind, FAMILIES, Family, Packing};
 use crate::compare::{self, Interval, Noise};
 use crate::plan::{Contender, SeriesKind};
 use crate::record::{Record, Series};
@@ -17,13 +17,15 @@ pub(super) const NAIVE: &str = "cpu/naive";
 
 /// What a user would reach for, best known first: the default baseline is the first of them that most
 /// contests have.
-const USUAL: [&str; 8] = [
+const USUAL: [&str; 10] = [
     "cpu/openblas",
     "cpu/mkl",
     "cpu/onednn",
     "cpu/blis",
     "peer/numpy",
     "peer/torch",
+    "peer/ort",
+    "peer/ort-tuned",
     "cpu/gemm",
     "cpu/matrixmultiply",
 ];
@@ -119,6 +121,15 @@ impl<'a> Field<'a> {
         lanes
     }
 
+    /// All that computes on one kind of device in one packing.
+    fn devices(&self) -> BTreeMap<(Option<DeviceKind>, Packing), Vec<&'a Record>> {
+        let mut devices: BTreeMap<_, Vec<&Record>> = BTreeMap::new();
+        for record in &self.records {
+            devices.entry((record.device, record.contender.lane.packing)).or_default().push(record);
+        }
+        devices
+    }
+
     /// The baseline's cell under every clock that the group was timed with.
     pub(super) fn bases(&self, baseline: Option<&str>) -> Bases<'a> {
         let series = self.records.iter().flat_map(|record| &record.series);
@@ -150,6 +161,8 @@ impl<'a> Field<'a> {
             .filter_map(|lanes| entrant(&lanes, kind, bases, noise, looks))
             .collect();
         entrants.sort_by(|a, b| a.time.centre.total_cmp(&b.time.centre));
+        let best =
+            self.devices().into_values().filter_map(|all| entrant(&all, kind, bases, noise, looks)).collect();
         let first = self.records.first()?;
         (!entrants.is_empty()).then(|| Contest {
             run: 0,
@@ -165,6 +178,7 @@ impl<'a> Field<'a> {
             yields: first.yields.clone(),
             bytes: first.bytes.clone(),
             entrants,
+            best,
         })
     }
 }
@@ -176,7 +190,7 @@ pub(in crate::report) fn is_named(contender: &Contender, wanted: &str) -> bool {
     contender.to_string() == wanted || (plain && contender.backend == wanted)
 }
 
-/// The best of several lanes, picked on odd rounds and reported from even ones; a single lane is not
+/// The best of several records, picked on odd rounds and reported from even ones; a single one is not
 /// picked and keeps all of its rounds.
 fn entrant(
     lanes: &[&Record],
@@ -209,7 +223,7 @@ fn entrant(
         sustained: sustained
             .and_then(|series| usable(compare::estimate_with(series, &noise.times)?.ns))
             .map(|time| time.times(1e-9)),
-        rate: rate(record, &series, &estimate),
+        rate: compare::rate(record, &series, &estimate),
         share: compare::share(record, &series, noise),
         speedup: speedup(bases[0]),
         over_naive: speedup(bases[1]),

@@ -31,7 +31,7 @@ pub struct KeyFigure {
     pub word: Option<Word>,
 }
 
-/// The fastest sound entrant of contests counted in `unit`; VALID ones come before all others.
+/// The fastest sound number of contests counted in `unit`; VALID ones come before all others.
 fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a Contest, &'a Entrant)> {
     let named = |contest: &&Contest| {
         let dtype = contest.params.get("dtype").map(ToString::to_string);
@@ -40,7 +40,7 @@ fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a
     contests
         .iter()
         .filter(named)
-        .flat_map(|contest| contest.entrants.iter().map(move |entrant| (contest, entrant)))
+        .flat_map(|contest| contest.best.iter().map(move |entrant| (contest, entrant)))
         .filter(|(_, entrant)| entrant.is_sound() && entrant.rate.unit == unit)
         .max_by(|(_, a), (_, b)| {
             let order = |entrant: &Entrant| entrant.validity.word == Word::Valid;
@@ -48,7 +48,7 @@ fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a
         })
 }
 
-/// The fastest sound entrant at the largest footprint: what main memory gives, not a cache.
+/// The fastest sound number at the largest footprint: what main memory gives, not a cache.
 fn best_memory(contests: &[Contest]) -> Option<(&Contest, &Entrant)> {
     let footprint = |contest: &Contest| contest.bytes.values().sum::<u64>();
     let counts_bytes =
@@ -58,7 +58,7 @@ fn best_memory(contests: &[Contest]) -> Option<(&Contest, &Entrant)> {
         .iter()
         .filter(counts_bytes)
         .filter(|contest| footprint(contest) > largest / 2)
-        .flat_map(|contest| contest.entrants.iter().map(move |entrant| (contest, entrant)))
+        .flat_map(|contest| contest.best.iter().map(move |entrant| (contest, entrant)))
         .filter(|(_, entrant)| entrant.is_sound())
         .max_by(|(_, a), (_, b)| a.rate.value.centre.total_cmp(&b.rate.value.centre))
 }

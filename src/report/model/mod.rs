@@ -14,7 +14,7 @@ pub use machine::Machine;
 pub use money::{MachinePrice, MoneyView, WorkCost};
 
 use super::scene::Look;
-use crate::compare::{Ceiling, Floor, Interval, Validity, Word};
+use crate::compare::{Ceiling, Floor, Interval, Rate, Standing, Validity, Word};
 use crate::date::Date;
 use crate::ops::Work;
 use crate::plan::{Contender, SeriesKind};
@@ -72,6 +72,8 @@ pub struct Model {
     pub empties: Vec<Empty>,
     /// Measured roofs, by machine.
     pub ceilings: Vec<(usize, Ceiling)>,
+    /// Our own kernels beside the best peer, by machine, where both were timed.
+    pub standings: Vec<(usize, Standing)>,
     /// Prices and costs.
     pub money: MoneyView,
     /// Cells by word and outcome.
@@ -114,15 +116,6 @@ pub struct Tally {
     pub wrong: usize,
 }
 
-/// A rate with its unit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rate {
-    /// Per second.
-    pub value: Interval,
-    /// `FLOP/s`, `op/s` or `B/s`.
-    pub unit: &'static str,
-}
-
 /// All contenders at one point of one run, each at its best number of threads.
 #[derive(Clone, Debug)]
 pub struct Contest {
@@ -152,6 +145,9 @@ pub struct Contest {
     pub bytes: BTreeMap<State, u64>,
     /// Fastest first.
     pub entrants: Vec<Entrant>,
+    /// The number that stands for each kind of device in each packing: the best of all its contenders, picked
+    /// on odd rounds and reported from even ones.
+    pub best: Vec<Entrant>,
 }
 
 /// A contender at its best number of threads.

@@ -1,29 +1,14 @@
 //! One row a timed series, one entry a cell without a number.
 
 use super::contest::Bases;
-use super::{Empty, Rate, Row};
+use super::{Empty, Row};
 use crate::compare::{self, Interval, Noise};
-use crate::measure::protocol::ProbeKind;
 use crate::record::{Outcome, Record, Series};
 use crate::report::text;
 
 /// An interval whose middle is a positive number.
 pub(super) fn usable(interval: Interval) -> Option<Interval> {
     (interval.centre > 0.0 && interval.centre.is_finite()).then_some(interval)
-}
-
-/// Work over time, in what limits the program: operations, or bytes where it has few or none of them.
-pub(super) fn rate(record: &Record, series: &Series, time: &Interval) -> Rate {
-    let in_bytes = match series.probe {
-        Some(probe) => !compare::counts_operations(probe),
-        None => record.work.flops < record.work.bytes(),
-    };
-    let (amount, unit) = match (in_bytes, series.probe) {
-        (true, _) => (record.work.bytes(), "B/s"),
-        (false, Some(ProbeKind::Vnni)) => (record.work.flops, "op/s"),
-        (false, _) => (record.work.flops, "FLOP/s"),
-    };
-    Rate { value: time.inverse().times(amount as f64 * 1e9), unit }
 }
 
 /// The rows of a timed record.
@@ -43,7 +28,7 @@ pub(super) fn rows(record: &Record, machine: usize, bases: &Bases, noise: &Noise
             contender: record.contender.clone(),
             kind: series.kind,
             time,
-            rate: rate(record, series, &time),
+            rate: compare::rate(record, series, &time),
             share: compare::share(record, series, noise),
             speedup: speedup(series),
             counts: (estimate.starts, estimate.samples),

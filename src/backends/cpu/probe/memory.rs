@@ -16,7 +16,8 @@ pub(super) enum Mix {
     Copy,
     /// a = b + s c.
     Triad,
-    /// Four streams read, three of them written.
+    /// Four streams read, three of them written, with a root and a quotient for each parameter, which are what
+    /// the optimizer's step waits for in a cache.
     Adam,
 }
 
@@ -147,7 +148,8 @@ impl<const AHEAD: bool> Loops for Sum<'_, AHEAD> {
     }
 }
 
-/// Four streams read, three of them written. The values stay near their start for any number of turns.
+/// m = s m + g, v = s v + g, p = s p + m / sqrt(v): four streams read, three of them written, and the slow
+/// arithmetic of AdamW once. The values stay near their start for any number of turns.
 struct Adam<'a, const AHEAD: bool, const PAST: bool>([&'a mut [f32]; 3], &'a [f32]);
 
 impl<const AHEAD: bool, const PAST: bool> Loops for Adam<'_, AHEAD, PAST> {
@@ -160,18 +162,26 @@ impl<const AHEAD: bool, const PAST: bool> Loops for Adam<'_, AHEAD, PAST> {
             if AHEAD {
                 V::prefetch(g.as_ptr().wrapping_add(at + DISTANCE));
             }
+            let scale = V::splat(SCALE);
             let added = V::load(&g[at..]);
-            for stream in [&mut *p, &mut *m, &mut *v] {
-                let stream = &mut stream[at..];
-                if AHEAD {
-                    V::prefetch(stream.as_ptr().wrapping_add(DISTANCE));
-                }
-                let new = V::splat(SCALE).multiply_add(V::load(stream), added);
-                if PAST { new.stream(stream) } else { new.store(stream) }
+            let mean = scale.multiply_add(ahead::<V, AHEAD>(&m[at..]), added);
+            let square = scale.multiply_add(ahead::<V, AHEAD>(&v[at..]), added);
+            let moved = scale.multiply_add(ahead::<V, AHEAD>(&p[at..]), mean.quotient(square.sqrt()));
+            for (new, stream) in [(moved, &mut *p), (mean, &mut *m), (square, &mut *v)] {
+                if PAST { new.stream(&mut stream[at..]) } else { new.store(&mut stream[at..]) }
             }
         }
         V::fence();
     }
+}
+
+/// A stream's next elements, asking for those some way ahead too.
+#[inline(always)]
+fn ahead<V: Vector, const AHEAD: bool>(stream: &[f32]) -> V {
+    if AHEAD {
+        V::prefetch(stream.as_ptr().wrapping_add(DISTANCE));
+    }
+    V::load(stream)
 }
 
 #[cfg(test)]
@@ -181,8 +191,10 @@ mod tests {
     #[test]
     fn each_mix_moves_what_it_says_in_every_way() {
         for isa in Isa::here() {
+            // p = 0.5 p + m / sqrt(v), of the new m = 0.5 / 2 + 1 / 4 and v = 0.5 / 3 + 1 / 4.
+            let adam = 0.5 + 0.5 / (0.5f32 / 3.0 + 0.25).sqrt();
             for (mix, want) in
-                [(Mix::Read, 1.0), (Mix::Copy, 0.5), (Mix::Triad, 0.5 + 0.5 / 3.0), (Mix::Adam, 0.5 + 0.25)]
+                [(Mix::Read, 1.0), (Mix::Copy, 0.5), (Mix::Triad, 0.5 + 0.5 / 3.0), (Mix::Adam, adam)]
             {
                 for &way in mix.ways() {
                     let streams = Streams::new(mix.streams(), 2 * BLOCK, 2).unwrap();
