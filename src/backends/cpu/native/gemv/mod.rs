@@ -96,7 +96,7 @@ pub(super) fn prepare_i8(
             (DType::I8, 0) => narrow::signed::<i8>,
             _ => return None,
         };
-        let zeros = [op.zero_a as i32, op.zero_b as i32];
+        let zeros = [op.zero_a, op.zero_b];
         let row = Row::new(team, layout, args[1].bytes(), run);
         Some(row.map(|row| Box::new(Row { zeros, ..row }) as Box<dyn Kernel>))
     }

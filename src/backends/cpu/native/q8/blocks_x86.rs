@@ -9,7 +9,7 @@ use half::f16;
 use std::arch::x86_64::*;
 
 /// Columns of D that share the loads of A.
-const COLUMNS: usize = 2;
+const COLUMNS: usize = 4;
 /// Blocks whose scales are multiplied together: a register of them.
 const GROUP: usize = 16;
 /// Bytes of a register: two blocks.
@@ -48,33 +48,56 @@ impl Row {
         }
     }
 
-    /// One row of D, for some of its columns: weights of `k` each, and their scales.
+    /// One row of D, for some of its columns: weights of `k` each, and their scales; if they come from memory
+    /// and not from a cache, they are asked for in time.
     ///
     /// # Safety
     /// The processor has AVX-512 F, BW, VL and VNNI.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c")]
-    pub(super) unsafe fn times(&self, k: usize, weights: &[i8], scales: &[f16], y: &mut [f32]) {
+    pub(super) unsafe fn times(&self, k: usize, weights: &[i8], scales: &[f16], y: &mut [f32], is_far: bool) {
         let blocks = k / BLOCK;
         assert!(k <= self.bits.len() && weights.len() >= y.len() * k && scales.len() >= y.len() * blocks);
         let whole = y.len() / COLUMNS * COLUMNS;
-        for column in (0..whole).step_by(COLUMNS) {
+        for column in 0..y.len() {
+            let (weights, scales) = (&weights[column * k..], &scales[column * blocks..]);
             // SAFETY: so many columns are there.
             unsafe {
-                self.dots::<COLUMNS>(k, &weights[column * k..], &scales[column * blocks..], &mut y[column..])
-            };
+                match column {
+                    _ if column >= whole => self.dots::<1, false>(k, weights, scales, &mut y[column..]),
+                    _ if !column.is_multiple_of(COLUMNS) => {}
+                    _ if is_far => self.dots::<COLUMNS, true>(k, weights, scales, &mut y[column..]),
+                    _ => self.dots::<COLUMNS, false>(k, weights, scales, &mut y[column..]),
+                }
+            }
         }
-        for column in whole..y.len() {
-            // SAFETY: as above.
-            unsafe {
-                self.dots::<1>(k, &weights[column * k..], &scales[column * blocks..], &mut y[column..])
-            };
-        }
+    }
+
+    /// sum += the line at `at` times its weights, each lane by its factor.
+    ///
+    /// # Safety
+    /// The row has a line there.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c")]
+    unsafe fn add(&self, at: usize, weights: __m512i, factors: __m512, sum: &mut __m512) {
+        // SAFETY: by this function's contract.
+        let (x, start) = unsafe {
+            let start = self.starts.as_ptr().add(at / 4);
+            (_mm512_loadu_si512(self.bits.as_ptr().add(at).cast()), _mm512_loadu_si512(start.cast()))
+        };
+        let raised = _mm512_xor_si512(weights, _mm512_set1_epi8(i8::MIN));
+        *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, raised, x)), factors, *sum);
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c")]
-    unsafe fn dots<const C: usize>(&self, k: usize, weights: &[i8], scales: &[f16], y: &mut [f32]) {
-        let (blocks, flip) = (k / BLOCK, _mm512_set1_epi8(i8::MIN));
+    unsafe fn dots<const C: usize, const FAR: bool>(
+        &self,
+        k: usize,
+        weights: &[i8],
+        scales: &[f16],
+        y: &mut [f32],
+    ) {
+        let blocks = k / BLOCK;
         let mut sums = [_mm512_setzero_ps(); C];
         for first in (0..blocks).step_by(GROUP) {
             let here = GROUP.min(blocks - first);
@@ -90,22 +113,32 @@ impl Row {
             }
             // Lanes of a line's first block, then those of its second one.
             let mut pair = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-            for line in 0..here.div_ceil(2) {
+            for line in 0..here / 2 {
                 let at = first * BLOCK + line * LINE;
-                // Half a line may be the last.
-                let mask = if k - at >= LINE { u64::MAX } else { u64::from(u32::MAX) };
-                // SAFETY: A is padded to whole groups; under the mask the weights are this column's.
-                unsafe {
-                    let x = _mm512_loadu_si512(self.bits.as_ptr().add(at).cast());
-                    let start = _mm512_loadu_si512(self.starts.as_ptr().add(at / 4).cast());
-                    for (number, sum) in sums.iter_mut().enumerate() {
+                for (number, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: a whole line of this column.
+                    let w = unsafe {
                         let from = weights.as_ptr().add(number * k + at);
-                        let w = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), flip);
-                        let exact = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, w, x));
-                        *sum = _mm512_fmadd_ps(exact, _mm512_permutexvar_ps(pair, factors[number]), *sum);
-                    }
+                        if FAR {
+                            _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(C * k));
+                        }
+                        _mm512_loadu_si512(from.cast())
+                    };
+                    // SAFETY: A is padded to whole groups.
+                    unsafe { self.add(at, w, _mm512_permutexvar_ps(pair, factors[number]), sum) };
                 }
                 pair = _mm512_add_epi32(pair, _mm512_set1_epi32(2));
+            }
+            if here % 2 == 1 {
+                let at = (first + here - 1) * BLOCK;
+                for (number, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: the last block of this column; A is padded to whole groups.
+                    unsafe {
+                        let from = weights.as_ptr().add(number * k + at);
+                        let w = _mm512_castsi256_si512(_mm256_loadu_si256(from.cast()));
+                        self.add(at, w, _mm512_permutexvar_ps(pair, factors[number]), sum);
+                    }
+                }
             }
         }
         for (y, sum) in y.iter_mut().zip(sums) {
@@ -133,8 +166,10 @@ mod tests {
             let scales: Vec<f16> = (0..n * blocks).map(|i| f16::from_f32(scale(i))).collect();
             let (mut row, mut y) = (Row::new(k), vec![f32::NAN; n]);
             row.set(&x, &scales[..blocks]);
-            // SAFETY: the processor has been asked.
-            unsafe { row.times(k, &weights, &scales, &mut y) };
+            for is_far in [true, false] {
+                // SAFETY: the processor has been asked.
+                unsafe { row.times(k, &weights, &scales, &mut y, is_far) };
+            }
             for (column, y) in y.iter().enumerate() {
                 let term = |i: usize| {
                     let product = i32::from(x[i]) * i32::from(weights[column * k + i]);

@@ -109,6 +109,8 @@ impl Product {
     fn few(&mut self, of: Operands, d: &Parts<f32>) {
         let GemmDims { m, n, k, .. } = self.dims;
         let (isa, scratch, blocks) = (self.team.isa, &self.scratch, k / BLOCK);
+        // Half of the last cache: the rest is not the weights' alone.
+        let is_far = self.team.exceeds_caches(2 * of.weights.len() as u64);
         #[cfg(target_arch = "x86_64")]
         let prepared = (!self.rows.is_empty()).then(|| Parts::new(&mut self.rows));
         self.team.pool.run(&|me| {
@@ -133,11 +135,11 @@ impl Product {
                         Stored::Plain(_) => {}
                     }
                     // SAFETY: rows are prepared only where the processor has been asked.
-                    unsafe { ready.times(k, weights, scales, y) };
+                    unsafe { ready.times(k, weights, scales, y, is_far) };
                     continue;
                 }
                 of.a.widen(isa, row * k..(row + 1) * k, x);
-                isa.run(Dots { x: &*x, weights, scales, y });
+                isa.run(Dots { x: &*x, weights, scales, y, is_far });
             }
         });
     }

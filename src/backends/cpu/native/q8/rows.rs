@@ -1,5 +1,6 @@
 //! Rows of A in f32 times weights in blocks: each block's sum times its scale.
 
+use super::super::gemm::fetch_far;
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::vector::{MOST_LANES, Vector};
@@ -17,28 +18,40 @@ pub(super) struct Dots<'a> {
     pub(super) weights: &'a [i8],
     pub(super) scales: &'a [f16],
     pub(super) y: &'a mut [f32],
+    /// The weights come from memory, not from a cache.
+    pub(super) is_far: bool,
 }
 
 impl Loops for Dots<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { x, weights, scales, y } = self;
+        let Self { x, weights, scales, y, is_far } = self;
         let (k, blocks) = (x.len(), x.len() / BLOCK);
         let whole = y.len() / COLUMNS * COLUMNS;
         for first in (0..whole).step_by(COLUMNS) {
             let (weights, scales) = (&weights[first * k..], &scales[first * blocks..]);
-            dots::<V, COLUMNS>(x, weights, scales, &mut y[first..]);
+            let y = &mut y[first..];
+            if is_far {
+                dots::<V, COLUMNS, true>(x, weights, scales, y);
+            } else {
+                dots::<V, COLUMNS, false>(x, weights, scales, y);
+            }
         }
         for column in whole..y.len() {
-            dots::<V, 1>(x, &weights[column * k..], &scales[column * blocks..], &mut y[column..]);
+            dots::<V, 1, false>(x, &weights[column * k..], &scales[column * blocks..], &mut y[column..]);
         }
     }
 }
 
 #[inline(always)]
-fn dots<V: Vector, const C: usize>(x: &[f32], weights: &[i8], scales: &[f16], y: &mut [f32]) {
-    let blocks = x.len() / BLOCK;
+fn dots<V: Vector, const C: usize, const FAR: bool>(
+    x: &[f32],
+    weights: &[i8],
+    scales: &[f16],
+    y: &mut [f32],
+) {
+    let (k, blocks) = (x.len(), x.len() / BLOCK);
     let (mut columns, mut sums, mut factors) = ([weights; C], [V::splat(0.0); C], [[0.0; GROUP]; C]);
     for (number, column) in columns.iter_mut().enumerate() {
         *column = &weights[number * x.len()..][..x.len()];
@@ -52,6 +65,9 @@ fn dots<V: Vector, const C: usize>(x: &[f32], weights: &[i8], scales: &[f16], y:
         }
         for column in 0..C {
             let weights = &columns[column][block * BLOCK..][..BLOCK];
+            if FAR {
+                fetch_far(weights.as_ptr().wrapping_add(C * k).cast());
+            }
             let mut sum = V::load_bytes(weights).mul(V::load(x));
             let mut at = V::LANES;
             while at < BLOCK {
@@ -114,7 +130,9 @@ mod tests {
                 let scale = |i: usize| 0.25 * (1 + i % 3) as f32;
                 let scales: Vec<f16> = (0..n * blocks).map(|i| f16::from_f32(scale(i))).collect();
                 let mut y = vec![f32::NAN; n];
-                isa.run(Dots { x: &x, weights: &weights, scales: &scales, y: &mut y });
+                for is_far in [true, false] {
+                    isa.run(Dots { x: &x, weights: &weights, scales: &scales, y: &mut y, is_far });
+                }
                 let mut numbers = vec![0.0; n * k];
                 isa.run(Widen { bits: &weights, scales: &scales, to: &mut numbers });
                 for (column, y) in y.iter().enumerate() {
