@@ -13,7 +13,10 @@
 
 pub mod answers;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod faulty;
+mod layout;
 pub mod null;
 pub mod peer;
 #[cfg(test)]
@@ -36,6 +39,12 @@ pub const FAMILIES: &[&dyn Family] = &[
     &cpu::onednn::OneDnn,
     &cpu::blas::USER,
     &cpu::naive::Naive,
+    #[cfg(feature = "cuda")]
+    &cuda::NATIVE,
+    #[cfg(feature = "cuda")]
+    &cuda::CUBLASLT,
+    #[cfg(feature = "cuda")]
+    &cuda::CUBLAS,
     &peer::NUMPY,
     &peer::TORCH,
     &peer::ORT,
@@ -175,6 +184,11 @@ pub trait Family: Sync {
     /// Stable name: `cpu/native`, `wgpu`, `cuda/cublas`.
     fn id(&self) -> &'static str;
 
+    /// What its devices are.
+    fn kind(&self) -> DeviceKind {
+        DeviceKind::Cpu
+    }
+
     /// Devices that might open. Cheap for CPU families: no library is loaded.
     fn devices(&self) -> Vec<Found>;
 
@@ -232,10 +246,25 @@ pub struct LoadOptions {
     pub keep_all: bool,
 }
 
+/// Bytes of a device's own memory that this process holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnDevice {
+    /// Now.
+    pub now: u64,
+    /// At most, since the mark was reset.
+    pub peak: u64,
+}
+
 /// An open device.
 pub trait Device {
     /// What it is.
     fn identity(&self) -> Identity;
+
+    /// Memory of its own, where it has some; `reset_peak` restarts the mark. None on the host's memory.
+    fn on_device(&self, reset_peak: bool) -> Option<OnDevice> {
+        let _ = reset_peak;
+        None
+    }
 
     /// Compiles, packs and allocates everything, so that `enqueue` does neither. The program has been
     /// expanded to steps that the family supports.
@@ -283,6 +312,12 @@ pub trait Loaded {
     /// Nanoseconds on the clock that samples are read from. Only a scripted device has its own.
     fn now(&self) -> u64 {
         crate::host::clock::now()
+    }
+
+    /// Whether the device's own clock is going to time the executions that follow: a device may then keep
+    /// them from starting until enough of them are queued, so that its clock sees no launches.
+    fn use_device_clock(&mut self, on: bool) {
+        let _ = on;
     }
 
     /// Device-side nanoseconds of the executions since the last `wait`, where the device has a clock.

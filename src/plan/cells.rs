@@ -78,7 +78,7 @@ fn backends_of(family: &dyn Family) -> Vec<Backend> {
         let reason = family.open(family.id(), &lane).err().map(|reason| reason.0);
         let missing = reason.unwrap_or_else(|| format!("{} found no device here", family.id()));
         let name = family.id().to_string();
-        return vec![Backend { name, kind: DeviceKind::Cpu, missing: Some(missing) }];
+        return vec![Backend { name, kind: family.kind(), missing: Some(missing) }];
     }
     found.into_iter().map(|found| Backend { name: found.backend, kind: found.kind, missing: None }).collect()
 }

@@ -150,6 +150,10 @@ impl Device for FaultyDevice {
         identity
     }
 
+    fn on_device(&self, reset_peak: bool) -> Option<OnDevice> {
+        self.inner.on_device(reset_peak)
+    }
+
     fn load(&mut self, program: &Program, options: &LoadOptions) -> Result<Box<dyn Loaded>, Fault> {
         if !self.planted.concerns(program) {
             return self.inner.load(program, options);
@@ -229,6 +233,10 @@ impl Loaded for Faulty {
 
     fn now(&self) -> u64 {
         self.inner.now()
+    }
+
+    fn use_device_clock(&mut self, on: bool) {
+        self.inner.use_device_clock(on);
     }
 
     fn device_time(&mut self) -> Option<f64> {

@@ -27,6 +27,7 @@ pub fn sample(
     iters: u64,
 ) -> Result<Sampled, Fault> {
     loaded.reset()?;
+    loaded.use_device_clock(scope == Scope::Device);
     loaded.wait()?;
     // What the device's clock saw of samples on the host's clock belongs to nobody.
     loaded.device_time();

@@ -84,7 +84,7 @@ fn in_environments(soname: &str) -> Option<Location> {
 }
 
 /// Where the loader would look.
-fn in_system(soname: &str) -> Option<Location> {
+pub fn in_system(soname: &str) -> Option<Location> {
     let listed = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let listed = env::split_paths(&listed).filter(|folder| !folder.as_os_str().is_empty());
     let usual = ["/usr/local/lib", "/usr/lib64", "/usr/lib", "/lib64", "/lib"].map(PathBuf::from);

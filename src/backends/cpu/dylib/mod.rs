@@ -8,7 +8,7 @@
 mod elf;
 mod find;
 
-pub use find::{Location, Wanted, fetched, stores};
+pub use find::{Location, Wanted, fetched, in_system, stores};
 
 use crate::backends::Unsupported;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -148,7 +148,7 @@ fn open(location: &Location) -> Result<Library, Unsupported> {
 }
 
 /// `text` with each path cut down to its file name: records hold no paths.
-fn without_folders(text: &str) -> String {
+pub fn without_folders(text: &str) -> String {
     let words = text.split(' ').map(|word| match word.rsplit_once('/') {
         Some((folder, name)) if folder.is_empty() || folder.contains('/') => name,
         _ => word,

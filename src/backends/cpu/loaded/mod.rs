@@ -13,8 +13,9 @@
 //! it in [`Kernel::pack`], outside the clock. `cpu/naive` is the shortest example.
 
 use super::buffer::{Arena, Content, View, ViewMut};
+use crate::backends::layout::{Layout, SetState, kept_or_carried, shared_carries};
 use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, Unsupported};
-use crate::program::{Carry, Program, State, Step, ValueId};
+use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -101,80 +102,6 @@ pub struct CpuLoaded {
     packing: (f64, u64),
 }
 
-/// What has happened to an input set since the last reset.
-#[derive(Clone, Copy, Default)]
-struct SetState {
-    executed: bool,
-    /// The turn of the last execution.
-    turn: usize,
-}
-
-/// Which place of the arena a value has.
-struct Layout {
-    /// By turn (0 and 1) and value, within a set.
-    places: [Vec<usize>; 2],
-    /// Which value each place of a set was made for.
-    owners: Vec<ValueId>,
-    /// Whether the turns differ, because produced and carried values swap memory.
-    swaps: bool,
-}
-
-impl Layout {
-    fn new(program: &Program, shared: &[Carry]) -> Result<Self, Fault> {
-        let mut first = vec![usize::MAX; program.values.len()];
-        let is_shared = |id| shared.iter().any(|carry: &Carry| carry.produced == id);
-        let owners: Vec<ValueId> = (0..program.values.len()).filter(|&id| !is_shared(id)).collect();
-        for (place, &owner) in owners.iter().enumerate() {
-            first[owner] = place;
-        }
-        for carry in shared {
-            first[carry.produced] = first[carry.input];
-        }
-        let mut second = first.clone();
-        let swapped: Vec<_> = program.carries.iter().filter(|carry| !shared.contains(carry)).collect();
-        for Carry { produced, input } in &swapped {
-            let once =
-                program.carries.iter().filter(|c| c.produced == *produced || c.input == *input).count() == 1;
-            if !once || program.values[*produced].input.is_some() {
-                let name = &program.values[*produced].name;
-                return Err(Fault::Unsupported(format!(
-                    "{name} must be the result of a step and carried once"
-                )));
-            }
-            second.swap(*produced, *input);
-        }
-        Ok(Self { places: [first, second], owners, swaps: !swapped.is_empty() })
-    }
-
-    fn turns(&self) -> usize {
-        if self.swaps { 2 } else { 1 }
-    }
-
-    fn place(&self, set: usize, turn: usize, value: ValueId) -> usize {
-        set * self.owners.len() + self.places[turn][value]
-    }
-}
-
-/// The carries whose two values may be one memory: the kernel updates in place, and nobody else reads
-/// the old elements.
-fn shared_carries(program: &Program, kernels: &[Box<dyn Kernel>]) -> Vec<Carry> {
-    let mut shared: Vec<Carry> = Vec::new();
-    for (number, (step, kernel)) in program.steps.iter().zip(kernels).enumerate() {
-        for &(out, arg) in kernel.in_place() {
-            let carry = Carry { produced: step.outs[out], input: step.args[arg] };
-            let read_once = step.args.iter().filter(|&&id| id == carry.input).count() == 1;
-            let read_later = program.steps[number + 1..].iter().any(|step| step.args.contains(&carry.input));
-            let taken =
-                shared.iter().any(|other| other.input == carry.input || other.produced == carry.produced);
-            let wanted = program.outputs.contains(&carry.input);
-            if program.carries.contains(&carry) && read_once && !read_later && !taken && !wanted {
-                shared.push(carry);
-            }
-        }
-    }
-    shared
-}
-
 impl CpuLoaded {
     /// Allocates, fills and packs. One kernel a step.
     pub fn new(
@@ -183,7 +110,8 @@ impl CpuLoaded {
         kernels: Vec<Box<dyn Kernel>>,
     ) -> Result<Self, Fault> {
         // Who wants every value back wants to see what a step read, so nothing is overwritten.
-        let shared = if options.keep_all { vec![] } else { shared_carries(program, &kernels) };
+        let pairs = |step: usize| kernels[step].in_place();
+        let shared = if options.keep_all { vec![] } else { shared_carries(program, pairs) };
         let layout = Layout::new(program, &shared)?;
         let sets = options.sets.max(1);
         let specs = std::iter::repeat_n(&layout.owners, sets).flatten().map(|&id| &program.values[id].spec);
@@ -262,13 +190,7 @@ fn bind(step: &Step, kernel: Box<dyn Kernel>, sets: usize, layout: &Layout, aren
 
 impl Loaded for CpuLoaded {
     fn reset(&mut self) -> Result<(), Fault> {
-        let carried: Vec<ValueId> = self.program.carries.iter().map(|carry| carry.input).collect();
-        let kept: Vec<ValueId> = (0..self.program.values.len())
-            .filter(|id| {
-                carried.contains(id)
-                    || (self.program.is_kept(*id) && self.program.values[*id].input.is_none())
-            })
-            .collect();
+        let kept = kept_or_carried(&self.program);
         let executed: Vec<bool> = self.sets.iter().map(|set| set.executed).collect();
         self.fill(|set, id| executed[set] && kept.contains(&id));
         self.sets.fill(SetState::default());
@@ -280,12 +202,10 @@ impl Loaded for CpuLoaded {
         let Some(state) = self.sets.get_mut(set) else {
             return Err(Fault::Library(format!("no input set {set}")));
         };
-        if state.executed {
-            state.turn = (state.turn + 1) % turns;
-        }
-        state.executed = true;
+        state.execute(turns);
+        let turn = state.turn;
         for Bound { kernel, calls } in &mut self.steps {
-            let Call { args, outs, copies } = &mut calls[set * turns + state.turn];
+            let Call { args, outs, copies } = &mut calls[set * turns + turn];
             copies.iter().for_each(|(out, arg)| outs[*out].copy_from(arg));
             kernel.run(set, args, outs)?;
         }
