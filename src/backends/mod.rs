@@ -13,6 +13,7 @@
 
 pub mod answers;
 pub mod cpu;
+pub mod cuda;
 pub mod faulty;
 pub mod null;
 pub mod peer;
