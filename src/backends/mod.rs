@@ -13,7 +13,6 @@
 
 pub mod answers;
 pub mod cpu;
-#[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod faulty;
 mod layout;
@@ -323,6 +322,11 @@ pub trait Loaded {
     /// Device-side nanoseconds of the executions since the last `wait`, where the device has a clock.
     fn device_time(&mut self) -> Option<f64> {
         None
+    }
+
+    /// What was chosen at load and is worth keeping: the algorithm of a product, how time is taken.
+    fn notes(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     /// Bytes held by state, packed copies and workspace included.

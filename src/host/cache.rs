@@ -27,7 +27,7 @@ pub fn store<T: Serialize>(name: &str, value: &T) {
 }
 
 /// `$XDG_CACHE_HOME/cutgpu`, or `~/.cache/cutgpu`.
-fn folder() -> Option<PathBuf> {
+pub fn folder() -> Option<PathBuf> {
     let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")))?;
     Some(base.join("cutgpu"))

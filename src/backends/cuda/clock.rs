@@ -8,6 +8,7 @@
 
 use super::driver::{Address, Answer};
 use super::gpu::{Event, Gpu, HostMemory, Stream};
+use crate::backends::Fault;
 use std::rc::Rc;
 
 /// Launches behind one gate. The driver's queue holds 1024 entries; a second segment is queued while the first
@@ -45,6 +46,16 @@ impl Gate {
         // device reads it whole.
         unsafe { self.word.as_ptr().cast::<u32>().write_volatile(self.opened) };
     }
+}
+
+/// Nanoseconds of what `work` queues, by the device's clock, launches included.
+pub(super) fn time(stream: &Stream, work: impl FnOnce() -> Result<(), Fault>) -> Result<f64, Fault> {
+    let (begin, end) = (Event::new(stream.gpu())?, Event::new(stream.gpu())?);
+    begin.record(stream)?;
+    work()?;
+    end.record(stream)?;
+    stream.wait()?;
+    Ok(f64::from(stream.gpu().driver().elapsed(begin.id, end.id)?) * 1e6)
 }
 
 /// Pairs of events, used again from wait to wait.

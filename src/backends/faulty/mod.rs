@@ -4,7 +4,7 @@
 mod strike;
 mod wrong;
 
-use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, Unsupported};
+use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, OnDevice, Unsupported};
 use crate::program::{Program, State, ValueId};
 use crate::tensor::HostArray;
 use serde::{Deserialize, Serialize};
@@ -241,6 +241,10 @@ impl Loaded for Faulty {
 
     fn device_time(&mut self) -> Option<f64> {
         self.inner.device_time()
+    }
+
+    fn notes(&self) -> BTreeMap<String, String> {
+        self.inner.notes()
     }
 
     fn memory(&self) -> BTreeMap<State, u64> {

@@ -1,0 +1,134 @@
+//! How an op is launched on a card: which kernels, with which grids, memory and arguments.
+//!
+//! Pure: the same plan is launched by the driver on a card and executed on the processor by the tests.
+//! Buffers begin at multiples of 256 bytes, as the driver's allocations do; values are row-major without
+//! gaps. Kernels of element-wise ops may write to the buffers that they read.
+
+mod streams;
+
+use super::kernels::Source;
+use crate::backends::Unsupported;
+use crate::ops::Op;
+use crate::tensor::{DType, ValueSpec};
+
+/// Compute capability of a card, ten times the major number plus the minor one: 75, 80, 86, 89, 90, 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arch(pub u32);
+
+impl Arch {
+    /// The oldest card that any kernel runs on: NVRTC 13 knows none before it.
+    pub const OLDEST: Self = Self(75);
+
+    /// Bytes of shared memory that one block may ask for (CUDA C++ Programming Guide, "Technical
+    /// Specifications per Compute Capability").
+    pub fn shared_limit(self) -> u32 {
+        let kilobytes = match self.0 {
+            75 => 64,
+            80 | 87 => 163,
+            90..=119 => 227,
+            _ => 99,
+        };
+        kilobytes * 1024
+    }
+}
+
+/// Launches in order, and memory that they hand to each other.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What is launched, in order on one stream.
+    pub launches: Vec<Launch>,
+    /// Bytes of each scratch buffer.
+    pub scratch: Vec<u64>,
+}
+
+/// One launch of a kernel.
+#[derive(Debug)]
+pub struct Launch {
+    /// The unit that holds the kernel.
+    pub source: &'static Source,
+    /// Its entry point.
+    pub kernel: String,
+    /// Blocks along x, y and z.
+    pub grid: [u32; 3],
+    /// Threads of a block along x, y and z.
+    pub block: [u32; 3],
+    /// Dynamic shared memory of a block; beyond 48 KiB the driver wants it as an attribute first.
+    pub shared_bytes: u32,
+    /// Parameters in order.
+    pub arguments: Vec<Argument>,
+}
+
+/// A parameter of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Argument {
+    /// Address of an input of the op.
+    Input(usize),
+    /// Address of an output of the op.
+    Output(usize),
+    /// Address of a scratch buffer of the plan.
+    Scratch(usize),
+    /// The null address.
+    Null,
+    /// A number in binary32.
+    F32(f32),
+    /// A signed integer of 32 bits.
+    I32(i32),
+    /// An unsigned integer of 32 bits.
+    U32(u32),
+    /// A signed integer of 64 bits.
+    I64(i64),
+    /// A tensor map (cuTensorMapEncodeTiled), passed by value as 128 bytes aligned to 64.
+    TensorMap(TensorMap),
+}
+
+/// What the tensor memory accelerator must know of an input, innermost axis first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorMap {
+    /// Number of the input.
+    pub input: usize,
+    /// Type of its elements.
+    pub dtype: DType,
+    /// Elements along each axis.
+    pub extents: Vec<u64>,
+    /// Bytes between neighbours along each axis but the innermost.
+    pub strides: Vec<u64>,
+    /// Elements of a tile along each axis.
+    pub tile: Vec<u32>,
+    /// Bytes over which rows of a tile are swizzled: 0, 32, 64 or 128.
+    pub swizzle: u32,
+}
+
+/// The launches of `op` on a card of `arch`, or why there are none. `args` and `outs` are what the op
+/// accepted and answers.
+pub fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], arch: Arch) -> Result<Plan, Unsupported> {
+    if arch < Arch::OLDEST {
+        let oldest = "cuda/native needs a card of compute capability 7.5 (Turing, 2018) or later";
+        return Err(Unsupported(oldest.to_string()));
+    }
+    let shapes = Shapes { args, outs, arch };
+    match op {
+        Op::Copy(_) => streams::copy(&shapes),
+        _ => Err(Unsupported(format!("cuda/native has no kernel for {}", op.operation().name()))),
+    }
+}
+
+/// What a planner knows.
+struct Shapes<'a> {
+    args: &'a [ValueSpec],
+    outs: &'a [ValueSpec],
+    arch: Arch,
+}
+
+impl Plan {
+    /// A plan of one launch.
+    fn one(launch: Launch) -> Self {
+        Self { launches: vec![launch], scratch: vec![] }
+    }
+}
+
+/// `blocks` as an extent of a grid along x, whose limit is 2^31 - 1.
+fn along_x(blocks: u64) -> Result<u32, Unsupported> {
+    let limit = |count: &u32| *count <= i32::MAX as u32;
+    let beyond = || Unsupported("cuda/native: more blocks than a grid holds".to_string());
+    u32::try_from(blocks).ok().filter(limit).ok_or_else(beyond)
+}
