@@ -23,6 +23,7 @@ pub(crate) mod testing;
 
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
+use crate::units::Reading;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -234,6 +235,16 @@ pub fn open(backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> 
     faulty::from_environment(backend, device)
 }
 
+/// Compiles the kernels of GPUs for every card they are written for into `folder`, to be carried to machines
+/// without a compiler; returns how many files that are.
+pub fn pack_cubins(folder: &std::path::Path) -> Result<usize, Unsupported> {
+    #[cfg(feature = "cuda")]
+    let packed = cuda::pack_cubins(folder);
+    #[cfg(not(feature = "cuda"))]
+    let packed = Err(Unsupported(format!("this build has no CUDA: nothing goes into {}", folder.display())));
+    packed
+}
+
 /// How to load.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadOptions {
@@ -254,6 +265,38 @@ pub struct OnDevice {
     pub peak: u64,
 }
 
+/// The state of a device as it tells it. What it does not tell is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Telemetry {
+    /// Clock of the multiprocessors in MHz.
+    pub sm_mhz: Option<u32>,
+    /// Why the clock is not higher, as the bits of NVML's nvmlClocksThrottleReason.
+    pub reasons: Option<u64>,
+    /// Temperature of the core in degrees Celsius.
+    pub temperature_c: Option<u32>,
+    /// Power in milliwatts.
+    pub milliwatts: Option<u32>,
+    /// The limit of power stands below its default.
+    pub power_capped: Option<bool>,
+    /// Energy since the driver was loaded, in millijoules.
+    pub energy_mj: Option<u64>,
+    /// Generation and lanes of the link to the host, as it is now.
+    pub pcie: Option<[u32; 2]>,
+    /// Processes that compute on it and are none of this run's.
+    pub foreign: Option<u32>,
+}
+
+/// What a device can do at best, measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ceiling {
+    /// What of.
+    pub name: String,
+    /// Unit of the rate: `op/s`, `B/s`, `s`.
+    pub unit: String,
+    /// The rate, or why there is none.
+    pub rate: Reading<f64>,
+}
+
 /// An open device.
 pub trait Device {
     /// What it is.
@@ -263,6 +306,16 @@ pub trait Device {
     fn on_device(&self, reset_peak: bool) -> Option<OnDevice> {
         let _ = reset_peak;
         None
+    }
+
+    /// Its state now; none where nothing tells. Outside the clock.
+    fn telemetry(&self) -> Option<Telemetry> {
+        None
+    }
+
+    /// Its ceilings, measured now; none where it is held against the processor's.
+    fn ceilings(&mut self) -> Result<Vec<Ceiling>, Fault> {
+        Ok(Vec::new())
     }
 
     /// Compiles, packs and allocates everything, so that `enqueue` does neither. The program has been

@@ -7,7 +7,7 @@ use crate::measure::peaks::Peaks;
 use crate::measure::peer::Hire;
 use crate::measure::protocol::ProbeKind;
 use crate::measure::staff::Staff;
-use crate::plan::{Available, Contender, Rates};
+use crate::plan::{Available, Backend, Contender, Rates};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,25 @@ impl Seen {
     }
 }
 
+/// Fails where a backend is missing that the variable REQUIRE_BACKENDS lists: by its name, or by the start of
+/// it (`cuda` is any of `cuda/native/0`, `cuda/cublaslt/0`, ..).
+pub(super) fn require(available: &Available) -> anyhow::Result<()> {
+    let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
+    let missing = required.split(',').map(str::trim).filter(|name| !name.is_empty());
+    missing.map(|name| require_one(name, available)).collect()
+}
+
+fn require_one(name: &str, available: &Available) -> anyhow::Result<()> {
+    let is_meant = |backend: &&Backend| backend.name == name || backend.name.starts_with(&format!("{name}/"));
+    let meant: Vec<_> = available.backends.iter().filter(is_meant).collect();
+    if meant.iter().any(|backend| backend.missing.is_none()) {
+        return Ok(());
+    }
+    let reason = meant.iter().find_map(|backend| backend.missing.clone());
+    let reason = reason.unwrap_or_else(|| "no backend of this program is called so".to_string());
+    anyhow::bail!("REQUIRE_BACKENDS names {name}, which is not here: {reason}")
+}
+
 /// Workers of this program.
 pub(super) fn staff() -> std::io::Result<Staff> {
     Ok(Staff {
@@ -123,7 +142,6 @@ mod tests {
     use crate::measure::crash::{Crash, CrashKind};
     use crate::measure::peaks::Peak;
     use crate::measure::peer::Peer;
-    use crate::plan::Backend;
     use crate::units::Reading;
 
     #[test]
@@ -146,6 +164,23 @@ mod tests {
         seen.correct(&mut available);
         let missing: Vec<_> = available.backends.iter().map(|backend| backend.missing.as_deref()).collect();
         assert_eq!(missing, [None, Some("crashed"), Some("not here")]);
+    }
+
+    #[test]
+    fn a_required_backend_is_there_by_name_or_by_the_start_of_it() {
+        let backend = |name: &str, missing: Option<&str>| Backend {
+            name: name.to_string(),
+            kind: DeviceKind::Gpu,
+            missing: missing.map(str::to_string),
+        };
+        let here = Available { backends: vec![backend("cuda/native/0", None), backend("cuda/cublas/0", Some("none"))] };
+        for (name, is_met) in
+            [("cuda", true), ("cuda/native", true), ("cuda/native/0", true), ("cuda/cublas", false), ("cud", false)]
+        {
+            assert_eq!(require_one(name, &here).is_ok(), is_met, "{name}");
+        }
+        let said = require_one("cuda/cublas", &here).unwrap_err().to_string();
+        assert!(said.ends_with("which is not here: none"), "{said}");
     }
 
     /// Starts nothing: each backend fails in its own way.

@@ -40,6 +40,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let seen = look::Seen::kept().unwrap_or_default();
     let mut available = plan::Available::look();
     seen.correct(&mut available);
+    look::require(&available)?;
     let suites = args.selection.suites(&["quick"])?;
     let suites: Vec<_> = suites.into_iter().map(|selected| selected.suite).collect();
     let plan = plan::build(&suites, &facts, &args.selection.options(available, seen.rates()))?;

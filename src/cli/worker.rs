@@ -1,10 +1,12 @@
 //! `cutgpu worker`: serves one contender, or becomes the program that does.
 
 use super::exit;
+use crate::backends;
 use crate::host::process;
 use crate::measure::{overhead, serve};
 use anyhow::Context;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Arguments of `cutgpu worker`.
@@ -17,6 +19,9 @@ pub(super) struct Args {
     /// Print what one exchange with a worker and one step of the timed loop cost, and end.
     #[arg(long)]
     overhead: bool,
+    /// Compile the GPU kernels for every card they are written for into this folder, and end.
+    #[arg(long, value_name = "FOLDER")]
+    cubins: Option<PathBuf>,
     /// Become this program, which speaks the same protocol.
     #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
@@ -26,6 +31,11 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     if args.overhead {
         return overhead();
+    }
+    if let Some(folder) = &args.cubins {
+        let count = backends::pack_cubins(folder)?;
+        println!("{count} cubins");
+        return Ok(exit::OK);
     }
     process::die_with(args.parent)?;
     // Without the right to do so the kernel chooses the largest process, which a worker usually is.

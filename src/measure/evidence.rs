@@ -64,6 +64,25 @@ impl Default for Conditions {
     }
 }
 
+/// What a device told of itself while a cell was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceConditions {
+    /// Processes outside the run that used the device.
+    pub foreign: Reading<u32>,
+    /// Samples taken while the device had lowered its clock.
+    pub throttled: Reading<u32>,
+    /// The device's power limit stood below its default.
+    pub power_capped: Reading<bool>,
+}
+
+impl Conditions {
+    /// These, with what the device of a cell told.
+    pub fn on(self, device: Option<DeviceConditions>) -> Self {
+        let Some(DeviceConditions { foreign, throttled, power_capped }) = device else { return self };
+        Self { foreign, throttled, power_capped, ..self }
+    }
+}
+
 /// How an answer was checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
@@ -188,6 +207,8 @@ pub struct Evidence {
     pub energy_j: Reading<f64>,
     /// Timings.
     pub series: Vec<Series>,
+    /// What the device told; none for a processor.
+    pub device: Option<DeviceConditions>,
 }
 
 impl Evidence {
@@ -204,6 +225,7 @@ impl Evidence {
             memory: Reading::absent("not asked for"),
             energy_j: Reading::absent("this version reads no energy counter"),
             series: Vec::new(),
+            device: None,
         }
     }
 }

@@ -26,4 +26,5 @@ mod trial;
 mod turn;
 pub mod verify;
 mod warm;
+mod watch;
 pub mod worker;

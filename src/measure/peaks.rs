@@ -2,13 +2,17 @@
 
 use super::peer::{Hire, Peer};
 use super::protocol::{Ask, ProbeKind, Reply};
+use crate::backends::{Ceiling, Lane, Packing};
 use crate::host::Facts;
+use crate::plan::Contender;
 use crate::units::Reading;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A probe that takes longer than this has hung.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The same for all probes of a device, whose kernels may have to be compiled.
+const DEVICE_LIMIT: Duration = Duration::from_secs(60);
 /// Tries of each probe, of which the best counts: a ceiling is what the machine can do undisturbed.
 const TRIES: usize = 2;
 /// Bytes that stand for main memory where the size of the last cache is unknown, and the most that one
@@ -20,6 +24,18 @@ const MEMORY: u64 = 256 << 20;
 pub struct Peaks {
     /// One entry a probe, thread count and place.
     pub rows: Vec<Peak>,
+    /// Ceilings of devices with memory of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceCeilings>,
+}
+
+/// Ceilings of one device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceCeilings {
+    /// The backend whose kernels measured them.
+    pub backend: String,
+    /// What it can do at best.
+    pub ceilings: Vec<Ceiling>,
 }
 
 /// One ceiling.
@@ -56,7 +72,22 @@ impl Peaks {
                 rows.push(Peak { probe, threads, place, footprint, rate });
             }
         }
-        Self { rows }
+        Self { rows, devices: Vec::new() }
+    }
+
+    /// Adds the ceilings of the devices of `backends`, which open. One that tells none, or cannot, adds nothing:
+    /// its own check says why.
+    pub fn add_devices<'a>(&mut self, hire: &dyn Hire, backends: impl Iterator<Item = &'a str>) {
+        for backend in backends {
+            let lane = Lane { threads: 1, packing: Packing::Plain };
+            let contender = Contender { backend: backend.to_string(), lane, twin: false };
+            let answer = hire.hire(&contender, LIMIT).and_then(|mut peer| peer.ask(&Ask::Ceilings, DEVICE_LIMIT));
+            if let Ok(Reply::Ceilings { ceilings }) = answer
+                && !ceilings.is_empty()
+            {
+                self.devices.push(DeviceCeilings { backend: backend.to_string(), ceilings });
+            }
+        }
     }
 
     /// The ceiling of a probe on `threads` threads at a place.

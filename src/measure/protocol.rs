@@ -2,7 +2,7 @@
 //! description for other languages.
 
 pub use crate::backends::ProbeKind;
-use crate::backends::{Fault, Identity, Lane};
+use crate::backends::{Ceiling, Fault, Identity, Lane, Telemetry};
 use crate::program::{Program, State, ValueId};
 use crate::suite::{Scope, Sync};
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,8 @@ pub enum Ask {
         /// Length.
         ms: f64,
     },
+    /// Measure the ceilings of the open device, which may take some seconds.
+    Ceilings,
     /// Write little-endian elements of a value to a file.
     Read {
         /// Which value.
@@ -118,6 +120,9 @@ pub enum Reply {
         bytes: BTreeMap<State, u64>,
         /// `end_to_end` equals `resident`.
         host_memory: bool,
+        /// What was chosen at load: the algorithm of a product.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        notes: BTreeMap<String, String>,
     },
     /// To `calibrate`.
     Calibrated {
@@ -134,6 +139,11 @@ pub enum Reply {
         rate: f64,
         /// Nanoseconds that the probe's threads waited for a core.
         run_delay_ns: u64,
+    },
+    /// To `ceilings`.
+    Ceilings {
+        /// What the device can do at best; empty where it is held against the processor's.
+        ceilings: Vec<Ceiling>,
     },
     /// To `memory`.
     Memory {
@@ -167,7 +177,7 @@ impl Reply {
             (Self::Calibrated { iters, each_ns }, Ask::Calibrate { .. }) => *iters > 0 && *each_ns >= 0.0,
             (Self::Sample(sample), Ask::Sample { .. }) => sample.is_possible(),
             (Self::Probed { rate, .. }, Ask::Probe { .. }) => *rate >= 0.0,
-            (Self::Memory { .. }, Ask::Memory { .. }) => true,
+            (Self::Memory { .. }, Ask::Memory { .. }) | (Self::Ceilings { .. }, Ask::Ceilings) => true,
             (Self::Done, ask) => matches!(ask, Ask::Verify | Ask::Read { .. } | Ask::Free | Ask::Quit),
             _ => false,
         }
@@ -190,6 +200,9 @@ pub struct Sampled {
     /// [`MOST_EACH`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub each_ns: Vec<f64>,
+    /// The state of the device just before and just after, where it tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<[Telemetry; 2]>,
 }
 
 impl Sampled {

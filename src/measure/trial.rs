@@ -9,6 +9,7 @@ use super::protocol::{Ask, Reply};
 use super::settings::Settings;
 use super::tally::Tally;
 use super::verify::Verifier;
+use super::watch::Watch;
 use crate::backends::{DeviceKind, family_of};
 use crate::plan::{Cell, SeriesKind};
 use crate::program::ValueId;
@@ -80,6 +81,8 @@ pub(super) struct Trial<'a> {
     pub(super) tallies: Vec<Tally>,
     pub(super) probe: Option<Probe>,
     pub(super) proof: Proof,
+    /// What the device told around samples.
+    pub(super) watch: Watch,
     /// Input sets whose answers have been seen.
     pub(super) proven_sets: usize,
 }
@@ -96,6 +99,7 @@ impl<'a> Trial<'a> {
             tallies: kinds.iter().copied().map(Tally::new).collect(),
             probe: None,
             proof: Proof::default(),
+            watch: Watch::default(),
             proven_sets: 1,
         }
     }
@@ -140,6 +144,7 @@ impl<'a> Trial<'a> {
         let mut evidence = self.evidence;
         evidence.interleaved = interleaved;
         if evidence.outcome == Outcome::Measured {
+            self.watch.conclude(&mut evidence);
             evidence.series = self.tallies.into_iter().filter_map(Tally::finish).collect();
         }
         evidence
@@ -183,9 +188,10 @@ impl<'a> Trial<'a> {
     pub(super) fn load(&mut self, sets: usize, keep_all: bool) -> Result<(), Trouble> {
         let program = (*self.cell.program).clone();
         let reply = self.ask(&Ask::Load { program, seed: self.settings.seed, sets, keep_all })?;
-        let Reply::Loaded { load_ns, packing_ns, packing_bytes, host_memory, .. } = reply else {
+        let Reply::Loaded { load_ns, packing_ns, packing_bytes, host_memory, notes, .. } = reply else {
             return Err(unexpected("load"));
         };
+        self.evidence.identity.iter_mut().for_each(|identity| identity.notes.extend(notes.clone()));
         if !keep_all {
             // A start's later phases lay out more copies, at another cost.
             if self.evidence.loads.len() < self.starts {

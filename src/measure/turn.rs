@@ -47,6 +47,9 @@ impl Trial<'_> {
         }
         let spent = Nanos(reported.max((clock::now() - begin) as f64));
         let stop = self.settings.stop;
+        if let Some((_, turn)) = &best {
+            self.watch.note(kind, iters, &turn.sampled);
+        }
         if let (Some((_, turn)), Some(tally)) = (best, self.tally_mut(kind)) {
             tally.push(Turn { spent, ..turn }, position, &stop);
         }
@@ -119,6 +122,7 @@ impl Trial<'_> {
                 break;
             }
             let sampled = self.sample(kind, iters)?;
+            self.watch.note(kind, iters, &sampled);
             reported += sampled.ns.max(1.0);
             let noisy = (sampled.run_delay_ns + sampled.steal_ns) as f64 > WAITED * sampled.ns;
             let turn = Turn { sampled, probe_rate, noisy, ..Turn::default() };

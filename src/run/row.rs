@@ -55,7 +55,7 @@ pub(super) fn record(
         bytes: cell.program.bytes_by_state(),
         identity: evidence.identity,
         device: if tried { device(&cell.contender.backend) } else { None },
-        conditions: context.conditions.clone(),
+        conditions: context.conditions.clone().on(evidence.device),
         outcome: evidence.outcome,
         interleaved: evidence.interleaved,
         host_memory: evidence.host_memory,

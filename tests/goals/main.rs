@@ -9,6 +9,7 @@ mod aa;
 mod clone;
 mod commands;
 mod cpu;
+mod cuda;
 mod tests;
 mod truth;
 
@@ -54,6 +55,8 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("truth", truth::truth),
     ("clone", clone::clone),
     ("cpu", cpu::cpu),
+    ("cuda_host", cuda::host),
+    ("cuda_hardware", cuda::hardware),
     ("aa", aa::aa),
 ];
 

@@ -30,7 +30,7 @@ pub(super) trait Compile {
 /// What kernels are compiled with.
 pub fn options(source: &Source, target: &str) -> Vec<String> {
     let defines = source.defines.iter().map(|define| format!("--define-macro={define}"));
-    [format!("--gpu-architecture={target}"), "--std=c++17".to_string()].into_iter().chain(defines).collect()
+    [format!("--gpu-architecture={target}"), "--std=c++17".to_string(), "--device-as-default-execution-space".to_string()].into_iter().chain(defines).collect()
 }
 
 type Program = *mut c_void;

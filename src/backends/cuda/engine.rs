@@ -2,7 +2,7 @@
 
 use super::driver::Address;
 use super::gpu::Stream;
-use crate::backends::{Fault, Identity};
+use crate::backends::{Ceiling, Fault, Identity};
 use crate::ops::Op;
 use crate::tensor::ValueSpec;
 
@@ -15,6 +15,11 @@ pub(super) trait Engine {
     fn in_place(&self, op: &Op) -> &'static [(usize, usize)] {
         let _ = op;
         &[]
+    }
+
+    /// What the device can do at best, by kernels of this engine; none where it has none for that.
+    fn ceilings(&mut self) -> Result<Vec<Ceiling>, Fault> {
+        Ok(Vec::new())
     }
 
     /// A way of computing a step, or why there is none.

@@ -3,6 +3,7 @@
 use super::blas::{BlasEngine, Cublas, CublasLt, LtEngine, Product};
 use super::cards::Seen;
 use super::compiler::{Compile, Nvrtc};
+use super::ceilings::PROBES;
 use super::cubins::{self, Cubins};
 use super::driver::Driver;
 use super::driver::real::RealDriver;
@@ -12,6 +13,7 @@ use super::kernels::SOURCES;
 use super::launch::{Arch, launches};
 use super::loaded::GpuLoaded;
 use super::native::Native;
+use super::nvml::Nvml;
 use crate::backends::*;
 use std::path::Path;
 use std::rc::Rc;
@@ -38,7 +40,7 @@ pub const CUBLASLT: Cuda =
 
 /// Environment variable: where it is set, each device is there a second time, as `cuda/native/0/pageable`,
 /// with transfers from and to memory that is not page-locked, as a program has it that took no care.
-pub const PAGEABLE: &str = "CUTGPU_PAGEABLE";
+const PAGEABLE: &str = "CUTGPU_PAGEABLE";
 
 /// How such a backend's name ends.
 const PAGEABLE_ENDING: &str = "/pageable";
@@ -74,7 +76,8 @@ fn start_cublaslt(id: &'static str, _: &Rc<Gpu>) -> Result<Box<dyn Engine>, Unsu
 /// Compiles every kernel for every card that its header declares and writes the cubins into `folder`, for
 /// machines without NVRTC; returns how many there are.
 pub fn pack_cubins(folder: &Path) -> Result<usize, Unsupported> {
-    cubins::pack(&Nvrtc::open()?, SOURCES, folder)
+    let sources: Vec<_> = SOURCES.iter().copied().chain([&PROBES]).collect();
+    cubins::pack(&Nvrtc::open()?, &sources, folder)
 }
 
 impl Cuda {
@@ -101,8 +104,10 @@ impl Cuda {
         let version = driver.version()?;
         let gpu = Gpu::open(driver, number)?;
         let engine = start(self.id, &gpu)?;
-        let identity = identity(&gpu, version, origin, pageable);
-        Ok(GpuDevice { engine, identity, gpu, pageable })
+        let mut identity = identity(&gpu, version, origin, pageable);
+        let nvml = Nvml::open(&gpu.bus_id);
+        identity.notes.extend(nvml.as_ref().err().map(|reason| ("telemetry".to_string(), reason.0.clone())));
+        Ok(GpuDevice { engine, identity, gpu, pageable, nvml: nvml.ok() })
     }
 }
 
@@ -181,6 +186,7 @@ pub(super) struct GpuDevice {
     identity: Identity,
     gpu: Rc<Gpu>,
     pageable: bool,
+    nvml: Option<Nvml>,
 }
 
 impl Device for GpuDevice {
@@ -192,6 +198,14 @@ impl Device for GpuDevice {
 
     fn on_device(&self, reset_peak: bool) -> Option<OnDevice> {
         Some(self.gpu.held(reset_peak))
+    }
+
+    fn telemetry(&self) -> Option<Telemetry> {
+        self.nvml.as_ref().map(Nvml::read)
+    }
+
+    fn ceilings(&mut self) -> Result<Vec<Ceiling>, Fault> {
+        self.engine.ceilings()
     }
 
     fn load(&mut self, program: &Program, options: &LoadOptions) -> Result<Box<dyn Loaded>, Fault> {

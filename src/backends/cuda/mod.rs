@@ -22,6 +22,8 @@ mod blas;
 #[cfg(feature = "cuda")]
 mod cards;
 #[cfg(feature = "cuda")]
+mod ceilings;
+#[cfg(feature = "cuda")]
 mod clock;
 #[cfg(feature = "cuda")]
 mod compiler;
@@ -41,6 +43,8 @@ mod libraries;
 mod loaded;
 #[cfg(feature = "cuda")]
 mod native;
+#[cfg(feature = "cuda")]
+mod nvml;
 #[cfg(all(test, feature = "cuda"))]
 mod tests;
 #[cfg(feature = "cuda")]

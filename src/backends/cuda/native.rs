@@ -1,12 +1,13 @@
 //! This program's own kernels: the launches that [`super::launch`] plans, on compiled modules.
 
+use super::ceilings;
 use super::cubins::{Cubin, Cubins};
 use super::driver::{Address, FunctionId, Shape};
 use super::engine::{Call, Engine, Recipe};
 use super::gpu::{Gpu, Module, Stream};
 use super::kernels::Source;
 use super::launch::{self, Argument, Launch, Plan};
-use crate::backends::{Fault, Identity, Unsupported};
+use crate::backends::{Ceiling, Fault, Identity, Unsupported};
 use crate::ops::Op;
 use crate::tensor::ValueSpec;
 use std::collections::BTreeMap;
@@ -69,6 +70,10 @@ impl Engine for Native {
             Op::SgdMomentum(_) => &[(0, 0), (1, 2)],
             _ => &[],
         }
+    }
+
+    fn ceilings(&mut self) -> Result<Vec<Ceiling>, Fault> {
+        ceilings::measure(&self.gpu.clone(), self)
     }
 
     fn prepare(&mut self, op: &Op, args: &[ValueSpec], outs: &[ValueSpec]) -> Result<Box<dyn Recipe>, Fault> {

@@ -4,7 +4,7 @@
 mod strike;
 mod wrong;
 
-use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, OnDevice, Unsupported};
+use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, OnDevice, Telemetry, Unsupported};
 use crate::program::{Program, State, ValueId};
 use crate::tensor::HostArray;
 use serde::{Deserialize, Serialize};
@@ -148,6 +148,10 @@ impl Device for FaultyDevice {
         let mut identity = self.inner.identity();
         identity.notes.insert("planted_fault".to_string(), format!("{:?}", self.planted.kind));
         identity
+    }
+
+    fn telemetry(&self) -> Option<Telemetry> {
+        self.inner.telemetry()
     }
 
     fn on_device(&self, reset_peak: bool) -> Option<OnDevice> {

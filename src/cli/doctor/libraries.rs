@@ -11,6 +11,9 @@ use crate::plan::{Available, Backend};
 const WITHOUT_AVX512: [&str; 8] =
     ["haswell", "zen", "sandybridge", "nehalem", "prescott", "core2", "excavator", "generic"];
 
+/// How the error of a backend that refused begins.
+const UNSUPPORTED: &str = "unsupported: not supported: ";
+
 /// One check for each backend that a user could miss.
 pub(super) fn checks(available: &Available, hellos: &[Hello], facts: &Facts) -> Vec<Check> {
     let shown =
@@ -33,7 +36,10 @@ fn check(backend: &Backend, hello: Option<&Hello>, facts: &Facts) -> Check {
         Some(Hello { identity: Some(identity), ms, .. }) => opened(name, identity, *ms, facts),
         Some(Hello { error, .. }) => {
             let reason = error.clone().unwrap_or_default();
-            Check::warn(name, format!("does not open: {reason}"), "it is skipped", "")
+            // A backend that refuses says after a colon what to do; a crash has nothing to advise.
+            let refusal = reason.strip_prefix(UNSUPPORTED).and_then(|reason| reason.split_once(": "));
+            let (found, fix) = refusal.unwrap_or((&reason, ""));
+            Check::warn(name, format!("does not open: {found}"), "it is skipped", fix)
         }
         None => Check::ok(name, "was not asked"),
     }
@@ -81,6 +87,20 @@ mod tests {
             let identity = Some(Identity { notes, ..Identity::default() });
             let hello = Hello { backend: backend.name.clone(), identity, error: None, ms: 3.0 };
             assert_eq!(check(&backend, Some(&hello), &facts).status, status, "{core}");
+        }
+    }
+
+    #[test]
+    fn a_backend_that_refuses_says_what_to_do_and_one_that_crashes_does_not() {
+        let backend = Backend { name: "cuda/native/0".to_string(), kind: DeviceKind::Gpu, missing: None };
+        for (error, found, fix) in [
+            ("unsupported: not supported: cuInit gave CUDA error 34, a stub: take it away", "cuInit gave CUDA error 34, a stub", "take it away"),
+            ("segfault: killed by signal 11", "segfault: killed by signal 11", ""),
+        ] {
+            let error = Some(error.to_string());
+            let hello = Hello { backend: backend.name.clone(), identity: None, error, ms: 3.0 };
+            let check = check(&backend, Some(&hello), &host::facts());
+            assert_eq!((check.found, check.fix), (format!("does not open: {found}"), fix.to_string()));
         }
     }
 

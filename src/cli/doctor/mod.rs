@@ -7,6 +7,7 @@ mod noise;
 use super::exit;
 use super::look::{self, Seen};
 use super::table::table;
+use crate::backends::DeviceKind;
 use crate::host::{self, plain};
 use crate::measure::peaks::Peaks;
 use crate::measure::protocol::ProbeKind;
@@ -90,7 +91,8 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let staff = look::staff()?;
     let available = Available::look();
     let hellos = look::hellos(&staff, &available, &facts);
-    let peaks = Peaks::measure(&staff, &facts, PROBE_MS);
+    let mut peaks = Peaks::measure(&staff, &facts, PROBE_MS);
+    peaks.add_devices(&staff, gpus(&available, &hellos));
     let mut checks = checks::of_machine(&facts, &build, &args.out);
     checks.push(checks::noise(&noise));
     checks.extend(libraries::checks(&available, &hellos, &facts));
@@ -101,14 +103,41 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let text = if args.json {
         let object = json!({
             "schema": SCHEMA, "checks": checks, "blockers": blockers, "facts": facts, "build": build, "hellos": seen.hellos,
-            "peaks": seen.peaks.rows,
+            "peaks": seen.peaks.rows, "device_ceilings": seen.peaks.devices,
         });
         format!("{object:#}\n")
     } else {
-        format!("{}\n{}{}", as_lines(&checks), peak_table(&seen.peaks), verdict(&checks))
+        format!("{}\n{}{}{}", as_lines(&checks), peak_table(&seen.peaks), device_table(&seen.peaks), verdict(&checks))
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(if blockers > 0 { exit::BLOCKED } else { exit::OK })
+}
+
+/// GPUs that opened.
+fn gpus<'a>(available: &'a Available, hellos: &'a [look::Hello]) -> impl Iterator<Item = &'a str> {
+    let opened = hellos.iter().filter(|hello| hello.identity.is_some()).map(|hello| hello.backend.as_str());
+    let is_gpu = |name: &&str| {
+        available.backends.iter().any(|backend| backend.name == *name && backend.kind == DeviceKind::Gpu)
+    };
+    opened.filter(is_gpu)
+}
+
+/// Ceilings of devices with memory of their own; nothing where there are none.
+fn device_table(peaks: &Peaks) -> String {
+    if peaks.devices.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&["device", "ceiling", "measured"]);
+    for device in &peaks.devices {
+        for ceiling in &device.ceilings {
+            let rate = match &ceiling.rate {
+                Reading::Value(rate) => format!("{}{}", si(*rate), ceiling.unit),
+                Reading::Absent(reason) => format!("- ({reason})"),
+            };
+            table.add_row([plain(&device.backend), plain(&ceiling.name), plain(&rate)]);
+        }
+    }
+    format!("{table}\n\n")
 }
 
 fn as_lines(checks: &[Check]) -> String {

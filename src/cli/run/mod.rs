@@ -182,7 +182,9 @@ fn begin(args: &Args, facts: &host::Facts, build: &str) -> anyhow::Result<Prepar
         })
         .collect();
     let repeat = args.repeat.unwrap_or(1);
-    let mut options = args.selection.options(available(), rates());
+    let available = available();
+    look::require(&available)?;
+    let mut options = args.selection.options(available, rates());
     options.minutes = options.minutes.map(|minutes| minutes / f64::from(repeat));
     let plan = plan::build(&suites, facts, &options)?;
     say_dropped(&plan);

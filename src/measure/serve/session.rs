@@ -3,10 +3,11 @@
 use super::probes::ProbeTeams;
 use super::timing;
 use crate::backends::cpu::probe::Reached;
-use crate::backends::{self, Device, DeviceKind, Fault, Lane, LoadOptions, Loaded, ProbeKind};
+use crate::backends::{self, Device, DeviceKind, Fault, Lane, LoadOptions, Loaded, ProbeKind, Telemetry};
 use crate::host::{clock, process};
 use crate::measure::protocol::{Ask, PROTOCOL, Reply};
 use crate::program::{Program, ValueId};
+use crate::suite::{Scope, Sync};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
 use std::fs;
@@ -84,10 +85,9 @@ impl Session {
                 Ok(Reply::Calibrated { iters, each_ns })
             }),
             Ask::Sample { iters: 0, .. } => refused("a sample of 0 executions takes no time"),
-            Ask::Sample { scope, sync, iters } => self.held().and_then(|held| {
-                Ok(Reply::Sample(timing::sample(&mut *held.loaded, held.sets, scope, sync, iters)?))
-            }),
+            Ask::Sample { scope, sync, iters } => self.sample(scope, sync, iters),
             Ask::Probe { probe, threads, footprint, ms } => self.probe(threads, (probe, footprint, ms)),
+            Ask::Ceilings => self.ceilings(),
             Ask::Read { value, set, offset, len, path } => {
                 self.held().and_then(|held| read(held, value, set, (offset, len), &path))
             }
@@ -133,15 +133,32 @@ impl Session {
         let loaded = opened.device.load(&program, options)?;
         let load_ns = (clock::now() - begin) as f64;
         let (packing_ns, packing_bytes) = loaded.packing_cost();
-        let (bytes, host_memory) = (loaded.memory(), loaded.is_host_memory());
+        let (bytes, host_memory, notes) = (loaded.memory(), loaded.is_host_memory(), loaded.notes());
         self.held = Some(Held { loaded, program, sets: options.sets });
-        Ok(Reply::Loaded { load_ns, packing_ns, packing_bytes, bytes, host_memory })
+        Ok(Reply::Loaded { load_ns, packing_ns, packing_bytes, bytes, host_memory, notes })
     }
 
     fn probe(&mut self, threads: usize, job: (ProbeKind, u64, f64)) -> Answer {
         check_threads(threads)?;
         let Reached { rate, run_delay_ns } = self.probes.rate(threads, job)?;
         Ok(Reply::Probed { rate, run_delay_ns })
+    }
+
+    fn sample(&mut self, scope: Scope, sync: Sync, iters: u64) -> Answer {
+        let before = self.telemetry();
+        let held = self.held()?;
+        let mut sampled = timing::sample(&mut *held.loaded, held.sets, scope, sync, iters)?;
+        sampled.device = before.zip(self.telemetry()).map(|(before, after)| [before, after]);
+        Ok(Reply::Sample(sampled))
+    }
+
+    fn telemetry(&self) -> Option<Telemetry> {
+        self.opened.as_ref()?.device.telemetry()
+    }
+
+    fn ceilings(&mut self) -> Answer {
+        let Some(opened) = &mut self.opened else { return refused("say hello first") };
+        Ok(Reply::Ceilings { ceilings: opened.device.ceilings()? })
     }
 
     fn held(&mut self) -> Result<&mut Held, Failure> {

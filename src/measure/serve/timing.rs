@@ -41,7 +41,7 @@ pub fn sample(
     if !ns.is_finite() {
         return Err(Fault::Library(format!("the device's clock gave {ns} ns")));
     }
-    Ok(Sampled { ns, run_delay_ns: waited.run_delay, steal_ns: waited.steal, each_ns })
+    Ok(Sampled { ns, run_delay_ns: waited.run_delay, steal_ns: waited.steal, each_ns, device: None })
 }
 
 /// All executions, one wait. Returns nanoseconds.

@@ -10,6 +10,8 @@ pub(super) use cublas::Cublas;
 pub(super) use cublaslt::CublasLt;
 pub(super) use engine::{BlasEngine, LtEngine};
 pub(super) use product::Product;
+#[cfg(test)]
+pub(super) use product::Stored;
 
 use super::driver::Address;
 use super::gpu::Stream;
@@ -17,7 +19,7 @@ use crate::backends::Fault;
 
 /// A call of cuBLAS or cuBLASLt that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{call}: {} (cuBLAS status {status})", meaning(*status))]
+#[error("{call} gave status {status}, {}", meaning(*status))]
 pub(super) struct BlasError {
     /// Name of the function.
     pub(super) call: &'static str,
@@ -32,7 +34,7 @@ pub(super) const NOT_SUPPORTED: i32 = 15;
 
 fn meaning(status: i32) -> &'static str {
     match status {
-        1 => "the library could not start: its version may not fit the driver",
+        1 => "the library could not start: take one of the driver's CUDA version, and look at nvidia-smi",
         ALLOC_FAILED => "the library got no memory on the device: end other programs on it",
         7 => "a value was refused",
         8 => "this GPU lacks what the product needs",

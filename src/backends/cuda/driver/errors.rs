@@ -6,7 +6,7 @@ use crate::backends::{Fault, Unsupported};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::backends::cuda) enum DriverError {
     /// It answered with an error.
-    #[error("{call}: {} (CUDA error {code})", meaning(*code))]
+    #[error("{call} gave CUDA error {code}, {}", meaning(*code))]
     Code {
         /// Name of the function.
         call: &'static str,
@@ -14,7 +14,7 @@ pub(in crate::backends::cuda) enum DriverError {
         code: i32,
     },
     /// The driver's library has no such function.
-    #[error("the NVIDIA driver has no {call}, so it is older than CUDA 12: install a newer driver")]
+    #[error("the NVIDIA driver has no {call}, so it is too old: install a newer driver")]
     Missing {
         /// Name of the function.
         call: &'static str,
@@ -35,13 +35,13 @@ pub(in crate::backends::cuda) const OUT_OF_MEMORY: i32 = 2;
 /// Errors after which the context is dead: only a new process can use the device again.
 const FATAL: &[i32] = &[4, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 810, 999];
 
-/// Errors that a user can meet, in words that say what to do (CUDA Driver API, `CUresult`).
+/// Errors that a user can meet (CUDA Driver API, `CUresult`): what happened and, after a colon, what to do.
 const MEANINGS: &[(i32, &str)] = &[
     (1, "a value was refused"),
     (OUT_OF_MEMORY, "the device has no memory left: end other programs on it, or take a smaller case"),
     (3, "the driver was not initialised"),
     (4, "the driver is shutting down"),
-    (34, "libcuda.so.1 is the stub of the toolkit, not a driver: take the folder `stubs` out of LD_LIBRARY_PATH"),
+    (34, "libcuda.so.1 is the stub of the toolkit and no driver: take the folder `stubs` out of LD_LIBRARY_PATH"),
     (36, "this call needs a newer driver"),
     (46, "another process uses the device exclusively: end it, or run nvidia-smi --compute-mode=DEFAULT as root"),
     (100, "no device answers: look at nvidia-smi, and start a container with --gpus all"),
@@ -107,7 +107,7 @@ mod tests {
             assert!(matches!(of(*code), Fault::DeviceLost(_)), "{code}");
         }
         assert!(matches!(of(1), Fault::Library(_)));
-        assert!(of(12345).to_string().contains("unknown error (CUDA error 12345)"));
+        assert!(of(12345).to_string().contains("CUDA error 12345, an unknown error"));
         assert!(of(34).to_string().contains("stub"));
     }
 

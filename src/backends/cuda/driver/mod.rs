@@ -67,8 +67,6 @@ pub(super) trait Driver {
     fn retain(&self, device: i32) -> Answer<ContextId>;
     /// cuDevicePrimaryCtxRelease
     fn release(&self, device: i32) -> Answer<()>;
-    /// cuMemGetInfo: bytes that are free and bytes in all.
-    fn memory(&self) -> Answer<(u64, u64)>;
     /// cuMemAlloc
     fn allocate(&self, bytes: u64) -> Answer<Address>;
     /// cuMemFree

@@ -33,7 +33,6 @@ struct Functions {
     retain: unsafe extern "C" fn(*mut Pointer, c_int) -> c_int,
     release: unsafe extern "C" fn(c_int) -> c_int,
     set_current: unsafe extern "C" fn(Pointer) -> c_int,
-    memory: unsafe extern "C" fn(*mut usize, *mut usize) -> c_int,
     allocate: unsafe extern "C" fn(*mut u64, usize) -> c_int,
     free: unsafe extern "C" fn(u64) -> c_int,
     allocate_host: unsafe extern "C" fn(*mut Pointer, usize, c_uint) -> c_int,
@@ -143,7 +142,6 @@ impl Functions {
                 retain: library.function("cuDevicePrimaryCtxRetain")?,
                 release: library.function("cuDevicePrimaryCtxRelease_v2")?,
                 set_current: library.function("cuCtxSetCurrent")?,
-                memory: library.function("cuMemGetInfo_v2")?,
                 allocate: library.function("cuMemAlloc_v2")?,
                 free: library.function("cuMemFree_v2")?,
                 allocate_host: library.function("cuMemHostAlloc")?,
@@ -248,13 +246,6 @@ impl Driver for RealDriver {
     fn release(&self, device: i32) -> Answer<()> {
         // SAFETY: see above.
         check("cuDevicePrimaryCtxRelease", unsafe { (self.functions.release)(device) })
-    }
-
-    fn memory(&self) -> Answer<(u64, u64)> {
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: see above.
-        check("cuMemGetInfo", unsafe { (self.functions.memory)(&mut free, &mut total) })?;
-        Ok((free as u64, total as u64))
     }
 
     fn allocate(&self, bytes: u64) -> Answer<Address> {

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Measures this machine and its GPU, most important first; each cell is on disk when it ends.
+#   ./run.sh --minutes N     fits the plan into N minutes (default 30)
+# REQUIRE_BACKENDS=cuda ./run.sh fails where there is no GPU, instead of measuring the processor alone.
+set -u
+cd "$(dirname "$0")" || exit 2
+minutes=30
+while [ $# -gt 0 ]; do
+    case $1 in
+    --minutes) minutes=${2:?--minutes wants a number}; shift 2 ;;
+    *) echo "usage: $0 [--minutes N]" >&2; exit 2 ;;
+    esac
+done
+case $minutes in '' | *[!0-9.]*) echo "--minutes wants a number, not \`$minutes\`" >&2; exit 2 ;; esac
+: "${CUTGPU_CUBINS:=$PWD/cubins}"
+export CUTGPU_CUBINS
+out=results/$(date -u +%Y-%m-%d-%H%M%S)
+mkdir -p "$out" || exit 2
+say() { printf '%s\n' "$*"; printf '%s\n' "$*" >> "$out/steps.txt"; }
+status=0
+step() {  # name, then a command; a failure is said and the next step is taken
+    name=$1; shift
+    say "== $name"
+    "$@"
+    code=$?
+    [ $code -eq 0 ] || { say "   $name ended with $code"; status=1; }
+    return $code
+}
+
+step doctor ./cutgpu doctor > "$out/doctor.txt"
+cat "$out/doctor.txt"
+if grep -q '^ok  *cuda/' "$out/doctor.txt"; then
+    say "a GPU is here: answers first, then times"
+    step answers ./cutgpu verify gpu --backend cuda > "$out/answers.txt"
+    tail -n 30 "$out/answers.txt"
+else
+    say "no GPU is usable here:"
+    grep -A2 'cuda/native' "$out/doctor.txt" | sed 's/^/   /' | tee -a "$out/steps.txt"
+    case ",${REQUIRE_BACKENDS:-}," in *,cuda*) say "and REQUIRE_BACKENDS asks for one"; exit 1 ;; esac
+    say "the processor is measured alone, so that the run has its other half"
+fi
+step measure ./cutgpu run gpu quick --minutes "$minutes" --out "$out/run" > "$out/measure.txt"
+step report ./cutgpu report "$out/run" > "$out/report.txt"
+say "bring back the folder $out; \`cutgpu report\` and \`cutgpu merge\` read $out/run"
+exit $status
