@@ -54,7 +54,7 @@ pub struct Peak {
 }
 
 /// What to measure.
-type Ceiling = (ProbeKind, String, u64);
+type Wanted = (ProbeKind, String, u64);
 
 impl Peaks {
     /// Measures every ceiling on one thread and on all cores, about `ms` milliseconds each.
@@ -98,9 +98,9 @@ impl Peaks {
 }
 
 /// Every ceiling worth measuring on `threads` threads.
-fn ceilings(facts: &Facts, threads: usize) -> Vec<Ceiling> {
+fn ceilings(facts: &Facts, threads: usize) -> Vec<Wanted> {
     let arithmetic = [ProbeKind::Fma, ProbeKind::Vnni, ProbeKind::Bf16];
-    let mut list: Vec<Ceiling> = arithmetic.map(|probe| (probe, "registers".to_string(), 0)).into();
+    let mut list: Vec<Wanted> = arithmetic.map(|probe| (probe, "registers".to_string(), 0)).into();
     for cache in &facts.caches {
         // Half of a thread's part: the other half is for the stack and for whoever else runs.
         let sharers = cache.shared_by.min(threads).max(1) as u64;

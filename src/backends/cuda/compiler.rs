@@ -23,6 +23,8 @@ const BUILTINS: &str = "libnvrtc-builtins.so";
 pub(super) trait Compile {
     /// Who it is: part of a cubin's key, and of the record.
     fn version(&self) -> String;
+    /// Where it came from.
+    fn origin(&self) -> &str;
     /// A cubin of `source` for `target` (`sm_90a`), or why there is none.
     fn compile(&self, source: &Source, target: &str) -> Result<Vec<u8>, Unsupported>;
 }
@@ -82,11 +84,6 @@ impl Nvrtc {
         }
     }
 
-    /// Where it came from.
-    pub(super) fn origin(&self) -> &str {
-        self.library.origin()
-    }
-
     /// Bytes that a pair of functions (size, then content) give.
     fn bytes(
         &self,
@@ -136,6 +133,10 @@ fn open_builtins(library: &Opened) {
 impl Compile for Nvrtc {
     fn version(&self) -> String {
         format!("NVRTC {}.{}", self.version.0, self.version.1)
+    }
+
+    fn origin(&self) -> &str {
+        self.library.origin()
     }
 
     fn compile(&self, source: &Source, target: &str) -> Result<Vec<u8>, Unsupported> {

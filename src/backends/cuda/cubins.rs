@@ -51,9 +51,10 @@ impl Cubins {
         Self { compiler, kept, carried }
     }
 
-    /// Who compiles: NVRTC and its version, or that cubins are carried.
+    /// Who compiles: NVRTC, its version and where it came from, or that cubins are carried.
     pub(super) fn maker(&self) -> String {
-        self.compiler.as_ref().map_or_else(|_| "carried cubins".to_string(), |compiler| compiler.version())
+        let said = |compiler: &Box<dyn Compile>| format!("{}, {}", compiler.version(), compiler.origin());
+        self.compiler.as_ref().map_or_else(|_| "carried cubins".to_string(), said)
     }
 
     /// The cubin of `source` for `target`. A kept one that is damaged, or that `accepts` refuses, is made
@@ -155,6 +156,9 @@ mod tests {
     impl Compile for Counting {
         fn version(&self) -> String {
             self.1.to_string()
+        }
+        fn origin(&self) -> &str {
+            "a test"
         }
         fn compile(&self, source: &Source, target: &str) -> Result<Vec<u8>, Unsupported> {
             self.0.set(self.0.get() + 1);

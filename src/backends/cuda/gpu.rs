@@ -43,19 +43,14 @@ impl Gpu {
                 "GPU {ordinal} is in the compute mode `prohibited`: nvidia-smi --compute-mode=DEFAULT, as root, ends it"
             )));
         }
-        let gpu = Self {
-            device,
-            name: driver.name(device)?,
-            arch: Arch(number(CAPABILITY_MAJOR)? * 10 + number(CAPABILITY_MINOR)?),
-            multiprocessors: number(MULTIPROCESSORS)?,
-            l2_bytes: u64::from(number(L2_BYTES)?),
-            bus_id: driver.bus_id(device)?,
-            held: Cell::default(),
-            driver,
-        };
+        let arch = Arch(number(CAPABILITY_MAJOR)? * 10 + number(CAPABILITY_MINOR)?);
+        let multiprocessors = number(MULTIPROCESSORS)?;
+        let l2_bytes = u64::from(number(L2_BYTES)?);
+        let (name, bus_id) = (driver.name(device)?, driver.bus_id(device)?);
         // Last, so that nothing has to be given back if something before it fails.
-        gpu.driver.retain(device)?;
-        Ok(Rc::new(gpu))
+        driver.retain(device)?;
+        let held = Cell::default();
+        Ok(Rc::new(Self { driver, device, name, arch, multiprocessors, l2_bytes, bus_id, held }))
     }
 
     /// The driver.

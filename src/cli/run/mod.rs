@@ -5,7 +5,7 @@ mod results;
 
 use super::exit;
 use super::libraries::Libraries;
-use super::look::Seen;
+use super::look::{self, Seen};
 use super::select::Selection;
 use super::signals;
 use crate::host;

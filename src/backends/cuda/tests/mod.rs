@@ -32,6 +32,9 @@ impl Compile for Pretend {
     fn version(&self) -> String {
         "pretended".to_string()
     }
+    fn origin(&self) -> &str {
+        "a test"
+    }
     fn compile(&self, source: &Source, target: &str) -> Result<Vec<u8>, Unsupported> {
         Ok(format!("{} {target}", source.name).into_bytes())
     }
