@@ -15,19 +15,24 @@ DEVICE float widen(float x) { return x; }
 DEVICE float widen(bf16 x) { return __int_as_float((int)x.bits << 16); }
 DEVICE float widen(f16 x) { return f16_to_float(x.bits); }
 
+template <class A, class B>
+constexpr bool SAME = false;
+template <class A>
+constexpr bool SAME<A, A> = true;
+
 // Rounds to nearest, ties to even.
 template <class T>
-DEVICE T narrow(float x);
-template <>
-DEVICE float narrow<float>(float x) { return x; }
-template <>
-DEVICE f16 narrow<f16>(float x) { return {float_to_f16(x)}; }
-template <>
-DEVICE bf16 narrow<bf16>(float x) {
-  unsigned bits = (unsigned)__float_as_int(x);
-  // A NaN whose upper half is empty would round to infinity.
-  if (x != x) return {(unsigned short)(bits >> 16 | 0x40u)};
-  return {(unsigned short)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
+DEVICE T narrow(float x) {
+  if constexpr (SAME<T, float>) {
+    return x;
+  } else if constexpr (SAME<T, f16>) {
+    return {float_to_f16(x)};
+  } else {
+    const unsigned bits = (unsigned)__float_as_int(x);
+    // A NaN whose upper half is empty would round to infinity.
+    if (x != x) return {(unsigned short)(bits >> 16 | 0x40u)};
+    return {(unsigned short)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
+  }
 }
 
 // What one memory instruction moves at best.
@@ -37,8 +42,14 @@ struct __align__(16) Vector {
   T at[WIDTH];
 };
 
+// `WIDTH` elements that are read or written together.
+template <class T, int WIDTH>
+struct __align__(sizeof(T) * WIDTH) Pack {
+  T at[WIDTH];
+};
+
 constexpr unsigned ALL_LANES = 0xffffffffu;
-constexpr float INFINITE = 1e38f * 10.0f;
+constexpr float LOWEST = -3.402823466e38f;
 
 DEVICE float larger(float a, float b) { return a > b ? a : b; }
 DEVICE float lane_sum(float x) {

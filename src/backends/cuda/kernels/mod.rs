@@ -9,6 +9,8 @@
 //! //                                                 sm_80 on, because earlier cards lack LDGSTS)
 //! ```
 //!
+//! `arch INPUT=bf16` stands for `arch` in the unit with that define.
+//!
 //! An entry point is declared by a line that begins with `ENTRY(name`. Shared memory is dynamic, declared by
 //! `SHARED_MEMORY(name)`. Every bounds check is a call of `inside(index, extent)`, so that tests can remove
 //! it. What a processor cannot execute stands in `ptx.cuh` alone.
@@ -16,10 +18,11 @@
 use super::launch::Arch;
 
 /// A compilation unit.
-#[derive(Debug)]
 pub struct Source {
     /// Name of the unit: its file's, and what its defines make of it.
     pub name: &'static str,
+    /// Its file, beside this one.
+    pub file: &'static str,
     /// The file's text.
     pub text: &'static str,
     /// Macros, `NAME=VALUE`.
@@ -27,24 +30,83 @@ pub struct Source {
 }
 
 /// Texts that kernels include, by the name they include them by.
-pub const HEADERS: &[(&str, &str)] =
-    &[("common.cuh", include_str!("common.cuh")), ("ptx.cuh", include_str!("ptx.cuh"))];
+pub const HEADERS: &[(&str, &str)] = &[
+    ("common.cuh", include_str!("common.cuh")),
+    ("gemm.cuh", include_str!("gemm.cuh")),
+    ("gemm_i8.cuh", include_str!("gemm_i8.cuh")),
+    ("ptx.cuh", include_str!("ptx.cuh")),
+];
 
-const fn unit(name: &'static str, text: &'static str, defines: &'static [&'static str]) -> Source {
-    Source { name, text, defines }
+const fn unit(name: &'static str, file: &'static str, text: &'static str) -> Source {
+    Source { name, file, text, defines: &[] }
+}
+
+/// One of several units of a file.
+const fn with(source: Source, name: &'static str, defines: &'static [&'static str]) -> Source {
+    Source { name, defines, ..source }
 }
 
 /// Copies of bytes.
-pub static COPY: Source = unit("copy", include_str!("copy.cu"), &[]);
+pub static COPY: Source = unit("copy", "copy.cu", include_str!("copy.cu"));
+/// Sums, biases and gelu.
+pub static ELEMENTWISE: Source = unit("elementwise", "elementwise.cu", include_str!("elementwise.cu"));
+/// AdamW and momentum.
+pub static OPTIMIZERS: Source = unit("optimizers", "optimizers.cu", include_str!("optimizers.cu"));
+/// Softmax over rows.
+pub static SOFTMAX: Source = unit("softmax", "softmax.cu", include_str!("softmax.cu"));
+/// Layer normalisation, after a sum or not.
+pub static LAYER_NORM: Source = unit("layer_norm", "layer_norm.cu", include_str!("layer_norm.cu"));
+/// To 8 bits.
+pub static QUANTIZE: Source = unit("quantize", "quantize.cu", include_str!("quantize.cu"));
+/// From sums of 8 bits.
+pub static DEQUANTIZE: Source = unit("dequantize", "dequantize.cu", include_str!("dequantize.cu"));
+
+const GEMM_SIMT: Source = unit("gemm_simt", "gemm_simt.cu", include_str!("gemm_simt.cu"));
+const GEMM_MMA: Source = unit("gemm_mma", "gemm_mma.cu", include_str!("gemm_mma.cu"));
+/// Products in f32.
+pub static GEMM_F32: Source = with(GEMM_SIMT, "gemm_simt_f32", &["INPUT=float"]);
+/// Products of bf16 without tensor cores.
+pub static GEMM_BF16: Source = with(GEMM_SIMT, "gemm_simt_bf16", &["INPUT=bf16"]);
+/// Products of f16 without tensor cores.
+pub static GEMM_F16: Source = with(GEMM_SIMT, "gemm_simt_f16", &["INPUT=f16"]);
+/// Products of bf16 by tensor cores.
+pub static GEMM_MMA_BF16: Source = with(GEMM_MMA, "gemm_mma_bf16", &["INPUT=bf16"]);
+/// Products of f16 by tensor cores.
+pub static GEMM_MMA_F16: Source = with(GEMM_MMA, "gemm_mma_f16", &["INPUT=f16"]);
+/// Products of 8-bit integers by tensor cores.
+pub static GEMM_I8_MMA: Source = unit("gemm_i8_mma", "gemm_i8_mma.cu", include_str!("gemm_i8_mma.cu"));
+/// Products of 8-bit integers by dot products of four.
+pub static GEMM_I8_DOT: Source = unit("gemm_i8_dot", "gemm_i8_dot.cu", include_str!("gemm_i8_dot.cu"));
 
 /// Every unit there is.
-pub static SOURCES: &[&Source] = &[&COPY];
+pub static SOURCES: &[&Source] = &[
+    &GEMM_MMA_BF16,
+    &GEMM_MMA_F16,
+    &GEMM_F32,
+    &GEMM_BF16,
+    &GEMM_F16,
+    &GEMM_I8_MMA,
+    &GEMM_I8_DOT,
+    &LAYER_NORM,
+    &SOFTMAX,
+    &ELEMENTWISE,
+    &OPTIMIZERS,
+    &QUANTIZE,
+    &DEQUANTIZE,
+    &COPY,
+];
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 impl Source {
     fn header(&self, key: &str) -> impl Iterator<Item = &'static str> {
-        let start = format!("// {key}:");
-        let line = self.text.lines().find_map(|line| line.strip_prefix(&start));
-        line.unwrap_or_default().split_whitespace()
+        let of = |start: String| self.text.lines().find_map(|line| line.strip_prefix(&start));
+        let own = self.defines.iter().find_map(|define| of(format!("// {key} {define}:")));
+        own.or_else(|| of(format!("// {key}:"))).unwrap_or_default().split_whitespace()
     }
 
     /// Architectures that its header declares: `sm_75`, `sm_90a`.

@@ -4,6 +4,9 @@
 //! Buffers begin at multiples of 256 bytes, as the driver's allocations do; values are row-major without
 //! gaps. Kernels of element-wise ops may write to the buffers that they read.
 
+mod gemm;
+mod quantize;
+mod rows;
 mod streams;
 
 use super::kernels::Source;
@@ -107,7 +110,23 @@ pub fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], arch: Arch) -> 
     }
     let shapes = Shapes { args, outs, arch };
     match op {
+        Op::Gemm(op) => gemm::gemm(&shapes, op),
+        Op::GemmI8(op) => gemm::gemm_i8(&shapes, op),
         Op::Copy(_) => streams::copy(&shapes),
+        Op::Triad(op) => streams::elementwise(&shapes, "triad", op.scale),
+        Op::Add(_) => streams::elementwise(&shapes, "add", 0.0),
+        Op::BiasAdd(_) => streams::elementwise(&shapes, "bias_add", 0.0),
+        Op::Gelu(op) => streams::elementwise(&shapes, &format!("gelu_{}", streams::form_name(op.form)), 0.0),
+        Op::BiasGelu(op) => {
+            streams::elementwise(&shapes, &format!("bias_gelu_{}", streams::form_name(op.form)), 0.0)
+        }
+        Op::Adamw(op) => streams::adamw(&shapes, op),
+        Op::SgdMomentum(op) => streams::sgd(&shapes, op),
+        Op::Softmax(op) => rows::softmax(&shapes, op),
+        Op::LayerNorm(op) => rows::layer_norm(&shapes, "layer_norm", op.eps),
+        Op::AddLayerNorm(op) => rows::layer_norm(&shapes, "add_layer_norm", op.eps),
+        Op::Quantize(op) => quantize::quantize(&shapes, op),
+        Op::Dequantize(_) => quantize::dequantize(&shapes),
         _ => Err(Unsupported(format!("cuda/native has no kernel for {}", op.operation().name()))),
     }
 }
@@ -131,4 +150,18 @@ fn along_x(blocks: u64) -> Result<u32, Unsupported> {
     let limit = |count: &u32| *count <= i32::MAX as u32;
     let beyond = || Unsupported("cuda/native: more blocks than a grid holds".to_string());
     u32::try_from(blocks).ok().filter(limit).ok_or_else(beyond)
+}
+
+/// Part of a kernel's name: the types that floating-point kernels are made for.
+fn float_name(op: &str, dtype: DType) -> Result<&'static str, Unsupported> {
+    match dtype {
+        DType::F32 | DType::Bf16 | DType::F16 => Ok(dtype.name()),
+        _ => Err(Unsupported(format!("cuda/native has {op} in f32, bf16 and f16, not in {}", dtype.name()))),
+    }
+}
+
+/// An extent that kernels count in 32 bits.
+fn extent(extent: usize) -> Result<i32, Unsupported> {
+    let beyond = |_| Unsupported(format!("cuda/native counts an extent in 31 bits, and {extent} is beyond"));
+    i32::try_from(extent).map_err(beyond)
 }

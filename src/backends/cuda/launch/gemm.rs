@@ -1,0 +1,129 @@
+//! Products: which kernel, which tile.
+
+use super::Argument::{F32, I32, I64, Input, Null, Output};
+use super::{Arch, Argument, Launch, Plan, Shapes, along_x, extent};
+use crate::backends::Unsupported;
+use crate::backends::cuda::kernels::{
+    GEMM_BF16, GEMM_F16, GEMM_F32, GEMM_I8_DOT, GEMM_I8_MMA, GEMM_MMA_BF16, GEMM_MMA_F16, Source,
+};
+use crate::ops::{Gemm, GemmDims, GemmI8};
+use crate::tensor::DType;
+
+/// The first cards whose tensor cores take 16 x 8 x 16 elements of 16 bits, and that copy asynchronously.
+const AMPERE: Arch = Arch(80);
+/// Tiles that keep a card busy: fewer leave multiprocessors idle, and then smaller ones are faster.
+const BUSY: usize = 96;
+
+/// A kernel's tile and what a block of it takes.
+struct Kernel {
+    tile: usize,
+    threads: u32,
+    shared_bytes: u32,
+}
+
+/// Kernels of a family by tile, the largest first. Bytes of shared memory as the source lays it out.
+const SIMT: [Kernel; 2] = [
+    // 2 stages x 2 operands x 16 depths x (tile + 4) elements of 4 bytes.
+    Kernel { tile: 128, threads: 256, shared_bytes: 2 * 2 * 16 * (128 + 4) * 4 },
+    Kernel { tile: 64, threads: 256, shared_bytes: 2 * 2 * 16 * (64 + 4) * 4 },
+];
+
+/// Bytes of an operand's tile in `gemm_mma.cu`: rows of 32 depths or of the tile, eight elements apart.
+const fn operand_bytes(tile: usize, along: bool) -> usize {
+    if along { tile * (32 + 8) * 2 } else { 32 * (tile + 8) * 2 }
+}
+
+fn mma(tile: usize, op: &Gemm) -> Kernel {
+    let stage = operand_bytes(tile, !op.trans_a) + operand_bytes(tile, op.trans_b);
+    Kernel { tile, threads: if tile == 128 { 256 } else { 128 }, shared_bytes: 3 * stage as u32 }
+}
+
+/// Tiles of `tile` x `tile` that cover all products.
+fn tiles(dims: &GemmDims, tile: usize) -> usize {
+    dims.m.div_ceil(tile).saturating_mul(dims.n.div_ceil(tile)).saturating_mul(dims.batch)
+}
+
+pub(super) fn gemm(shapes: &Shapes, op: &Gemm) -> Result<Plan, Unsupported> {
+    let dims = op.dims(shapes.args).map_err(|error| Unsupported(error.to_string()))?;
+    if op.accumulate != DType::F32 {
+        let accumulate = op.accumulate.name();
+        return Err(Unsupported(format!(
+            "cuda/native accumulates products in f32 only, not in {accumulate}"
+        )));
+    }
+    let input = super::float_name("gemm", shapes.args[0].dtype)?;
+    super::float_name("gemm", op.output)?;
+    // Rows in memory are whole vectors of 16 bytes.
+    let width = 16 / shapes.args[0].dtype.size();
+    let vectors = [if op.trans_a { dims.m } else { dims.k }, if op.trans_b { dims.k } else { dims.n }]
+        .map(|columns| columns.is_multiple_of(width));
+    let is_busy = tiles(&dims, 128) >= BUSY;
+    let (family, source, kernel): (_, &'static Source, _) = match input {
+        "f32" => ("simt", &GEMM_F32, simt(op, is_busy)),
+        "bf16" if shapes.arch < AMPERE => ("simt", &GEMM_BF16, simt(op, is_busy)),
+        "f16" if shapes.arch < AMPERE => ("simt", &GEMM_F16, simt(op, is_busy)),
+        _ => {
+            let source = if input == "bf16" { &GEMM_MMA_BF16 } else { &GEMM_MMA_F16 };
+            // The large tile is made for whole vectors.
+            ("mma", source, mma(if is_busy && vectors == [true, true] { 128 } else { 64 }, op))
+        }
+    };
+    let letter = |transposed| if transposed { 't' } else { 'n' };
+    let name = format!("gemm_{family}_{}{}_{}", letter(op.trans_a), letter(op.trans_b), kernel.tile);
+    let output = match op.output {
+        DType::F32 => 0,
+        DType::Bf16 => 1,
+        _ => 2,
+    };
+    let c = if op.beta == 0.0 { Null } else { Input(2) };
+    let buffers = [Input(0), Input(1), c, Output(0)];
+    let rest = [F32(op.alpha as f32), F32(op.beta as f32), I32(output), flag(vectors[0]), flag(vectors[1])];
+    let arguments = buffers.into_iter().chain(sizes(&dims)?).chain(rest).collect();
+    launch(source, name, &kernel, &dims, arguments)
+}
+
+fn simt(op: &Gemm, is_busy: bool) -> Kernel {
+    let [large, small] = SIMT;
+    // With both operands transposed the large tile wants more registers than a thread may have.
+    if is_busy && !(op.trans_a && op.trans_b) { large } else { small }
+}
+
+fn flag(set: bool) -> Argument {
+    I32(i32::from(set))
+}
+
+/// m, n, k, and how far the next product's B is.
+fn sizes(dims: &GemmDims) -> Result<[Argument; 4], Unsupported> {
+    let stride_b = if dims.shared_b { 0 } else { dims.k as i64 * dims.n as i64 };
+    Ok([I32(extent(dims.m)?), I32(extent(dims.n)?), I32(extent(dims.k)?), I64(stride_b)])
+}
+
+fn launch(
+    source: &'static Source,
+    name: String,
+    kernel: &Kernel,
+    dims: &GemmDims,
+    arguments: Vec<Argument>,
+) -> Result<Plan, Unsupported> {
+    Ok(Plan::one(Launch {
+        source,
+        kernel: name,
+        grid: [along_x(tiles(dims, kernel.tile) as u64)?, 1, 1],
+        block: [kernel.threads, 1, 1],
+        shared_bytes: kernel.shared_bytes,
+        arguments,
+    }))
+}
+
+pub(super) fn gemm_i8(shapes: &Shapes, op: &GemmI8) -> Result<Plan, Unsupported> {
+    let dims = op.dims(shapes.args).map_err(|error| Unsupported(error.to_string()))?;
+    let (family, source) = if shapes.arch < AMPERE { ("dot", &GEMM_I8_DOT) } else { ("mma", &GEMM_I8_MMA) };
+    // Lines of 64 bytes, 16 apart; two stages of two operands, and 64 sums of each.
+    let kernel = Kernel { tile: 64, threads: 128, shared_bytes: 2 * 2 * 64 * (64 + 16) + 2 * 64 * 4 };
+    let name = format!("gemm_i8_{family}_{}", shapes.args[0].dtype.name());
+    let whole = flag(dims.k.is_multiple_of(16));
+    let rest = [I32(op.zero_a), I32(op.zero_b), flag(!op.trans_a), flag(op.trans_b), whole.clone(), whole];
+    let buffers = [Input(0), Input(1), Output(0)];
+    let arguments = buffers.into_iter().chain(sizes(&dims)?).chain(rest).collect();
+    launch(source, name, &kernel, &dims, arguments)
+}

@@ -1,0 +1,164 @@
+//! What the kernels are asked for: every step of the programs that every backend is asked for, and sizes at
+//! which tiles, stages and long rows of these kernels end.
+
+use crate::conformance_programs::programs;
+use cutgpu::backends::cuda::launch::{Arch, Plan, launches};
+use cutgpu::ops::{
+    Adamw, Add, AddLayerNorm, Attention, BiasAdd, BiasGelu, Gelu, GeluForm, Gemm, GemmI8, Granularity,
+    LayerNorm, Op, Quantize, SgdMomentum, Softmax, Triad,
+};
+use cutgpu::tensor::{DType, ValueSpec};
+use std::collections::BTreeSet;
+
+/// An op and what it is applied to.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) op: Op,
+    pub(crate) args: Vec<ValueSpec>,
+    pub(crate) outs: Vec<ValueSpec>,
+}
+
+/// Cards whose plans differ.
+const ARCHS: [Arch; 4] = [Arch(75), Arch(80), Arch(90), Arch(100)];
+
+impl Case {
+    /// Plans that differ between cards.
+    pub(crate) fn plans(&self) -> Vec<Plan> {
+        let mut met = BTreeSet::new();
+        let plans = ARCHS.iter().filter_map(|&arch| launches(&self.op, &self.args, &self.outs, arch).ok());
+        plans.filter(|plan| met.insert(format!("{plan:?}"))).collect()
+    }
+
+    pub(crate) fn elements(&self) -> usize {
+        self.args.iter().map(ValueSpec::elements).sum()
+    }
+}
+
+/// Every case, the small ones first.
+pub(crate) fn cases() -> Vec<Case> {
+    let (mut cases, mut met) = (vec![], BTreeSet::new());
+    let steps = programs().into_iter().flat_map(|case| {
+        let program = case.program;
+        let step = |step: &cutgpu::program::Step| (step.op.clone(), program.specs(&step.args));
+        program.steps.iter().map(step).collect::<Vec<_>>()
+    });
+    for (op, args) in steps.chain(own()) {
+        let outs = op.operation().outputs(&args).unwrap();
+        let case = Case { op, args, outs };
+        if met.insert(format!("{case:?}")) {
+            cases.push(case);
+        }
+    }
+    cases.sort_by_key(Case::elements);
+    cases
+}
+
+fn spec(shape: &[usize], dtype: DType) -> ValueSpec {
+    ValueSpec::new(shape, dtype)
+}
+
+fn own() -> Vec<(Op, Vec<ValueSpec>)> {
+    let mut cases = products();
+    cases.extend(long_rows());
+    cases.extend(elementwise());
+    cases.extend(attentions());
+    cases
+}
+
+const FLOATS: [DType; 3] = [DType::F32, DType::Bf16, DType::F16];
+
+/// Every type, in several blocks whose last one is not whole; rows shorter and longer than a vector.
+fn elementwise() -> Vec<(Op, Vec<ValueSpec>)> {
+    let mut cases = vec![];
+    for dtype in FLOATS {
+        let (x, wide) = (spec(&[1021, 3], dtype), spec(&[1021, 3], DType::F32));
+        cases.push((Op::Add(Add {}), vec![x.clone(), x.clone()]));
+        cases.push((Op::Triad(Triad { scale: -0.75 }), vec![x.clone(), x.clone()]));
+        for columns in [3, 67] {
+            let pair = vec![spec(&[1021, columns], dtype), spec(&[columns], dtype)];
+            cases.push((Op::BiasAdd(BiasAdd {}), pair.clone()));
+            for form in [GeluForm::Erf, GeluForm::Tanh] {
+                cases.push((Op::BiasGelu(BiasGelu { form }), pair.clone()));
+                cases.push((Op::Gelu(Gelu { form }), vec![x.clone()]));
+            }
+        }
+        for p16 in [false, true] {
+            let state = [&wide, &x, &wide, &wide].map(ValueSpec::clone);
+            cases.push((Op::SgdMomentum(SgdMomentum { p16, ..Default::default() }), state[..3].to_vec()));
+            cases.push((Op::Adamw(Adamw { p16, ..Default::default() }), state.to_vec()));
+        }
+    }
+    cases
+}
+
+/// Several tiles in each direction and several stages, with every type and transpose, whole and not.
+fn products() -> Vec<(Op, Vec<ValueSpec>)> {
+    let mut cases = vec![];
+    for (m, n, k) in [(130, 136, 72), (129, 131, 67), (264, 128, 200), (64, 72, 136), (68, 72, 132)] {
+        for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
+            let turned = |rows, columns, turned| if turned { [columns, rows] } else { [rows, columns] };
+            let shapes = [turned(m, k, trans_a), turned(k, n, trans_b)];
+            for dtype in FLOATS {
+                let op = Gemm { trans_a, trans_b, ..Gemm::plain(DType::F32) };
+                cases.push((Op::Gemm(op), shapes.map(|shape| spec(&shape, dtype)).into()));
+            }
+            if (m, n) == (130, 136) {
+                // Enough tiles for the large ones.
+                for dtype in FLOATS {
+                    let op = Gemm { trans_a, trans_b, ..Gemm::plain(dtype) };
+                    let shape = |[rows, columns]: [usize; 2]| spec(&[25, rows, columns], dtype);
+                    // A has whole vectors where 16 lines more make it so.
+                    let shapes = [turned(136, 72, trans_a), turned(72, n, trans_b)];
+                    cases.push((Op::Gemm(op), shapes.map(shape).into()));
+                }
+            }
+            for (a, zero_a, zero_b) in [(DType::U8, 3, -5), (DType::I8, 0, 0)] {
+                let op = GemmI8 { trans_a, trans_b, zero_a, zero_b };
+                let args = vec![spec(&shapes[0], a), spec(&shapes[1], DType::I8)];
+                cases.push((Op::GemmI8(op), args));
+            }
+        }
+    }
+    cases
+}
+
+/// Rows for a warp, a block, and beyond what shared memory keeps; with and without whole vectors.
+fn long_rows() -> Vec<(Op, Vec<ValueSpec>)> {
+    let mut cases = vec![];
+    for columns in [8, 516, 4100, 12_292, 11_299] {
+        for dtype in FLOATS {
+            let x = spec(&[3, columns], dtype);
+            let args = [&x, &x, &spec(&[columns], dtype), &spec(&[columns], dtype)].map(ValueSpec::clone);
+            cases.push((Op::Softmax(Softmax::plain(dtype)), vec![x.clone()]));
+            cases.push((Op::LayerNorm(LayerNorm { eps: 1e-5 }), args[1..].to_vec()));
+            cases.push((Op::AddLayerNorm(AddLayerNorm { eps: 1e-5 }), args.to_vec()));
+        }
+        let softmax = Softmax { scale: 0.5, causal: true, log_sum_exp: true, output: DType::Bf16 };
+        let to_f16 = Softmax { output: DType::F16, ..softmax.clone() };
+        for softmax in [softmax, to_f16] {
+            cases.push((Op::Softmax(softmax), vec![spec(&[2, 3, columns], DType::F32)]));
+        }
+        let quantize = Quantize::dynamic(Granularity::Row);
+        cases.push((Op::Quantize(quantize), vec![spec(&[9, columns], DType::F32)]));
+    }
+    cases
+}
+
+/// Several tiles of queries and keys, every width that a kernel is made for and one less.
+fn attentions() -> Vec<(Op, Vec<ValueSpec>)> {
+    let mut cases = vec![];
+    for (number, depth) in [32, 63, 64, 96, 127, 128].into_iter().enumerate() {
+        for causal in [false, true] {
+            for dtype in FLOATS {
+                let (queries, keys) = if number % 2 == 0 { (65, 130) } else { (130, 131) };
+                let scale = 1.0 / (depth as f64).sqrt();
+                let op = Attention { scale, causal, log_sum_exp: causal };
+                let shape = |rows, columns| spec(&[2, rows, columns], dtype);
+                let width = if number == 0 { 24 } else { depth };
+                let args = vec![shape(queries, depth), shape(keys, depth), shape(keys, width)];
+                cases.push((Op::Attention(op), args));
+            }
+        }
+    }
+    cases
+}
