@@ -18,20 +18,20 @@ out=results/$(date -u +%Y-%m-%d-%H%M%S)
 mkdir -p "$out" || exit 2
 say() { printf '%s\n' "$*"; printf '%s\n' "$*" >> "$out/steps.txt"; }
 status=0
-step() {  # name, then a command; a failure is said and the next step is taken
+step() {  # name, then a command, whose output goes to a file of that name; a failure is said, and the next step taken
     name=$1; shift
     say "== $name"
-    "$@"
+    "$@" > "$out/$name.txt"
     code=$?
     [ $code -eq 0 ] || { say "   $name ended with $code"; status=1; }
     return $code
 }
 
-step doctor ./cutgpu doctor > "$out/doctor.txt"
+step doctor ./cutgpu doctor
 cat "$out/doctor.txt"
 if grep -q '^ok  *cuda/' "$out/doctor.txt"; then
     say "a GPU is here: answers first, then times"
-    step answers ./cutgpu verify gpu --backend cuda > "$out/answers.txt"
+    step answers ./cutgpu verify gpu --backend cuda
     tail -n 30 "$out/answers.txt"
 else
     say "no GPU is usable here:"
@@ -39,7 +39,8 @@ else
     case ",${REQUIRE_BACKENDS:-}," in *,cuda*) say "and REQUIRE_BACKENDS asks for one"; exit 1 ;; esac
     say "the processor is measured alone, so that the run has its other half"
 fi
-step measure ./cutgpu run gpu quick --minutes "$minutes" --out "$out/run" > "$out/measure.txt"
-step report ./cutgpu report "$out/run" > "$out/report.txt"
+step measure ./cutgpu run gpu quick --minutes "$minutes" --out "$out/run"
+step report ./cutgpu report "$out/run"
+cat "$out/report.txt"
 say "bring back the folder $out; \`cutgpu report\` and \`cutgpu merge\` read $out/run"
 exit $status

@@ -6,6 +6,7 @@ mod ceilings;
 mod failures;
 mod library;
 mod loaded;
+mod plans;
 
 use super::compiler::Compile;
 use super::cubins::Cubins;
