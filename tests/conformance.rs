@@ -59,7 +59,8 @@ fn every_backend_answers_right_and_planted_faults_are_caught() {
                 }
             }
         }
-        let expected = ALWAYS.contains(&family.id()) || required.split(',').any(|name| is_of(family.id(), name));
+        let expected =
+            ALWAYS.contains(&family.id()) || required.split(',').any(|name| is_of(family.id(), name));
         if ran == 0 && expected {
             failed.push(format!("{}: no cell ran", family.id()));
         } else if ran == 0 {

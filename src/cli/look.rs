@@ -173,10 +173,16 @@ mod tests {
             kind: DeviceKind::Gpu,
             missing: missing.map(str::to_string),
         };
-        let here = Available { backends: vec![backend("cuda/native/0", None), backend("cuda/cublas/0", Some("none"))] };
-        for (name, is_met) in
-            [("cuda", true), ("cuda/native", true), ("cuda/native/0", true), ("cuda/cublas", false), ("cud", false)]
-        {
+        let here = Available {
+            backends: vec![backend("cuda/native/0", None), backend("cuda/cublas/0", Some("none"))],
+        };
+        for (name, is_met) in [
+            ("cuda", true),
+            ("cuda/native", true),
+            ("cuda/native/0", true),
+            ("cuda/cublas", false),
+            ("cud", false),
+        ] {
             assert_eq!(require_one(name, &here).is_ok(), is_met, "{name}");
         }
         let said = require_one("cuda/cublas", &here).unwrap_err().to_string();

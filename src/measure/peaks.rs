@@ -81,7 +81,8 @@ impl Peaks {
         for backend in backends {
             let lane = Lane { threads: 1, packing: Packing::Plain };
             let contender = Contender { backend: backend.to_string(), lane, twin: false };
-            let answer = hire.hire(&contender, LIMIT).and_then(|mut peer| peer.ask(&Ask::Ceilings, DEVICE_LIMIT));
+            let answer =
+                hire.hire(&contender, LIMIT).and_then(|mut peer| peer.ask(&Ask::Ceilings, DEVICE_LIMIT));
             if let Ok(Reply::Ceilings { ceilings }) = answer
                 && !ceilings.is_empty()
             {

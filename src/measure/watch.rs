@@ -81,7 +81,8 @@ impl Watch {
             return;
         }
         let untold = |what: &str| format!("the device does not tell {what}");
-        let reading = |value: Option<u32>, what| value.map_or_else(|| Reading::Absent(untold(what)), Reading::Value);
+        let reading =
+            |value: Option<u32>, what| value.map_or_else(|| Reading::Absent(untold(what)), Reading::Value);
         evidence.device = Some(super::evidence::DeviceConditions {
             foreign: reading(self.foreign, "who uses it"),
             throttled: reading(self.throttled, "why it lowers its clock"),
@@ -103,7 +104,8 @@ impl Watch {
         note("sm_mhz", self.mhz.map(|(low, high)| format!("{low} to {high}")));
         note("hottest_c", self.hottest.map(|degrees| degrees.to_string()));
         note("pcie", self.pcie.map(|[generation, width]| format!("generation {generation}, {width} lanes")));
-        let limited = format!("{} of {} samples ended at the limit of power", self.at_power_limit, self.samples);
+        let limited =
+            format!("{} of {} samples ended at the limit of power", self.at_power_limit, self.samples);
         note("power_limit", (self.at_power_limit > 0).then_some(limited));
         note("energy", self.window.note());
         notes
@@ -204,7 +206,9 @@ mod tests {
 
     #[test]
     fn heat_is_throttling_and_the_limit_of_power_is_a_note() {
-        for (reasons, throttled, noted) in [(0, 0, false), (0x20, 1, false), (0x40, 1, false), (0x4, 0, true), (0x1, 0, false)] {
+        for (reasons, throttled, noted) in
+            [(0, 0, false), (0x20, 1, false), (0x40, 1, false), (0x4, 0, true), (0x1, 0, false)]
+        {
             let evidence = evidence(&[(0, 1000, reasons, 1e9)]);
             assert_eq!(evidence.device.unwrap().throttled, Reading::Value(throttled), "{reasons:#x}");
             assert_eq!(evidence.identity.unwrap().notes.contains_key("power_limit"), noted);

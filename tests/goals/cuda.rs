@@ -16,7 +16,8 @@ pub(crate) fn host() -> Measured {
     let folder = root().join("target/gpu-bundle/cutgpu-gpu");
     let size = run(Command::new("du").args(["-sk"]).arg(&folder))?;
     let kib = String::from_utf8_lossy(&size.stdout);
-    let kib: f64 = kib.split_whitespace().next().and_then(|word| word.parse().ok()).ok_or("du gave no size")?;
+    let kib: f64 =
+        kib.split_whitespace().next().and_then(|word| word.parse().ok()).ok_or("du gave no size")?;
     Ok(BTreeMap::from([("cuda.crates", crates), ("cuda.list", list), ("cuda.bundle", kib * 1024.0 / 1e6)]))
 }
 
@@ -28,7 +29,8 @@ pub(crate) fn hardware() -> Measured {
     let records = cutgpu::record::read(&out).map_err(|error| error.to_string())?.records;
     let ratio = |case: &str, ceiling: &str| -> Option<f64> {
         let of = |backend: &str| {
-            let rows = records.iter().filter(|row| row.case == case && row.contender.backend.starts_with(backend));
+            let rows =
+                records.iter().filter(|row| row.case == case && row.contender.backend.starts_with(backend));
             rows.filter_map(|row| Some((row.group.clone(), ns(row)?))).collect::<BTreeMap<_, _>>()
         };
         let (ours, theirs) = (of("cuda/native"), of(ceiling));

@@ -45,7 +45,10 @@ impl Arena {
         let mut end = GUARD;
         for spec in specs {
             let offset = end.next_multiple_of(ALIGNMENT);
-            end = offset.checked_add(spec.bytes()).and_then(|end| end.checked_add(GUARD)).ok_or_else(too_large)?;
+            end = offset
+                .checked_add(spec.bytes())
+                .and_then(|end| end.checked_add(GUARD))
+                .ok_or_else(too_large)?;
             end = end.checked_next_multiple_of(ALIGNMENT).ok_or_else(too_large)?;
             places.push(Place { offset, spec: spec.clone() });
         }
@@ -66,7 +69,9 @@ impl Arena {
         match spec.dtype {
             _ if bytes == 0 => Ok(()),
             // All bits set is a NaN in every format.
-            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 => driver.fill8(address, 0xFF, bytes, self.stream.id),
+            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 => {
+                driver.fill8(address, 0xFF, bytes, self.stream.id)
+            }
             DType::I32 => driver.fill32(address, 1 << 31, bytes / 4, self.stream.id),
             DType::I8 => driver.fill8(address, 0x80, bytes, self.stream.id),
             DType::U8 => driver.fill8(address, 0, bytes, self.stream.id),

@@ -49,7 +49,9 @@ impl Seen {
         for entry in list.split(',').map(str::trim) {
             match entry.parse::<usize>() {
                 Ok(number) if number < self.cards.len() => chosen.push(self.cards[number].clone()),
-                Err(_) if (entry.starts_with("GPU-") || entry.starts_with("MIG-")) && !self.cards.is_empty() => {
+                Err(_)
+                    if (entry.starts_with("GPU-") || entry.starts_with("MIG-")) && !self.cards.is_empty() =>
+                {
                     chosen.push(self.cards[chosen.len().min(self.cards.len() - 1)].clone());
                 }
                 _ => break,
@@ -82,7 +84,8 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// `nvidia0`, `nvidia1`, ..
 fn is_card(name: &str) -> bool {
-    name.strip_prefix("nvidia").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    name.strip_prefix("nvidia")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Cards that the kernel module lists: a folder each, named for its place on the bus.
@@ -103,7 +106,8 @@ fn is_on_bus(folder: &Path) -> bool {
         std::fs::read_to_string(folder.join(place).join(file)).unwrap_or_default().trim().to_string()
     };
     let is_nvidia = |place: &String| {
-        read(place, "vendor") == "0x10de" && ["0x0300", "0x0302"].iter().any(|class| read(place, "class").starts_with(class))
+        read(place, "vendor") == "0x10de"
+            && ["0x0300", "0x0302"].iter().any(|class| read(place, "class").starts_with(class))
     };
     names(folder).iter().any(is_nvidia)
 }
@@ -121,7 +125,11 @@ mod tests {
     fn two_cards() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (place, model) in [("0000:81:00.0", "NVIDIA H200"), ("0000:41:00.0", "NVIDIA T4")] {
-            write(root.path(), &format!("proc/driver/nvidia/gpus/{place}/information"), &format!("Model: \t {model}\nIRQ: 1\n"));
+            write(
+                root.path(),
+                &format!("proc/driver/nvidia/gpus/{place}/information"),
+                &format!("Model: \t {model}\nIRQ: 1\n"),
+            );
         }
         root
     }

@@ -80,7 +80,8 @@ impl Probe<'_> {
         let mut best = f64::INFINITY;
         // The first one warms up.
         for _ in 0..=TRIES {
-            let ns = clock::time(&self.stream, || calls.iter_mut().try_for_each(|call| call.queue(&self.stream)))?;
+            let ns =
+                clock::time(&self.stream, || calls.iter_mut().try_for_each(|call| call.queue(&self.stream)))?;
             best = best.min(ns / 1e9);
         }
         Ok(best)
@@ -121,7 +122,13 @@ impl Probe<'_> {
             vec![Argument::Input(0), Argument::Input(1), vectors(bytes), Argument::I32(rounds as i32)]
         };
         let copy = vec![Argument::Input(0), Argument::Input(1), vectors(FOOTPRINT)];
-        let triad = vec![Argument::Input(0), Argument::Input(1), Argument::Input(2), Argument::F32(0.5), vectors(FOOTPRINT)];
+        let triad = vec![
+            Argument::Input(0),
+            Argument::Input(1),
+            Argument::Input(2),
+            Argument::F32(0.5),
+            vectors(FOOTPRINT),
+        ];
         [
             ("memory read", "probe_read", read(FOOTPRINT, 1), [a, sink, 0], FOOTPRINT),
             ("memory copy", "probe_copy", copy, [a, b, 0], 2 * FOOTPRINT),

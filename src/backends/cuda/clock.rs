@@ -134,7 +134,8 @@ impl DeviceClock {
             return Ok(None);
         }
         let driver = self.stream.gpu().driver();
-        let ms = self.segments[..used].iter().map(|(begin, end)| driver.elapsed(begin.id, end.id).map(f64::from));
+        let ms =
+            self.segments[..used].iter().map(|(begin, end)| driver.elapsed(begin.id, end.id).map(f64::from));
         Ok(Some(ms.sum::<Answer<f64>>()? * 1e6))
     }
 }

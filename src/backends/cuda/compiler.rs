@@ -32,7 +32,14 @@ pub(super) trait Compile {
 /// What kernels are compiled with.
 pub fn options(source: &Source, target: &str) -> Vec<String> {
     let defines = source.defines.iter().map(|define| format!("--define-macro={define}"));
-    [format!("--gpu-architecture={target}"), "--std=c++17".to_string(), "--device-as-default-execution-space".to_string()].into_iter().chain(defines).collect()
+    [
+        format!("--gpu-architecture={target}"),
+        "--std=c++17".to_string(),
+        "--device-as-default-execution-space".to_string(),
+    ]
+    .into_iter()
+    .chain(defines)
+    .collect()
 }
 
 type Program = *mut c_void;
@@ -63,9 +70,15 @@ impl Nvrtc {
     pub(super) fn open() -> Result<Self, Unsupported> {
         let library = Opened::open(&NVRTC)?;
         open_builtins(&library);
+        Self::start(library)
+    }
+
+    /// Looks for every function.
+    pub(super) fn start(library: Opened) -> Result<Self, Unsupported> {
         // SAFETY: the types are the signatures of nvrtc.h.
         unsafe {
-            let ask: unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int = library.function("nvrtcVersion")?;
+            let ask: unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int =
+                library.function("nvrtcVersion")?;
             let mut version = (0, 0);
             if ask(&mut version.0, &mut version.1) != 0 {
                 return Err(Unsupported("NVRTC does not tell its version: reinstall it".to_string()));
@@ -107,7 +120,8 @@ impl Nvrtc {
         const BUILTINS_FAILED: c_int = 7;
         let log = self.bytes(program, self.log_size, self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        let first = log.trim_end_matches('\0').lines().find(|line| line.contains("error")).unwrap_or_default();
+        let first =
+            log.trim_end_matches('\0').lines().find(|line| line.contains("error")).unwrap_or_default();
         let version = self.version();
         Unsupported(match code {
             INVALID_OPTION => format!("{version} does not know {target}: install the NVRTC of a newer CUDA"),
@@ -122,8 +136,9 @@ impl Nvrtc {
 /// NVRTC looks for its built-in functions by name only; loaded before, they are found wherever they lie.
 fn open_builtins(library: &Opened) {
     let files = library.folder().and_then(|folder| std::fs::read_dir(folder).ok());
-    let is_builtins =
-        |path: &std::path::PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(BUILTINS));
+    let is_builtins = |path: &std::path::PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(BUILTINS))
+    };
     for path in files.into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_builtins) {
         // Without them the compiler says what it lacks.
         let _ = Opened::at(Location::given(path), &NVRTC);
@@ -144,7 +159,8 @@ impl Compile for Nvrtc {
         let broken = |_| Unsupported(format!("{name} holds a 0: this program is damaged"));
         let text = CString::new(source.complete()).map_err(broken)?;
         let title = CString::new(format!("{name}.cu")).map_err(broken)?;
-        let options: Result<Vec<CString>, _> = options(source, target).into_iter().map(CString::new).collect();
+        let options: Result<Vec<CString>, _> =
+            options(source, target).into_iter().map(CString::new).collect();
         let options = options.map_err(broken)?;
         let addresses: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
         let mut program = ptr::null_mut();

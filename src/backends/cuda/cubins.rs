@@ -33,7 +33,8 @@ impl Cubins {
     /// Those of this machine; an error where there is neither a compiler nor a folder of carried ones.
     pub(super) fn here(compiler: Result<Box<dyn Compile>, Unsupported>) -> Result<Self, Unsupported> {
         let beside = || Some(std::env::current_exe().ok()?.parent()?.join("cubins"));
-        let carried = std::env::var_os(CARRIED).map(PathBuf::from).or_else(beside).filter(|path| path.is_dir());
+        let carried =
+            std::env::var_os(CARRIED).map(PathBuf::from).or_else(beside).filter(|path| path.is_dir());
         let kept = cache::folder().map(|folder| folder.join("cubins"));
         match (compiler, carried) {
             (Err(reason), None) => Err(reason),
@@ -69,7 +70,8 @@ impl Cubins {
             Ok(compiler) => compiler,
             Err(reason) => return accepts(&self.carried(source, target, reason)?),
         };
-        let place = self.kept.as_ref().map(|folder| folder.join(file_name(source, target, &compiler.version())));
+        let place =
+            self.kept.as_ref().map(|folder| folder.join(file_name(source, target, &compiler.version())));
         let kept = place.as_deref().and_then(read).map(|bytes| Cubin { bytes, from: "kept" });
         if let Some(accepted) = kept.and_then(|cubin| accepts(&cubin).ok()) {
             return Ok(accepted);
@@ -202,7 +204,8 @@ mod tests {
             assert_eq!((got.bytes.as_slice(), count.get()), (&b"copy sm_80"[..], before + 1));
         }
         // Whole, and yet the driver does not take it: as after a copy of the folder from another machine.
-        let only_new = |cubin: &Cubin| if cubin.from == "kept" { Err(Unsupported(String::new())) } else { keep(cubin) };
+        let only_new =
+            |cubin: &Cubin| if cubin.from == "kept" { Err(Unsupported(String::new())) } else { keep(cubin) };
         assert_eq!(cubins("13.0").get(&COPY, "sm_80", only_new).unwrap().from, "compiled");
     }
 

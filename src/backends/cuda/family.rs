@@ -2,8 +2,8 @@
 
 use super::blas::{BlasEngine, Cublas, CublasLt, LtEngine, Product};
 use super::cards::Seen;
-use super::compiler::{Compile, Nvrtc};
 use super::ceilings::PROBES;
+use super::compiler::{Compile, Nvrtc};
 use super::cubins::{self, Cubins};
 use super::driver::Driver;
 use super::driver::real::RealDriver;
@@ -27,8 +27,12 @@ pub struct Cuda {
 }
 
 /// This program's kernels.
-pub const NATIVE: Cuda =
-    Cuda { id: "cuda/native", about: "this program's own kernels", serves: serves_native, start: start_native };
+pub const NATIVE: Cuda = Cuda {
+    id: "cuda/native",
+    about: "this program's own kernels",
+    serves: serves_native,
+    start: start_native,
+};
 
 /// cuBLAS.
 pub const CUBLAS: Cuda =
@@ -99,7 +103,9 @@ impl Cuda {
         origin: &str,
         start: impl Fn(&'static str, &Rc<Gpu>) -> Result<Box<dyn Engine>, Unsupported>,
     ) -> Result<GpuDevice, Unsupported> {
-        let wrong = || Unsupported(format!("{backend} is no device: its name ends in a number, as {}/0 does", self.id));
+        let wrong = || {
+            Unsupported(format!("{backend} is no device: its name ends in a number, as {}/0 does", self.id))
+        };
         let (number, pageable) = self.device_of(backend).ok_or_else(wrong)?;
         let version = driver.version()?;
         let gpu = Gpu::open(driver, number)?;
@@ -143,7 +149,8 @@ impl Family for Cuda {
         let endings: &[&str] =
             if std::env::var_os(PAGEABLE).is_some() { &["", PAGEABLE_ENDING] } else { &[""] };
         let found = |(number, card): (usize, super::cards::Card)| {
-            let about = format!("{} on {}", self.about, if card.model.is_empty() { "a GPU" } else { &card.model });
+            let about =
+                format!("{} on {}", self.about, if card.model.is_empty() { "a GPU" } else { &card.model });
             endings.iter().map(move |ending| Found {
                 backend: format!("{}/{number}{ending}", self.id),
                 kind: DeviceKind::Gpu,

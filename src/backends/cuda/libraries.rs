@@ -81,9 +81,8 @@ impl Places {
 /// `lib/python3.*/{site,dist}-packages` of a prefix, newest version first.
 fn packages_below(prefix: &Path) -> Vec<PathBuf> {
     let entries = ["lib", "lib64"].iter().filter_map(|lib| std::fs::read_dir(prefix.join(lib)).ok());
-    let is_python = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3"))
-    };
+    let is_python =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3"));
     let mut pythons: Vec<PathBuf> =
         entries.flatten().flatten().map(|entry| entry.path()).filter(is_python).collect();
     pythons.sort();
@@ -101,9 +100,7 @@ impl Wanted {
     /// The same in these places.
     fn find_in(&self, places: &Places) -> Option<Location> {
         let given = env::var_os(self.variable).filter(|value| !value.is_empty()).map(Location::given);
-        given
-            .or_else(|| places.find(self))
-            .or_else(|| self.names.iter().find_map(|name| in_system(name)))
+        given.or_else(|| places.find(self)).or_else(|| self.names.iter().find_map(|name| in_system(name)))
     }
 }
 
@@ -119,7 +116,10 @@ impl Opened {
     pub(super) fn open(wanted: &Wanted) -> Result<Self, Unsupported> {
         let Wanted { about, variable, names, advice, .. } = wanted;
         let location = wanted.find().ok_or_else(|| {
-            Unsupported(format!("{about} ({}) is not on this machine: {advice}, or name it in {variable}", names[0]))
+            Unsupported(format!(
+                "{about} ({}) is not on this machine: {advice}, or name it in {variable}",
+                names[0]
+            ))
         })?;
         Self::at(location, wanted)
     }
@@ -145,7 +145,9 @@ impl Opened {
         let found = unsafe { self.handle.get::<F>(name.as_bytes()) };
         found.map(|function| *function).map_err(|_| {
             let file = self.location.name();
-            Unsupported(format!("{file} has no function {name}: it is damaged or too old, install a newer one"))
+            Unsupported(format!(
+                "{file} has no function {name}: it is damaged or too old, install a newer one"
+            ))
         })
     }
 
@@ -182,10 +184,8 @@ mod tests {
     fn wheels_go_before_the_toolkit_and_newer_names_before_older() {
         let folder = tempfile::tempdir().unwrap();
         let venv = folder.path().join("venv");
-        let places = || Places {
-            packages: packages_below(&venv),
-            toolkits: vec![folder.path().join("cuda")],
-        };
+        let places =
+            || Places { packages: packages_below(&venv), toolkits: vec![folder.path().join("cuda")] };
         assert!(WANTED.find_in(&places()).is_none());
         for (file, origin) in [
             ("cuda/targets/x86_64-linux/lib/libcutgpu-x.so.12", "toolkit:libcutgpu-x.so.12"),
@@ -207,7 +207,9 @@ mod tests {
     #[test]
     fn what_is_no_library_and_what_lacks_a_function_are_one_sentence_without_a_folder() {
         let missing = Opened::open(&WANTED).unwrap_err().0;
-        assert!(missing.starts_with("a library of tests (libcutgpu-x.so.13) is not on this machine: write one"));
+        assert!(
+            missing.starts_with("a library of tests (libcutgpu-x.so.13) is not on this machine: write one")
+        );
         let folder = tempfile::tempdir().unwrap();
         place(folder.path(), "libcutgpu-x.so.13");
         let broken = Location::given(folder.path().join("libcutgpu-x.so.13"));

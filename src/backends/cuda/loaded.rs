@@ -274,7 +274,8 @@ impl Loaded for GpuLoaded {
 
     fn notes(&self) -> BTreeMap<String, String> {
         let mut notes = self.notes.clone();
-        let gate = if self.clock.hides_launches() { "hidden behind a gate" } else { "seen by the device's clock" };
+        let gate =
+            if self.clock.hides_launches() { "hidden behind a gate" } else { "seen by the device's clock" };
         notes.insert("launches".to_string(), gate.to_string());
         notes
     }

@@ -45,7 +45,8 @@ mod loaded;
 mod native;
 #[cfg(feature = "cuda")]
 mod nvml;
-#[cfg(all(test, feature = "cuda"))]
+#[cfg(test)]
+#[cfg(feature = "cuda")]
 mod tests;
 #[cfg(feature = "cuda")]
 mod transfer;

@@ -53,7 +53,8 @@ impl Native {
     /// The launches of a plan, without addresses.
     pub(super) fn recipe(&mut self, plan: Plan) -> Result<Box<dyn Recipe>, Fault> {
         let Plan { launches, scratch } = plan;
-        let launches: Result<Vec<Ready>, Fault> = launches.into_iter().map(|launch| self.ready(launch)).collect();
+        let launches: Result<Vec<Ready>, Fault> =
+            launches.into_iter().map(|launch| self.ready(launch)).collect();
         Ok(Box::new(Planned { gpu: self.gpu.clone(), launches: launches?, scratch }))
     }
 }
@@ -129,7 +130,8 @@ struct Addresses<'a> {
 impl Addresses<'_> {
     fn resolve(&self, gpu: &Gpu, argument: &Argument) -> Result<Parameter, Fault> {
         let at = |list: &[Address], number: usize| {
-            let absent = || Fault::Library(format!("a launch names value {number}, which its op does not have"));
+            let absent =
+                || Fault::Library(format!("a launch names value {number}, which its op does not have"));
             list.get(number).copied().ok_or_else(absent)
         };
         Ok(match argument {

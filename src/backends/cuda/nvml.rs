@@ -190,14 +190,16 @@ mod tests {
     fn a_process_is_foreign_unless_it_is_below_the_run() {
         let tree = Tree {
             root: 10,
-            parent: |pid| [(10, 1), (11, 10), (12, 11), (20, 1), (21, 20)].iter().find(|(child, _)| *child == pid).map(|pair| pair.1),
+            parent: |pid| {
+                [(10, 1), (11, 10), (12, 11), (20, 1), (21, 20)]
+                    .iter()
+                    .find(|(child, _)| *child == pid)
+                    .map(|pair| pair.1)
+            },
         };
-        for (pids, count) in [
-            (&[][..], Some(0)),
-            (&[10, 11, 12], Some(0)),
-            (&[12, 21, 20], Some(2)),
-            (&[12, 99], None),
-        ] {
+        for (pids, count) in
+            [(&[][..], Some(0)), (&[10, 11, 12], Some(0)), (&[12, 21, 20], Some(2)), (&[12, 99], None)]
+        {
             assert_eq!(foreign(pids, &tree), count, "{pids:?}");
         }
     }
@@ -211,7 +213,9 @@ mod tests {
     fn a_machine_without_the_library_is_told_so() {
         match Nvml::open("0000:01:00.0") {
             Ok(_) => eprintln!("skipped: this machine has a GPU"),
-            Err(said) => assert!(said.0.contains("libnvidia-ml.so.1") || said.0.contains("NVML error"), "{said}"),
+            Err(said) => {
+                assert!(said.0.contains("libnvidia-ml.so.1") || said.0.contains("NVML error"), "{said}")
+            }
         }
     }
 

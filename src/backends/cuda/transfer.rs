@@ -40,7 +40,12 @@ impl Transfers {
     }
 
     /// Queues the copies of a set's batch to the device.
-    pub(super) fn upload(&self, stream: &Stream, set: usize, place: impl Fn(ValueId) -> Address) -> Answer<()> {
+    pub(super) fn upload(
+        &self,
+        stream: &Stream,
+        set: usize,
+        place: impl Fn(ValueId) -> Address,
+    ) -> Answer<()> {
         for Piece { value, range } in self.batch.iter().filter(|piece| !piece.range.is_empty()) {
             // SAFETY: the range lies inside the memory, which is written at load only and outlives the stream's
             // work, because whoever owns both waits before it goes.

@@ -94,7 +94,11 @@ mod tests {
     fn a_backend_that_refuses_says_what_to_do_and_one_that_crashes_does_not() {
         let backend = Backend { name: "cuda/native/0".to_string(), kind: DeviceKind::Gpu, missing: None };
         for (error, found, fix) in [
-            ("unsupported: not supported: cuInit gave CUDA error 34, a stub: take it away", "cuInit gave CUDA error 34, a stub", "take it away"),
+            (
+                "unsupported: not supported: cuInit gave CUDA error 34, a stub: take it away",
+                "cuInit gave CUDA error 34, a stub",
+                "take it away",
+            ),
             ("segfault: killed by signal 11", "segfault: killed by signal 11", ""),
         ] {
             let error = Some(error.to_string());

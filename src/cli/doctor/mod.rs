@@ -107,7 +107,13 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
         });
         format!("{object:#}\n")
     } else {
-        format!("{}\n{}{}{}", as_lines(&checks), peak_table(&seen.peaks), device_table(&seen.peaks), verdict(&checks))
+        format!(
+            "{}\n{}{}{}",
+            as_lines(&checks),
+            peak_table(&seen.peaks),
+            device_table(&seen.peaks),
+            verdict(&checks)
+        )
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(if blockers > 0 { exit::BLOCKED } else { exit::OK })

@@ -64,7 +64,8 @@ impl Cublas {
         // SAFETY: the types are the signatures of cublas_api.h.
         unsafe {
             let create: unsafe extern "C" fn(*mut Handle) -> c_int = library.function("cublasCreate_v2")?;
-            let ask: unsafe extern "C" fn(Handle, *mut c_int) -> c_int = library.function("cublasGetVersion_v2")?;
+            let ask: unsafe extern "C" fn(Handle, *mut c_int) -> c_int =
+                library.function("cublasGetVersion_v2")?;
             let destroy = library.function("cublasDestroy_v2")?;
             let set_stream = library.function("cublasSetStream_v2")?;
             let gemm = library.function("cublasGemmStridedBatchedEx")?;
@@ -93,7 +94,8 @@ impl Drop for Cublas {
 /// Extents as C counts them.
 fn int(value: u64) -> Result<c_int, BlasError> {
     const INVALID_VALUE: i32 = 7;
-    c_int::try_from(value).map_err(|_| BlasError { call: "cublasGemmStridedBatchedEx", status: INVALID_VALUE })
+    c_int::try_from(value)
+        .map_err(|_| BlasError { call: "cublasGemmStridedBatchedEx", status: INVALID_VALUE })
 }
 
 impl Blas for Cublas {

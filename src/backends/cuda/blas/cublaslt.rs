@@ -256,10 +256,11 @@ impl BlasLt for CublasLt {
         let [left, right, out] =
             [product.left, product.right, product.out].map(|stored| api.layout(stored, product.batch));
         let layouts = [left?, right?, out?];
-        let preference = Owned::new("cublasLtMatmulPreferenceCreate", functions.destroy_preference, |place| {
-            // SAFETY: `place` takes the new descriptor.
-            unsafe { (functions.create_preference)(place) }
-        })?;
+        let preference =
+            Owned::new("cublasLtMatmulPreferenceCreate", functions.destroy_preference, |place| {
+                // SAFETY: `place` takes the new descriptor.
+                unsafe { (functions.create_preference)(place) }
+            })?;
         let set = "cublasLtMatmulPreferenceSetAttribute";
         preference.set(set, functions.set_preference, PREF_MAX_WORKSPACE, &(workspace as u64))?;
         let mut proposals = [Proposal::default(); MOST];
@@ -270,7 +271,16 @@ impl BlasLt for CublasLt {
             let (to, found) = (proposals.as_mut_ptr(), &mut count);
             let most = MOST as c_int;
             (functions.heuristic)(
-                api.handle, descriptor.pointer, left, right, out, out, preference.pointer, most, to, found,
+                api.handle,
+                descriptor.pointer,
+                left,
+                right,
+                out,
+                out,
+                preference.pointer,
+                most,
+                to,
+                found,
             )
         };
         check(CALL, status)?;

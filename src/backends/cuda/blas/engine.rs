@@ -47,7 +47,13 @@ struct BlasRecipe {
 }
 
 impl Recipe for BlasRecipe {
-    fn bind(&self, args: &[Address], outs: &[Address], _: &[Address], _: &Stream) -> Result<Vec<Box<dyn Call>>, Fault> {
+    fn bind(
+        &self,
+        args: &[Address],
+        outs: &[Address],
+        _: &[Address],
+        _: &Stream,
+    ) -> Result<Vec<Box<dyn Call>>, Fault> {
         let (blas, product) = (self.blas.clone(), self.product.clone());
         Ok(vec![Box::new(BlasCall { blas, product, operands: operands(args, outs) })])
     }

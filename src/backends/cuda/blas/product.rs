@@ -172,10 +172,9 @@ mod tests {
     fn rows_become_columns_and_operands_change_places() {
         let plain = Gemm::plain(DType::F32);
         let transposed = Gemm { trans_a: true, trans_b: true, ..plain.clone() };
-        for (op, a, b, left, right) in [
-            (&plain, [2, 3], [3, 5], (5, 3), (3, 2)),
-            (&transposed, [3, 2], [5, 3], (3, 5), (2, 3)),
-        ] {
+        for (op, a, b, left, right) in
+            [(&plain, [2, 3], [3, 5], (5, 3), (3, 2)), (&transposed, [3, 2], [5, 3], (3, 5), (2, 3))]
+        {
             let product = product(op.clone(), &a, &b);
             let extents = |stored: Stored| (stored.rows, stored.columns);
             assert_eq!((extents(product.left), extents(product.right)), (left, right));
@@ -203,9 +202,11 @@ mod tests {
         };
         assert_eq!(of(DType::F32, DType::F32, DType::F32).unwrap().compute, COMPUTE_32F);
         assert_eq!(of(DType::F16, DType::F16, DType::F16).unwrap().scale, R_16F);
-        for (input, accumulate, output) in
-            [(DType::F32, DType::Bf16, DType::F32), (DType::F32, DType::F32, DType::Bf16), (DType::Bf16, DType::Bf16, DType::Bf16)]
-        {
+        for (input, accumulate, output) in [
+            (DType::F32, DType::Bf16, DType::F32),
+            (DType::F32, DType::F32, DType::Bf16),
+            (DType::Bf16, DType::Bf16, DType::Bf16),
+        ] {
             let said = of(input, accumulate, output).unwrap_err().0;
             assert!(said.starts_with("cuda/cublas has no product from"), "{said}");
         }

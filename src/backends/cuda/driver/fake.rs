@@ -146,7 +146,8 @@ impl FakeDriver {
 
     fn reserve(&self, bytes: u64, host: bool, call: &'static str) -> Answer<Address> {
         let mut state = self.state.borrow_mut();
-        let held: usize = state.memory.values().filter(|(_, host)| !host).map(|(layout, _)| layout.size()).sum();
+        let held: usize =
+            state.memory.values().filter(|(_, host)| !host).map(|(layout, _)| layout.size()).sum();
         if !host && held as u64 + bytes > self.script.memory {
             return Err(DriverError::Code { call, code: errors::OUT_OF_MEMORY });
         }
@@ -179,7 +180,10 @@ impl FakeDriver {
         state.queue.push_back((now, work));
         drop(state);
         self.pump();
-        assert!(self.state.borrow().queue.len() <= QUEUE, "the queue is full and a gate is closed: a deadlock");
+        assert!(
+            self.state.borrow().queue.len() <= QUEUE,
+            "the queue is full and a gate is closed: a deadlock"
+        );
     }
 
     /// Runs what can run.
@@ -277,7 +281,8 @@ impl Driver for FakeDriver {
         Ok(ContextId(self.take("context")))
     }
     fn release(&self, _: i32) -> Answer<()> {
-        let context = self.state.borrow().live.iter().find(|(_, kind)| **kind == "context").map(|(id, _)| *id);
+        let context =
+            self.state.borrow().live.iter().find(|(_, kind)| **kind == "context").map(|(id, _)| *id);
         self.give("cuDevicePrimaryCtxRelease", "context", context.expect("no context"));
         Ok(())
     }
@@ -382,7 +387,8 @@ impl Driver for FakeDriver {
         self.enter("cuLaunchKernel", format!("{name} {grid:?} {block:?} {shared_bytes}"))?;
         let run = self.script.kernels.get(&name).cloned();
         // The real one copies what the addresses point to; here they live as long as the call does.
-        let parameters: Vec<usize> = parameters.iter().map(|parameter| parameter.expose_provenance()).collect();
+        let parameters: Vec<usize> =
+            parameters.iter().map(|parameter| parameter.expose_provenance()).collect();
         let call = move |_| {
             let addresses: Vec<_> =
                 parameters.iter().map(|&at| std::ptr::with_exposed_provenance_mut(at)).collect();

@@ -99,9 +99,13 @@ pub(in crate::backends::cuda) struct RealDriver {
 }
 
 impl RealDriver {
-    /// Opens the library, looks for every function, and initialises it.
+    /// Finds the library and starts it.
     pub(in crate::backends::cuda) fn open() -> Result<Self, Unsupported> {
-        let library = Opened::open(&DRIVER)?;
+        Self::start(Opened::open(&DRIVER)?)
+    }
+
+    /// Looks for every function and initialises the driver.
+    pub(in crate::backends::cuda) fn start(library: Opened) -> Result<Self, Unsupported> {
         // SAFETY: `CUresult cuInit(unsigned)`.
         let init: unsafe extern "C" fn(c_uint) -> c_int = unsafe { library.function("cuInit") }?;
         // SAFETY: each field's type is the C signature of the function it is given.

@@ -65,7 +65,9 @@ fn a_card_before_turing_and_a_cubin_of_another_card_are_one_cell() {
 fn without_a_compiler_or_carried_cubins_opening_says_how_to_get_one() {
     let driver = FakeDriver::new(script());
     let start = |_: &'static str, _: &Rc<Gpu>| -> Result<Box<dyn Engine>, Unsupported> {
-        Err(Cubins::here(Err(Unsupported("NVRTC is not here: install it".to_string()))).map(drop).unwrap_err())
+        Err(Cubins::here(Err(Unsupported("NVRTC is not here: install it".to_string())))
+            .map(drop)
+            .unwrap_err())
     };
     let outcome = NATIVE.open_on("cuda/native/0", driver.clone(), "fake", start);
     assert!(said(outcome).contains("install it"));

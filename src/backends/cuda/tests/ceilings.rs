@@ -22,7 +22,9 @@ fn every_probe_has_a_rate_and_frees_what_it_took() {
 fn a_probe_that_cannot_run_has_the_reason() {
     let driver = FakeDriver::new(Script { refuses: Some(("cuLaunchKernel", 701)), ..script() });
     let ceilings = native(&driver, "cuda/native/0").unwrap().ceilings().unwrap();
-    let absent = ceilings.iter().filter(|ceiling| matches!(&ceiling.rate, Reading::Absent(why) if why.contains("701")));
+    let absent = ceilings
+        .iter()
+        .filter(|ceiling| matches!(&ceiling.rate, Reading::Absent(why) if why.contains("701")));
     assert_eq!(absent.count(), 9);
     let driver = FakeDriver::new(Script { memory: 1 << 20, ..script() });
     let fault = native(&driver, "cuda/native/0").unwrap().ceilings().unwrap_err();

@@ -37,7 +37,8 @@ type Open = fn(&Rc<FakeDriver>) -> Result<GpuDevice, Unsupported>;
 
 #[test]
 fn each_failure_is_one_sentence_and_frees_what_was_taken() {
-    let engines: [(&str, Open); 2] = [("increment", |driver| incrementing(driver, 2, &[(0, 1)])), ("cublaslt", lt)];
+    let engines: [(&str, Open); 2] =
+        [("increment", |driver| incrementing(driver, 2, &[(0, 1)])), ("cublaslt", lt)];
     for (name, open) in engines {
         let whole = FakeDriver::new(script());
         life(&|| open(&whole), &carried()).unwrap();
@@ -49,7 +50,8 @@ fn each_failure_is_one_sentence_and_frees_what_was_taken() {
                 let driver = FakeDriver::new(Script { fails: Some((number, code)), ..script() });
                 let outcome = life(&|| open(&driver), &carried());
                 assert_eq!(driver.live(), Vec::<&str>::new(), "{name}: call {number} failed with {code}");
-                let call = whole.calls().into_iter().filter(|call| is_fallible(call)).nth(number - 1).unwrap();
+                let call =
+                    whole.calls().into_iter().filter(|call| is_fallible(call)).nth(number - 1).unwrap();
                 let call = call.split(' ').next().unwrap().to_string();
                 // A gate is a help, and giving back cannot fail.
                 let Err(fault) = outcome else { continue };
@@ -75,7 +77,10 @@ fn is_fallible(call: &str) -> bool {
 fn a_dead_context_is_the_end_of_one_worker_only() {
     let driver = FakeDriver::new(Script { refuses: Some(("cuStreamSynchronize", 700)), ..script() });
     let fault = life(&|| incrementing(&driver, 1, &[]), &carried()).unwrap_err();
-    assert!(matches!(&fault, Fault::DeviceLost(said) if said.contains("a kernel used an address")), "{fault:?}");
+    assert!(
+        matches!(&fault, Fault::DeviceLost(said) if said.contains("a kernel used an address")),
+        "{fault:?}"
+    );
     assert_eq!(driver.live(), Vec::<&str>::new());
     life(&|| incrementing(&FakeDriver::new(script()), 1, &[]), &carried()).unwrap();
 }
@@ -89,10 +94,16 @@ fn no_memory_in_the_middle_of_a_sweep_costs_the_case_that_wants_it() {
         match device.load(&copied(elements), &options(1, false)) {
             Ok(_) => assert!(fits),
             Err(fault) => {
-                assert!(!fits && matches!(&fault, Fault::OutOfMemory(said) if said.contains("no memory left")));
+                assert!(
+                    !fits && matches!(&fault, Fault::OutOfMemory(said) if said.contains("no memory left"))
+                );
             }
         }
     }
     // What is compiled stays; memory does not.
-    assert!(driver.live().iter().all(|kind| before.contains(kind) || *kind == "module"), "{:?}", driver.live());
+    assert!(
+        driver.live().iter().all(|kind| before.contains(kind) || *kind == "module"),
+        "{:?}",
+        driver.live()
+    );
 }

@@ -38,9 +38,8 @@ fn multiply(product: &Product, operands: Operands) {
     let Product { left, right, out, k, .. } = product;
     for batch in 0..product.batch {
         for (row, column) in (0..out.rows).flat_map(|row| (0..out.columns).map(move |column| (row, column))) {
-            let terms = (0..*k).map(|p| {
-                of(left, operands.b, batch, row, p) * of(right, operands.a, batch, p, column)
-            });
+            let terms = (0..*k)
+                .map(|p| of(left, operands.b, batch, row, p) * of(right, operands.a, batch, p, column));
             let mut sum = scalar(product.alpha.0) * terms.sum::<f32>();
             if product.adds {
                 sum += scalar(product.beta.0) * of(out, operands.c, batch, row, column);
@@ -70,11 +69,8 @@ impl BlasLt for FakeBlas {
     }
     fn describe(&self, product: &Product, workspace: usize) -> Result<Box<dyn Described>, BlasError> {
         assert!(workspace >= 1 << 20);
-        let algorithm = |number: u64| Algorithm {
-            data: [number; 8],
-            workspace: 0,
-            label: format!("algorithm {number}"),
-        };
+        let algorithm =
+            |number: u64| Algorithm { data: [number; 8], workspace: 0, label: format!("algorithm {number}") };
         let (ran, broken) = (self.ran.clone(), self.broken.clone());
         let algorithms = (0..3).map(algorithm).collect();
         Ok(Box::new(FakePlan { product: product.clone(), algorithms, ran, broken }))
@@ -92,7 +88,13 @@ impl Described for FakePlan {
     fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms
     }
-    fn run(&self, algorithm: &Algorithm, operands: Operands, _: Address, stream: &Stream) -> Result<(), BlasError> {
+    fn run(
+        &self,
+        algorithm: &Algorithm,
+        operands: Operands,
+        _: Address,
+        stream: &Stream,
+    ) -> Result<(), BlasError> {
         if self.broken.contains(&(algorithm.data[0] as usize)) {
             return Err(BlasError { call: "cublasLtMatmul", status: 15 });
         }
@@ -123,7 +125,8 @@ fn device(library: &'static str, driver: &Rc<FakeDriver>, fake: FakeBlas) -> Gpu
 
 #[test]
 fn every_transpose_batch_and_scale_is_the_ops_product() {
-    let turned = |extents: [usize; 2], transposed: bool| if transposed { [extents[1], extents[0]] } else { extents };
+    let turned =
+        |extents: [usize; 2], transposed: bool| if transposed { [extents[1], extents[0]] } else { extents };
     for number in 0..32 {
         let bit = |place: usize| number >> place & 1 == 1;
         let (trans_a, trans_b, batched, shared, adds) = (bit(0), bit(1), bit(2), bit(3), bit(4));
@@ -131,10 +134,8 @@ fn every_transpose_batch_and_scale_is_the_ops_product() {
         let spec = |lead: Vec<usize>, extents: [usize; 2]| {
             ValueSpec::new(&[lead, extents.to_vec()].concat(), DType::F32)
         };
-        let mut args = vec![
-            spec(lead(true), turned([5, 7], trans_a)),
-            spec(lead(!shared), turned([7, 4], trans_b)),
-        ];
+        let mut args =
+            vec![spec(lead(true), turned([5, 7], trans_a)), spec(lead(!shared), turned([7, 4], trans_b))];
         args.extend(adds.then(|| spec(lead(true), [5, 4])));
         let beta = if adds { -0.5 } else { 0.0 };
         let op = Gemm { trans_a, trans_b, alpha: 1.5, beta, ..Gemm::plain(DType::F32) };

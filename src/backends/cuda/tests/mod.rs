@@ -4,6 +4,7 @@
 mod broken;
 mod ceilings;
 mod failures;
+mod installations;
 mod library;
 mod loaded;
 mod plans;
@@ -97,7 +98,12 @@ impl Engine for Increment {
             grid: [3, 2, 1],
             block: [32, 4, 2],
             shared_bytes: 50_000,
-            arguments: vec![Argument::Input(1), Argument::Output(0), Argument::I64(elements), Argument::Scratch(1)],
+            arguments: vec![
+                Argument::Input(1),
+                Argument::Output(0),
+                Argument::I64(elements),
+                Argument::Scratch(1),
+            ],
         };
         let launches = (0..self.launches).map(|_| launch()).collect();
         self.native.recipe(Plan { launches, scratch: vec![100, 300] })

@@ -57,7 +57,10 @@ fn check(launch: &str) {
     let numbers = |part: &str| -> Vec<u64> { part.split(", ").map(|word| word.parse().unwrap()).collect() };
     let mut brackets = launch.split(['[', ']']).skip(1).step_by(2).map(numbers);
     let (grid, block) = (brackets.next().unwrap(), brackets.next().unwrap());
-    assert!(grid.iter().all(|extent| *extent > 0) && grid[0] < 1 << 31 && grid[1] < 65536 && grid[2] < 65536, "{launch}");
+    assert!(
+        grid.iter().all(|extent| *extent > 0) && grid[0] < 1 << 31 && grid[1] < 65536 && grid[2] < 65536,
+        "{launch}"
+    );
     assert!(block.iter().all(|extent| *extent > 0) && block.iter().product::<u64>() <= 1024, "{launch}");
     let shared: u64 = launch.rsplit(' ').next().unwrap().parse().unwrap();
     assert!(shared <= 227 << 10, "{launch}");
