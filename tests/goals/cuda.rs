@@ -25,7 +25,7 @@ pub(crate) fn host() -> Measured {
 pub(crate) fn hardware() -> Measured {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let out = folder.path().join("run");
-    run(Command::new(program()?).args(["run", "gpu", "--backend", "cuda", "--out"]).arg(&out))?;
+    run(Command::new(program()?).args(["run", "gpu", "--backend", "cuda/*", "--out"]).arg(&out))?;
     let records = cutgpu::record::read(&out).map_err(|error| error.to_string())?.records;
     let ratio = |case: &str, ceiling: &str| -> Option<f64> {
         let of = |backend: &str| {

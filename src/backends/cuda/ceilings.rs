@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// The probes' kernels.
 pub(super) static PROBES: Source =
-    Source { name: "probes", text: include_str!("kernels/probes.cu"), defines: &[] };
+    Source { name: "probes", file: "probes.cu", text: include_str!("kernels/probes.cu"), defines: &[] };
 
 const THREADS: u32 = 256;
 /// Blocks of one multiprocessor: as many as its registers hold of the probes.

@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(&cubin[..4], b"\x7fELF");
         let said = nvrtc.compile(&kernels::COPY, "sm_999").unwrap_err().0;
         assert!(said.contains("does not know sm_999"), "{said}");
-        let broken = Source { name: "broken", text: "int f( { }", defines: &[] };
+        let broken = Source { name: "broken", file: "broken.cu", text: "int f( { }", defines: &[] };
         let said = nvrtc.compile(&broken, "sm_80").unwrap_err().0;
         assert!(said.contains("cannot compile broken for sm_80") && said.contains("error"), "{said}");
     }

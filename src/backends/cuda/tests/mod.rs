@@ -74,7 +74,8 @@ fn script() -> Script {
     Script { kernels: kernels.into(), ..Script::default() }
 }
 
-static INCREMENT: Source = Source { name: "increment", text: "// arch: sm_75\n", defines: &[] };
+static INCREMENT: Source =
+    Source { name: "increment", file: "increment.cu", text: "// arch: sm_75\n", defines: &[] };
 
 /// Stands in for every op: adds 1 to the second argument, `launches` times over, in place if it may.
 struct Increment {

@@ -15,7 +15,7 @@ fn program(workload: &str, point: &str) -> Program {
 
 const POINTS: &[(&str, &str)] = &[
     ("gemm", "m=65,n=33,k=17"),
-    ("gemm", "m=128,n=256,k=64,dtype=bf16,out=bf16"),
+    ("gemm", "m=128,n=256,k=64,dtype=bf16"),
     ("gemm", "m=1,n=3072,k=768,b=parameter"),
     ("gemm_i8", "m=64,n=64,k=64,a=i8"),
     ("copy", "bytes=1048576"),
