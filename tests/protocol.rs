@@ -300,6 +300,7 @@ fn the_page_about_the_protocol_is_true() {
         "sample",
         "read",
         "probe",
+        "ceilings",
         "memory",
         "free",
         "quit",
