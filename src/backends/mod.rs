@@ -21,6 +21,8 @@ pub mod peer;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use cuda::pack_cubins;
+
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
 use crate::units::Reading;
@@ -233,16 +235,6 @@ pub fn open(backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> 
         || Unsupported(format!("no backend is called `{backend}`; `cutgpu list` shows those that are"));
     let device = family_of(backend).ok_or_else(unknown)?.open(backend, lane)?;
     faulty::from_environment(backend, device)
-}
-
-/// Compiles the kernels of GPUs for every card they are written for into `folder`, to be carried to machines
-/// without a compiler; returns how many files that are.
-pub fn pack_cubins(folder: &std::path::Path) -> Result<usize, Unsupported> {
-    #[cfg(feature = "cuda")]
-    let packed = cuda::pack_cubins(folder);
-    #[cfg(not(feature = "cuda"))]
-    let packed = Err(Unsupported(format!("this build has no CUDA: nothing goes into {}", folder.display())));
-    packed
 }
 
 /// How to load.

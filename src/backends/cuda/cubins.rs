@@ -54,8 +54,10 @@ impl Cubins {
 
     /// Who compiles: NVRTC, its version and where it came from, or that cubins are carried.
     pub(super) fn maker(&self) -> String {
-        let said = |compiler: &Box<dyn Compile>| format!("{}, {}", compiler.version(), compiler.origin());
-        self.compiler.as_ref().map_or_else(|_| "carried cubins".to_string(), said)
+        match &self.compiler {
+            Ok(compiler) => format!("{}, {}", compiler.version(), compiler.origin()),
+            Err(_) => "carried cubins".to_string(),
+        }
     }
 
     /// The cubin of `source` for `target`. A kept one that is damaged, or that `accepts` refuses, is made

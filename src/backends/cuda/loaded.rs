@@ -130,11 +130,12 @@ fn fill(
 
 /// What was chosen for each step, by the step's name and number.
 fn notes(program: &Program, recipes: &[Box<dyn Recipe>]) -> BTreeMap<String, String> {
-    let named = program.steps.iter().zip(recipes).enumerate();
-    let note = |(number, (step, recipe)): (usize, (&Step, &Box<dyn Recipe>))| {
-        Some((format!("{} {number}", step.op.operation().name()), recipe.note()?))
-    };
-    named.filter_map(note).collect()
+    let mut notes = BTreeMap::new();
+    for (number, (step, recipe)) in program.steps.iter().zip(recipes).enumerate() {
+        let name = format!("{} {number}", step.op.operation().name());
+        notes.extend(recipe.note().map(|note| (name, note)));
+    }
+    notes
 }
 
 /// Bytes of scratch buffers laid out one behind the other.

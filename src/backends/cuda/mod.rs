@@ -55,3 +55,10 @@ mod transfer;
 pub use compiler::options;
 #[cfg(feature = "cuda")]
 pub use family::{CUBLAS, CUBLASLT, Cuda, NATIVE, pack_cubins};
+
+/// Compiles the kernels for every card that they are written for: a build without CUDA cannot.
+#[cfg(not(feature = "cuda"))]
+pub fn pack_cubins(folder: &std::path::Path) -> Result<usize, super::Unsupported> {
+    let why = format!("this build has no CUDA, so nothing goes into {}", folder.display());
+    Err(super::Unsupported(why))
+}
