@@ -9,6 +9,7 @@ mod aa;
 mod clone;
 mod commands;
 mod cpu;
+mod cuda;
 mod tests;
 mod truth;
 
@@ -51,6 +52,9 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("planted", tests::planted),
     ("fuzz", tests::fuzz),
     ("killed", tests::killed),
+    ("cuda_compile", cuda::compile),
+    ("cuda_emulated", cuda::emulated),
+    ("cuda_mutants", cuda::mutants),
     ("truth", truth::truth),
     ("clone", clone::clone),
     ("cpu", cpu::cpu),
