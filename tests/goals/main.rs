@@ -10,6 +10,7 @@ mod clone;
 mod commands;
 mod cpu;
 mod cuda;
+mod gpu;
 mod tests;
 mod truth;
 
@@ -52,11 +53,14 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("planted", tests::planted),
     ("fuzz", tests::fuzz),
     ("killed", tests::killed),
+    ("cuda_compile", cuda::compile),
+    ("cuda_emulated", cuda::emulated),
+    ("cuda_mutants", cuda::mutants),
     ("truth", truth::truth),
     ("clone", clone::clone),
     ("cpu", cpu::cpu),
-    ("cuda_host", cuda::host),
-    ("cuda_hardware", cuda::hardware),
+    ("cuda_host", gpu::host),
+    ("cuda_hardware", gpu::hardware),
     ("aa", aa::aa),
 ];
 

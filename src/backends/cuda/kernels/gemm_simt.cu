@@ -1,7 +1,7 @@
 // arch: sm_75 sm_80 sm_86 sm_89 sm_90 sm_100
 // arch INPUT=bf16: sm_75
 // arch INPUT=f16: sm_75
-// registers: 128
+// registers: 168
 //
 // D = alpha op(A) op(B) + beta C by multiply-adds in f32. A block makes TILE x TILE elements of D, a thread
 // EACH x EACH of them in registers. Two stages of DEPTH: while one is multiplied, the other arrives. On tiles'
@@ -26,7 +26,7 @@ DEVICE void bring(Stage<TILE>& stage, const T* from, int line0, int depth0, int 
     }
     return;
   }
-#pragma unroll 2
+#pragma unroll 1
   for (int i = threadIdx.x; i < TILE * DEPTH; i += THREADS) {
     const int line = ALONG ? i / DEPTH : i % TILE, depth = ALONG ? i % DEPTH : i / TILE;
     const bool here = inside(line0 + line, lines) && inside(depth0 + depth, depths);
@@ -100,7 +100,7 @@ DEVICE void gemm(const T* a, const T* b, Output out, int m, int n, int k, int64 
 }
 
 #define ENTRY(NAME, TILE, TRANS_A, TRANS_B)                                                                     \
-  extern "C" __global__ void __launch_bounds__(THREADS, 2) NAME(                                                \
+  extern "C" __global__ void __launch_bounds__(THREADS, 1) NAME(                                                \
       const INPUT* a, const INPUT* b, const void* c, void* d, int m, int n, int k, int64 stride_b,              \
       float alpha, float beta, int type, int vectors_a, int vectors_b) {                                        \
     gemm<INPUT, TILE, TRANS_A, TRANS_B>(a, b, {c, d, alpha, beta, type}, m, n, k, stride_b, vectors_a, vectors_b); \

@@ -31,6 +31,7 @@ pub struct Source {
 
 /// Texts that kernels include, by the name they include them by.
 pub const HEADERS: &[(&str, &str)] = &[
+    ("attention.cuh", include_str!("attention.cuh")),
     ("common.cuh", include_str!("common.cuh")),
     ("gemm.cuh", include_str!("gemm.cuh")),
     ("gemm_i8.cuh", include_str!("gemm_i8.cuh")),
@@ -78,8 +79,26 @@ pub static GEMM_I8_MMA: Source = unit("gemm_i8_mma", "gemm_i8_mma.cu", include_s
 /// Products of 8-bit integers by dot products of four.
 pub static GEMM_I8_DOT: Source = unit("gemm_i8_dot", "gemm_i8_dot.cu", include_str!("gemm_i8_dot.cu"));
 
+const SIMT_ATTENTION: Source = unit("attention_simt", "attention_simt.cu", include_str!("attention_simt.cu"));
+const MMA_ATTENTION: Source = unit("attention_mma", "attention_mma.cu", include_str!("attention_mma.cu"));
+/// Attention in f32.
+pub static ATTENTION_F32: Source = with(SIMT_ATTENTION, "attention_simt_f32", &["INPUT=float"]);
+/// Attention in bf16 without tensor cores.
+pub static ATTENTION_BF16: Source = with(SIMT_ATTENTION, "attention_simt_bf16", &["INPUT=bf16"]);
+/// Attention in f16 without tensor cores.
+pub static ATTENTION_F16: Source = with(SIMT_ATTENTION, "attention_simt_f16", &["INPUT=f16"]);
+/// Attention in bf16 by tensor cores.
+pub static ATTENTION_MMA_BF16: Source = with(MMA_ATTENTION, "attention_mma_bf16", &["INPUT=bf16"]);
+/// Attention in f16 by tensor cores.
+pub static ATTENTION_MMA_F16: Source = with(MMA_ATTENTION, "attention_mma_f16", &["INPUT=f16"]);
+
 /// Every unit there is.
 pub static SOURCES: &[&Source] = &[
+    &ATTENTION_MMA_BF16,
+    &ATTENTION_MMA_F16,
+    &ATTENTION_F32,
+    &ATTENTION_BF16,
+    &ATTENTION_F16,
     &GEMM_MMA_BF16,
     &GEMM_MMA_F16,
     &GEMM_F32,
@@ -140,6 +159,13 @@ impl Source {
         let declared = |name: &str| name.strip_prefix("sm_")?.parse::<u32>().ok();
         let runs = self.archs().into_iter().filter_map(declared).any(|declared| declared <= arch.0);
         runs.then(|| format!("sm_{}", arch.0))
+    }
+
+    /// Names of the headers that it includes, or that these include.
+    pub fn headers(&self) -> Vec<&'static str> {
+        let mut met = vec![];
+        expand(self.text, &mut met, &mut String::new());
+        met
     }
 
     /// The text with the headers that it includes in place, for a compiler that has no files.

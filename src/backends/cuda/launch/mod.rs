@@ -4,6 +4,7 @@
 //! Buffers begin at multiples of 256 bytes, as the driver's allocations do; values are row-major without
 //! gaps. Kernels of element-wise ops may write to the buffers that they read.
 
+mod attention;
 mod gemm;
 mod quantize;
 mod rows;
@@ -108,8 +109,10 @@ pub fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], arch: Arch) -> 
         let oldest = "cuda/native needs a card of compute capability 7.5 (Turing, 2018) or later";
         return Err(Unsupported(oldest.to_string()));
     }
-    let shapes = Shapes { args, outs, arch };
+    debug_assert!(op.operation().outputs(args).is_ok_and(|expected| expected == outs), "{op:?} {args:?}");
+    let shapes = Shapes { args, arch };
     match op {
+        Op::Attention(op) => attention::attention(&shapes, op),
         Op::Gemm(op) => gemm::gemm(&shapes, op),
         Op::GemmI8(op) => gemm::gemm_i8(&shapes, op),
         Op::Copy(_) => streams::copy(&shapes),
@@ -127,14 +130,19 @@ pub fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], arch: Arch) -> 
         Op::AddLayerNorm(op) => rows::layer_norm(&shapes, "add_layer_norm", op.eps),
         Op::Quantize(op) => quantize::quantize(&shapes, op),
         Op::Dequantize(_) => quantize::dequantize(&shapes),
-        _ => Err(Unsupported(format!("cuda/native has no kernel for {}", op.operation().name()))),
+        Op::GemmQ8(_) => none("gemm_q8", "its blocks of 8 bits"),
+        Op::Conv2d(_) => none("conv2d", "an implicit product over images"),
     }
+}
+
+/// A hole: the op, and what a kernel for it would have to know.
+fn none(op: &str, what: &str) -> Result<Plan, Unsupported> {
+    Err(Unsupported(format!("cuda/native has no kernel for {op}: none was written for {what}")))
 }
 
 /// What a planner knows.
 struct Shapes<'a> {
     args: &'a [ValueSpec],
-    outs: &'a [ValueSpec],
     arch: Arch,
 }
 
