@@ -25,6 +25,8 @@ const POINTS: &[(&str, &str)] = &[
     ("sgd_momentum", "bytes=4096"),
     ("softmax", "rows=3,columns=1000"),
     ("layer_norm", "rows=3,columns=768"),
+    ("attention", "queries=65,heads=2"),
+    ("attention", "queries=128,heads=2,dtype=bf16,mask=causal"),
 ];
 
 #[test]
