@@ -180,6 +180,12 @@ def attention(graph, step, args, outs):
     graph.node("MultiHeadAttention", args, outs[:1], MICROSOFT, **attributes)
 
 
+def conv2d(graph, step, args, outs):
+    """y = w * x + bias, channels first."""
+    pads = step["padding"] * 2
+    graph.node("Conv", args, outs, strides=step["stride"], pads=pads)
+
+
 def quantize(graph, step, args, outs):
     """q = round(x / scale) + zero, saturated, of one scale for all; where it is not given, it is computed first."""
     dtype = storage(graph.program["values"][step["outs"][0]]["dtype"])
@@ -219,6 +225,7 @@ OPS = {
     "softmax": softmax,
     "layer_norm": layer_norm,
     "attention": attention,
+    "conv2d": conv2d,
     "quantize": quantize,
     "dequantize": dequantize,
 }

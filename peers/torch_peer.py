@@ -266,6 +266,47 @@ def dequantize(step, args, outs, scratch):
     return run
 
 
+def images(tensor, layout):
+    """Images in PyTorch's order of axes: a view, whose elements stay where they are."""
+    return tensor.permute(0, 3, 1, 2) if layout == "nhwc" else tensor
+
+
+def stored(answer, layout):
+    """Images as the program stores them, copied only where PyTorch left them otherwise."""
+    return (answer.permute(0, 2, 3, 1) if layout == "nhwc" else answer).contiguous()
+
+
+def conv2d(step, args, outs, scratch):
+    """y = w * x + bias."""
+    layout, stride, padding = step["layout"], step["stride"], step["padding"]
+    bias = args[2] if step["bias"] else None
+    x = views(args, lambda: images(args[0], layout))
+    return lambda: adopt(outs[0], stored(F.conv2d(x(), args[1], bias, stride, padding), layout))
+
+
+def packed_conv2d(loaded, step, number, turn):
+    """y = w * x + bias, w laid out for oneDNN once."""
+    args, outs = ([loaded.array(number, turn, value) for value in step[side]] for side in ("args", "outs"))
+    layout, stride, padding = step["layout"], step["stride"], step["padding"]
+    x = views(args, lambda: images(args[0], layout))
+    ones = [1, 1]
+
+    def reordered():
+        reorder = torch.ops.mkldnn._reorder_convolution_weight
+        weight = reorder(args[1], padding, stride, ones, 1, list(x().shape))
+        return weight, torch.ops.mkldnn._nbytes(weight)
+
+    try:
+        weight = loaded.pack((number, step["args"][1], "conv2d"), reordered)
+    except RuntimeError as why:
+        raise Unsupported(f"this PyTorch packs no weights here: {str(why).splitlines()[0]}") from None
+    bias = args[2] if step["bias"] else None
+    convolve = torch.ops.mkldnn._convolution_pointwise
+    return lambda: adopt(
+        outs[0], stored(convolve(x(), weight, bias, padding, stride, ones, 1, "none", [], ""), layout)
+    )
+
+
 def packed_gemm(loaded, step, number, turn):
     """D = A B, B laid out for oneDNN once."""
     args, outs = ([loaded.array(number, turn, value) for value in step[side]] for side in ("args", "outs"))
@@ -300,6 +341,7 @@ class Peer(Library):
         "softmax": softmax,
         "layer_norm": layer_norm,
         "attention": attention,
+        "conv2d": conv2d,
         "adamw": adamw,
         "sgd_momentum": sgd_momentum,
         "quantize": quantize,
@@ -353,19 +395,20 @@ class Peer(Library):
         return {"adamw": ((0, 0), (1, 2), (2, 3)), "sgd_momentum": ((0, 0), (1, 2))}.get(step["op"], ())
 
     def packs(self, loaded, step):
-        """Whether a step is a product whose B is laid out anew."""
-        return step["op"] == "gemm" and self.lane.get("packing") == "packed" and loaded.is_fixed(step["args"][1])
+        """Whether a step is a product or a convolution whose parameter is laid out anew."""
+        return step["op"] in ("gemm", "conv2d") and self.lane.get("packing") == "packed" and loaded.is_fixed(step["args"][1])
 
     def prepare(self, loaded):
         for step in loaded.program["steps"]:
-            if step["op"] in ("layer_norm", "attention") or self.packs(loaded, step):
+            if step["op"] in ("layer_norm", "attention", "conv2d") or self.packs(loaded, step):
                 for tensor in (loaded.array(*place) for place in loaded.places(step["outs"])):
                     tensor.adopts = True
         return super().prepare(loaded)
 
     def call(self, loaded, step, number, turn):
         if self.packs(loaded, step):
-            return packed_gemm(loaded, step, number, turn)
+            packed = packed_gemm if step["op"] == "gemm" else packed_conv2d
+            return packed(loaded, step, number, turn)
         return super().call(loaded, step, number, turn)
 
     def identity(self):

@@ -78,6 +78,18 @@ def scores(step, args, outs):
     need(outs[0] == q[:-1] + v[-1:], "the answer has another shape than its rows")
 
 
+def convolved(step, args, outs):
+    """x and y in the step's order of axes, w `[out, in, rows, columns]`, and one bias a channel."""
+    need(all(len(shape) == 4 for shape in args[:2] + outs), "images and weights need four axes each")
+    order = [0, 3, 1, 2] if step["layout"] == "nhwc" else [0, 1, 2, 3]
+    x, y = ([shape[axis] for axis in order] for shape in (args[0], outs[0]))
+    w = args[1]
+    extents = zip(x[2:], w[2:], step["stride"], step["padding"])
+    size = [(extent + 2 * padding - kernel) // stride + 1 for extent, kernel, stride, padding in extents]
+    need(w[1] == x[1] and y == [x[0], w[0]] + size, "images and weights do not fit together")
+    need(args[2:] == ([[w[0]]] if step["bias"] else []), "the bias must have one number a channel")
+
+
 def quantized(step, args, outs):
     """q of the shape of x, and one scale for all, for each row, or for 32 elements of it."""
     first_alike(step, args, outs)
@@ -107,6 +119,7 @@ RULES = {
     "softmax": first_alike,
     "layer_norm": normal,
     "attention": scores,
+    "conv2d": convolved,
     "adamw": alike,
     "sgd_momentum": alike,
     "quantize": quantized,

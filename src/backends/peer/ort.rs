@@ -4,7 +4,7 @@ use super::{Python, common_type, is_product, specs_of, unused_blas};
 use crate::backends::Packing;
 use crate::backends::cpu::blas::settings::Settings;
 use crate::backends::cpu::loaded::is_packable;
-use crate::ops::{Granularity, Op};
+use crate::ops::{Granularity, ImageLayout, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
 
@@ -47,6 +47,7 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
             return Err("is asked to quantise by one scale for all");
         }
         Op::Copy(_) | Op::GemmI8(_) | Op::Quantize(_) | Op::Dequantize(_) => return Ok(()),
+        Op::Conv2d(op) if op.layout != ImageLayout::Nchw => return Err("takes images with channels first"),
         Op::Attention(op) if op.log_sum_exp => return Err("gives no log-sum-exp with attention"),
         Op::Attention(_) if specs[0].shape.len() != 3 => return Err("takes three axes of q, k and v"),
         Op::Gemm(_)
@@ -57,7 +58,8 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         | Op::BiasGelu(_)
         | Op::Softmax(_)
         | Op::LayerNorm(_)
-        | Op::Attention(_) => {}
+        | Op::Attention(_)
+        | Op::Conv2d(_) => {}
         _ => return Err("has no such op"),
     }
     match common_type(&specs) {
