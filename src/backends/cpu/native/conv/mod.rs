@@ -12,6 +12,8 @@
 
 mod pixels;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use super::Team;
 use super::gemm::{
