@@ -8,7 +8,11 @@
 //! channels first: Y = W X   rows are channels of y, as the weights lie; columns are pixels, a panel at a time
 //! channels last:  Y = X W   rows are pixels, a line of channels at a time; columns are channels of y
 //! ```
-//! Either way both y and the factor with the longest rows are read and written as they lie.
+//! Either way y is written as it lies, and the weights too are read so where their channels come first.
+//!
+//! A panel serves every row of tiles, so that making it weighs least where y has many channels: of VGG16's
+//! layers it is the first ones, with 64, that notice. There whole panels within one row of the image are
+//! copied by the place of the kernel alone; what crosses rows or sees padding is copied by a list of pieces.
 
 mod pixels;
 mod rows;
@@ -103,11 +107,11 @@ pub(super) fn prepare(
     let width = engine.kernels.columns;
     let GemmDims { m, n, k, .. } = geometry.product();
     let [a, b, rows] = engine.scratch_lens([m, n, k]);
-    let is_first = op.layout == ImageLayout::Nchw;
-    let [a, b] = [if packs && is_first { 0 } else { a }, if packs && !is_first { 0 } else { b }];
-    let bias = if op.bias && is_first { m * width } else { 0 };
+    let planes = op.layout == ImageLayout::Nchw;
+    let [a, b] = [if packs && planes { 0 } else { a }, if packs && !planes { 0 } else { b }];
+    let bias = if op.bias && planes { m * width } else { 0 };
     let scratch = team.scratch(&[a, b, rows, bias])?;
-    let most = if is_first && team.facts.is_some() { geometry.taps() * width } else { 0 };
+    let most = if planes && team.facts.is_some() { geometry.taps() * width } else { 0 };
     let pieces = (0..team.pool.threads()).map(|_| Mutex::new(Vec::with_capacity(most))).collect();
     let plan = Plan { geometry, engine, threads: team.pool.threads(), scratch, pieces };
     Ok(Box::new(Convolution { team: team.clone(), plan, packs, kept: Vec::new() }))
