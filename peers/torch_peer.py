@@ -266,6 +266,14 @@ def dequantize(step, args, outs, scratch):
     return run
 
 
+def laid_out(loaded, key, reordered):
+    """Weights that oneDNN laid out once, by this key."""
+    try:
+        return loaded.pack(key, reordered)
+    except RuntimeError as why:
+        raise Unsupported(f"this PyTorch packs no weights here: {str(why).splitlines()[0]}") from None
+
+
 def packed_gemm(loaded, step, number, turn):
     """D = A B, B laid out for oneDNN once."""
     args, outs = ([loaded.array(number, turn, value) for value in step[side]] for side in ("args", "outs"))
@@ -276,10 +284,7 @@ def packed_gemm(loaded, step, number, turn):
         weight = torch.ops.mkldnn._reorder_linear_weight(b.t().contiguous(), a.shape[0])
         return weight, torch.ops.mkldnn._nbytes(weight)
 
-    try:
-        weight = loaded.pack((number, step["args"][1], step["trans_b"]), reordered)
-    except RuntimeError as why:
-        raise Unsupported(f"this PyTorch packs no weights here: {str(why).splitlines()[0]}") from None
+    weight = laid_out(loaded, (number, step["args"][1], step["trans_b"]), reordered)
     linear = torch.ops.mkldnn._linear_pointwise
     return lambda: adopt(outs[0], linear(operands()[0], weight, None, "none", [], ""))
 
@@ -311,7 +316,7 @@ def packed_conv2d(loaded, step, number, turn):
         weight = torch.ops.mkldnn._reorder_convolution_weight(args[1], *walk, operands()[0].shape)
         return weight, torch.ops.mkldnn._nbytes(weight)
 
-    weight = loaded.pack((number, step["args"][1], step["layout"]), reordered)
+    weight = laid_out(loaded, (number, step["args"][1], step["layout"]), reordered)
     convolve = torch.ops.mkldnn._convolution_pointwise
 
     def run():

@@ -2,6 +2,7 @@
 //! chosen when the program runs, on one pool of exactly as many threads as the lane has.
 
 mod attention;
+mod conv;
 mod gemm;
 mod gemv;
 mod q8;
@@ -180,6 +181,7 @@ fn prepare(team: &Team, step: &Step, program: &Program) -> Result<Box<dyn Kernel
         Op::Softmax(op) => rows::softmax(team, op, &args[0]),
         Op::LayerNorm(op) => rows::layer_norm(team, op, &args[0]),
         Op::AddLayerNorm(op) => rows::add_layer_norm(team, op, &args[0]),
+        Op::Conv2d(op) => conv::prepare(team, op, &args, packs()),
         Op::Attention(op) => attention::prepare(team, op, &args),
         Op::Adamw(op) => update::adamw(team, op, &args),
         Op::SgdMomentum(op) => update::sgd_momentum(team, op, &args),

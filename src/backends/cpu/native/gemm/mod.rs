@@ -17,9 +17,9 @@ pub(super) mod words_x86;
 
 pub(super) use blocks::{Blocks, parts};
 pub(super) use lanes::To;
-pub(super) use multiply::{Engine, Right, Scratch, Target};
+pub(super) use multiply::{Engine, Left, Made, Right, Scratch, Target};
 pub(super) use pack::{Lines, Matrix, Panel};
-pub(super) use packed::words_mut;
+pub(super) use packed::{Packed, words_mut, words_of};
 pub(super) use tile::{CHUNK, Tile, fetch_far, kernels};
 pub(super) use transpose::{SIDE, Transpose};
 pub(super) use words::{Arithmetic, Finish};
@@ -36,7 +36,6 @@ use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 use lanes::Lane;
 use output::Output;
-use packed::Packed;
 use std::ops::Range;
 
 /// Factors beside the two matrices.

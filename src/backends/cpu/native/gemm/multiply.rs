@@ -20,10 +20,35 @@ pub(in super::super) struct Engine {
     pub(in super::super) blocks: Blocks,
 }
 
-/// B, where it lies or laid out before.
+/// A factor that is no matrix in memory: it is made where a part of it is needed.
+pub(in super::super) trait Made {
+    /// Rows `rows` of A, or columns `across` of B, for the words of depth `depths`: of A as lines,
+    /// `[chunk of 16 words][row][16]`, of B as `[word][width of a tile]`; zeros where there are none.
+    fn make(&self, across: Range<usize>, depths: Range<usize>, to: &mut [u32]);
+}
+
+/// A, where it lies, laid out before, or made.
+pub(in super::super) enum Left<'a, T> {
+    Plain(Matrix<'a, T>),
+    /// By [`Engine::pack_left`].
+    Packed(&'a [u32]),
+    /// From this row on.
+    Made(&'a dyn Made, usize),
+}
+
+impl<T> Left<'_, T> {
+    /// Whether the tile gets lines.
+    fn is_by_rows(&self) -> bool {
+        !matches!(self, Self::Plain(matrix) if !matrix.is_by_rows())
+    }
+}
+
+/// B, where it lies, laid out before, or made.
 pub(in super::super) enum Right<'a, T> {
     Plain(Matrix<'a, T>),
     Packed(Panels<'a>),
+    /// From this column on.
+    Made(&'a dyn Made, usize),
 }
 
 impl<T: Copy> Right<'_, T> {
@@ -32,6 +57,7 @@ impl<T: Copy> Right<'_, T> {
         match self {
             Self::Plain(matrix) => Self::Plain(matrix.from(0, column)),
             Self::Packed(panels) => Self::Packed(Panels { first: panels.first + column, ..*panels }),
+            Self::Made(made, first) => Self::Made(*made, first + column),
         }
     }
 }
@@ -60,6 +86,8 @@ pub(in super::super) struct Target {
     /// Added with the factor beta, rows as far apart as said; nothing where it is null.
     pub(in super::super) init: *const u32,
     pub(in super::super) init_stride: usize,
+    /// Words between its columns: 1, or 0 where every tile adds the first ones again.
+    pub(in super::super) init_step: usize,
     /// For integers: the number that means 0 in the bytes of A as the tile sees them.
     pub(in super::super) zero: i32,
 }
@@ -68,7 +96,7 @@ impl Target {
     /// D = alpha A B.
     pub(in super::super) fn plain(start: *mut f32, stride: usize, alpha: f32) -> Self {
         let (start, none) = (start.cast(), std::ptr::null());
-        Self { start, stride, alpha, beta: 0.0, init: none, init_stride: 0, zero: 0 }
+        Self { start, stride, alpha, beta: 0.0, init: none, init_stride: 0, init_step: 1, zero: 0 }
     }
 }
 
@@ -99,6 +127,18 @@ impl Engine {
         target: Target,
         scratch: &mut Scratch,
     ) {
+        self.multiply_from::<LA, LB, A, B>(&Left::Plain(a), b, [rows, columns, depth], target, scratch);
+    }
+
+    /// [`Self::multiply`] of an A that need not lie in memory.
+    pub(in super::super) fn multiply_from<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>>(
+        &self,
+        a: &Left<A>,
+        b: &Right<B>,
+        [rows, columns, depth]: [usize; 3],
+        target: Target,
+        scratch: &mut Scratch,
+    ) {
         let words = depth.div_ceil(LA::PER_WORD);
         let (zeros, ones) = scratch.rows.split_at_mut(self.kernels.columns);
         zeros.fill(0);
@@ -107,6 +147,7 @@ impl Engine {
         let mut walk = Walk::<LA, LB, A, B> {
             engine: self,
             a,
+            rows,
             b,
             depth,
             keep: rows > self.blocks.rows,
@@ -126,6 +167,41 @@ impl Engine {
             }
         }
     }
+
+    /// Words of `rows` rows of A, `words` long each, as [`Left::Packed`].
+    pub(in super::super) fn left_len(&self, rows: usize, words: usize) -> usize {
+        rows * words.next_multiple_of(CHUNK)
+    }
+
+    /// Lays out rows `rows` of A for products by all of them: block by block, tile by tile.
+    pub(in super::super) fn pack_left<L: Lane, T: To<L>>(
+        &self,
+        a: Matrix<T>,
+        rows: &Range<usize>,
+        depth: usize,
+        to: &mut [u32],
+    ) {
+        for depths in self.blocks.depths(depth.div_ceil(L::PER_WORD)) {
+            let elements = depths.start * L::PER_WORD..(depths.end * L::PER_WORD).min(depth);
+            for down in parts(rows.len(), self.blocks.rows) {
+                let to = &mut to[packed_block(rows.len(), &down, &depths)];
+                for part in parts(down.len(), self.kernels.most_rows) {
+                    let padded = depths.len().next_multiple_of(CHUNK);
+                    let to = &mut to[part.start * padded..part.end * padded];
+                    let first = rows.start + down.start;
+                    let rows = first + part.start..first + part.end;
+                    self.isa.run(Lines { a, rows, depths: elements.clone(), to, lane: PhantomData::<L> });
+                }
+            }
+        }
+    }
+}
+
+/// Where a block of packed A stands.
+fn packed_block(rows: usize, down: &Range<usize>, depths: &Range<usize>) -> Range<usize> {
+    let padded = depths.len().next_multiple_of(CHUNK);
+    let start = depths.start * rows + down.start * padded;
+    start..start + down.len() * padded
 }
 
 /// `len` in parts of at most `most`, whole multiples of `grain` but for the last.
@@ -137,7 +213,8 @@ fn parts_of(len: usize, most: usize, grain: usize) -> impl Iterator<Item = Range
 /// A product under way.
 struct Walk<'a, LA, LB, A, B> {
     engine: &'a Engine,
-    a: Matrix<'a, A>,
+    a: &'a Left<'a, A>,
+    rows: usize,
     b: &'a Right<'a, B>,
     /// Elements.
     depth: usize,
@@ -165,12 +242,12 @@ struct Source {
 impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     /// Rows `down` and columns `across` for the words `depths`.
     fn block(&mut self, down: &Range<usize>, across: &Range<usize>, depths: &Range<usize>) {
-        self.pack_a(down, depths);
+        let a = self.lines(down, depths);
         let width = self.engine.kernels.columns;
         for (number, start) in across.clone().step_by(width).enumerate() {
             let columns = start..(start + width).min(across.end);
             let source = self.source(number, &columns, depths, down.start == 0);
-            self.column_of_tiles(source, down, &columns, depths);
+            self.column_of_tiles(a, source, down, &columns, depths);
         }
     }
 
@@ -178,17 +255,34 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         depths.start * LA::PER_WORD..(depths.end * LA::PER_WORD).min(self.depth)
     }
 
-    fn pack_a(&mut self, down: &Range<usize>, depths: &Range<usize>) {
+    /// A block of A as the tile reads it, laid out now unless it is already.
+    fn lines(&mut self, down: &Range<usize>, depths: &Range<usize>) -> *const u32 {
+        match self.a {
+            Left::Packed(words) => return words[packed_block(self.rows, down, depths)].as_ptr(),
+            Left::Plain(a) => self.pack_a(a, down, depths),
+            Left::Made(made, first) => {
+                let padded = depths.len().next_multiple_of(CHUNK);
+                for part in parts(down.len(), self.engine.kernels.most_rows) {
+                    let first = first + down.start;
+                    let to = &mut self.a_pack[part.start * padded..part.end * padded];
+                    made.make(first + part.start..first + part.end, depths.clone(), to);
+                }
+            }
+        }
+        self.a_pack.as_ptr()
+    }
+
+    fn pack_a(&mut self, a: &Matrix<A>, down: &Range<usize>, depths: &Range<usize>) {
         let padded = depths.len().next_multiple_of(CHUNK);
         let elements = self.elements(depths);
         for part in parts(down.len(), self.engine.kernels.most_rows) {
             let rows = down.start + part.start..down.start + part.end;
             let to = &mut self.a_pack[part.start * padded..part.end * padded];
-            if self.a.is_by_rows() {
-                let lines = Lines { a: self.a, rows, depths: elements.clone(), to, lane: PhantomData::<LA> };
+            if a.is_by_rows() {
+                let lines = Lines { a: *a, rows, depths: elements.clone(), to, lane: PhantomData::<LA> };
                 self.engine.isa.run(lines);
             } else {
-                let (b, width) = (self.a.transposed(), part.len());
+                let (b, width) = (a.transposed(), part.len());
                 let depths = elements.clone();
                 let panel = Panel { b, columns: rows, depths, width, to, lane: PhantomData::<LA> };
                 self.engine.isa.run(panel);
@@ -228,6 +322,14 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 self.engine.isa.run(Panel { b, columns, depths, width, to, lane: PhantomData::<LB> });
                 Source { panel, raw: None, followed }
             }
+            Right::Made(made, first) => {
+                let at = if self.keep { number * width * depths.len() } else { 0 };
+                let to = &mut self.b_pack[at..at + width * depths.len()];
+                if is_first {
+                    made.make(first + columns.start..first + columns.end, depths.clone(), to);
+                }
+                Source { panel: to.as_ptr(), raw: None, followed: self.keep && !is_first }
+            }
         }
     }
 
@@ -241,7 +343,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 shifts[first + columns.start..].as_ptr()
             }
             Right::Packed(_) => self.zeros,
-            Right::Plain(_) => self.shifts(source, depths),
+            Right::Plain(_) | Right::Made(..) => self.shifts(source, depths),
         }
     }
 
@@ -258,6 +360,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
 
     fn column_of_tiles(
         &mut self,
+        a: *const u32,
         source: Source,
         down: &Range<usize>,
         columns: &Range<usize>,
@@ -267,7 +370,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         let (width, here) = (kernels.columns, depths.len());
         let padded = here.next_multiple_of(CHUNK);
         let row = self.row(source, columns, depths);
-        let (init, init_stride, finish) = self.init(row, depths);
+        let (init, [init_stride, init_step], finish) = self.init(row, depths);
         let by_rows = self.a.is_by_rows();
         let count = down.len().div_ceil(kernels.most_rows);
         // The next panel is fetched while this one's tiles are computed, spread evenly over them; where there
@@ -280,17 +383,13 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
             let first = down.start + part.start;
             let tile = Tile {
                 depth: here,
-                a: self.a_pack[part.start * padded..].as_ptr(),
+                a: a.wrapping_add(part.start * padded),
                 a_step: if by_rows { part.len() * CHUNK } else { part.len() },
                 b: source.panel,
                 b_step: width,
                 finish,
                 row,
-                init: if init_stride == 0 {
-                    init
-                } else {
-                    init.wrapping_add(first * init_stride + columns.start)
-                },
+                init: init.wrapping_add(first * init_stride + columns.start * init_step),
                 init_stride,
                 d: self.target.start.wrapping_add(first * self.target.stride + columns.start),
                 d_stride: self.target.stride,
@@ -336,19 +435,20 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     }
 
     /// What D begins with, in the first block of depth what the caller adds and later what is there; the
-    /// distance of its rows; and what becomes of the sums with it.
-    fn init(&self, row: *const u32, depths: &Range<usize>) -> (*const u32, usize, Finish) {
-        let Target { start, stride, init, init_stride, alpha, beta, .. } = self.target;
+    /// distances of its rows and columns; and what becomes of the sums with it.
+    fn init(&self, row: *const u32, depths: &Range<usize>) -> (*const u32, [usize; 2], Finish) {
+        let Target { start, stride, init, init_stride, init_step, alpha, beta, .. } = self.target;
         let is_plain = alpha == 1.0 && std::ptr::eq(row, self.zeros);
         if depths.start > 0 {
             let finish = if is_plain { Finish::Add } else { Finish::General { alpha, beta: 1.0 } };
-            return (start, stride, finish);
+            return (start, [stride, 1], finish);
         }
         match init.is_null() {
-            true if is_plain => (init, 0, Finish::Store),
-            // Zeros as a row, which has no columns to be counted from.
-            true => (self.zeros, 0, Finish::General { alpha, beta: 0.0 }),
-            false => (init, init_stride, Finish::General { alpha, beta }),
+            true if is_plain => (init, [0, 0], Finish::Store),
+            // Zeros as one row of a tile's width.
+            true => (self.zeros, [0, 0], Finish::General { alpha, beta: 0.0 }),
+            false if is_plain && beta == 1.0 => (init, [init_stride, init_step], Finish::Add),
+            false => (init, [init_stride, init_step], Finish::General { alpha, beta }),
         }
     }
 }
