@@ -331,13 +331,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     }
 
     /// The tile with B as it lies, if it is the first to read it: packed on the way for those after it.
-    fn with_raw(
-        &self,
-        tile: Tile,
-        source: Source,
-        number: usize,
-        count: usize,
-    ) -> (Kernel, Tile) {
+    fn with_raw(&self, tile: Tile, source: Source, number: usize, count: usize) -> (Kernel, Tile) {
         let kernels = &self.engine.kernels;
         let plain = if self.by_lines() { kernels.lines } else { kernels.by_columns };
         let Some((raw, stride)) = source.raw else { return (plain(tile.rows), tile) };

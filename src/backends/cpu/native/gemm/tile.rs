@@ -6,9 +6,9 @@
 //! for each number of rows, so that the rows of a product are cut into nearly equal parts instead of
 //! whole tiles and a thin rest; C beyond the last column is masked off.
 
-use super::words::{Arithmetic, Finish, Place, PortableF32, PortablePairs, Words};
 #[cfg(target_arch = "x86_64")]
 use super::amx;
+use super::words::{Arithmetic, Finish, Place, PortableF32, PortablePairs, Words};
 #[cfg(target_arch = "x86_64")]
 use super::words_x86::{self, Avx2F32, Avx2Pairs, Avx512};
 use crate::backends::cpu::isa::Isa;
