@@ -4,7 +4,7 @@
 //! A by 16 words of depth times 16 words of depth by 16 columns of B, in 16 cycles; packed A and panels of B
 //! are such tiles as they lie. Of eight registers four hold sums (32 rows, 32 columns), two A, two B, so that
 //! four loads go with four products and four independent sums hide the latency of 52 cycles (Intel 64 and IA-32
-//! Architectures Optimization Reference Manual, 20.5.3 and 20.5.5).
+//! Architectures Optimization Reference Manual, on Intel AMX).
 //!
 //! All registers keep one shape: setting it up costs more than a short tile, and missing rows are cheap to
 //! compute and drop. One row stays with the vector registers, which are faster then.
@@ -82,27 +82,22 @@ unsafe fn run<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile) {
     }
 }
 
-/// Adds the products of all chunks of depth to the sums.
+/// Adds the products of all chunks of depth to the sums. Meanwhile the lines of D that will be written are asked
+/// for, and what lies ahead: into the second cache, because the first is full of A and B.
 #[inline(always)]
 unsafe fn products<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile) {
     let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead);
-    for _ in 0..tile.depth / CHUNK {
+    let chunks = tile.depth / CHUNK;
+    // All of D in the first half of the time, so that the last line has come too.
+    let rows_each = (2 * tile.rows).div_ceil(chunks.max(1));
+    let mut rows_of_d = 0..tile.rows;
+    for _ in 0..chunks {
         // SAFETY: by the contract of `Kernel`; rows of A beyond the tile's are there to be read.
-        unsafe {
-            amx::load_a::<0>(a);
-            amx::load_b::<0>(b, 4 * tile.b_step);
-            add::<D, 0, 0>();
-            if COLUMNS == 2 {
-                amx::load_b::<1>(b.add(SIDE), 4 * tile.b_step);
-                add::<D, 0, 1>();
-            }
-            if ROWS == 2 {
-                amx::load_a::<1>(a.add(SIDE * CHUNK));
-                add::<D, 1, 0>();
-                if COLUMNS == 2 {
-                    add::<D, 1, 1>();
-                }
-            }
+        unsafe { products_of_chunk::<D, ROWS, COLUMNS>(a, b, 4 * tile.b_step) };
+        for row in rows_of_d.by_ref().take(rows_each) {
+            (0..COLUMNS).for_each(|column| {
+                fetch_far(tile.d.wrapping_add(row * tile.d_stride + column * SIDE).cast());
+            });
         }
         for line in (0..CHUNK * tile.ahead_step).step_by(LINE) {
             fetch_far(ahead.wrapping_add(line));
@@ -110,6 +105,32 @@ unsafe fn products<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile)
         ahead = ahead.wrapping_add(CHUNK * tile.ahead_step);
         a = a.wrapping_add(tile.a_step);
         b = b.wrapping_add(CHUNK * tile.b_step);
+    }
+}
+
+/// Adds the products of 16 words of depth; rows of B lie `bytes` apart.
+#[inline(always)]
+unsafe fn products_of_chunk<D: Dot, const ROWS: usize, const COLUMNS: usize>(
+    a: *const u32,
+    b: *const u32,
+    bytes: usize,
+) {
+    // SAFETY: by the contract of `Kernel`.
+    unsafe {
+        amx::load_a::<0>(a);
+        amx::load_b::<0>(b, bytes);
+        add::<D, 0, 0>();
+        if COLUMNS == 2 {
+            amx::load_b::<1>(b.add(SIDE), bytes);
+            add::<D, 0, 1>();
+        }
+        if ROWS == 2 {
+            amx::load_a::<1>(a.add(SIDE * CHUNK));
+            add::<D, 1, 0>();
+            if COLUMNS == 2 {
+                add::<D, 1, 1>();
+            }
+        }
     }
 }
 
