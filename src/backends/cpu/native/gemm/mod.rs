@@ -1,6 +1,8 @@
 //! Matrix products of all types: one engine over 32-bit words, and a pass over its sums where the answer
 //! is narrower.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod blocks;
 mod lanes;
 mod multiply;
@@ -178,7 +180,7 @@ impl Terms {
 /// Which products, and which rows and columns of each, thread `id` of `count` computes.
 pub(super) fn portion(
     dims: GemmDims,
-    grain: usize,
+    [row_grain, column_grain]: [usize; 2],
     id: usize,
     count: usize,
 ) -> (Range<usize>, Range<usize>, Range<usize>) {
@@ -186,8 +188,8 @@ pub(super) fn portion(
         return (share(dims.batch, 1, id, count), 0..dims.m, 0..dims.n);
     }
     let (down, across) = grid(count, dims.m, dims.n);
-    let columns = share(dims.n, grain, id % across, across);
-    (0..dims.batch, share(dims.m, 1, id / across, down), columns)
+    let columns = share(dims.n, column_grain, id % across, across);
+    (0..dims.batch, share(dims.m, row_grain, id / across, down), columns)
 }
 
 /// How many threads share the rows and how many the columns: each thread copies its part of A and of B,
@@ -213,7 +215,8 @@ fn run<A: Element + To<LA>, LA: Lane, B: Element + To<LB>, LB: Lane, D: Output>(
     let packed = product.packed.get(set);
     let whole = Parts::new(outs[0].slice::<D>());
     team.pool.run(&|me| {
-        let (batches, rows, columns) = portion(layout.dims, engine.kernels.columns, me.id, me.count);
+        let grains = [engine.kernels.row_grain, engine.kernels.columns];
+        let (batches, rows, columns) = portion(layout.dims, grains, me.id, me.count);
         // Extra work is whole products where there are enough: a few rows cost more than their share.
         let repeated = batches.start..batches.start + extra.of(batches.len());
         let extra_rows = if repeated.is_empty() { extra.of(rows.len()) } else { 0 };

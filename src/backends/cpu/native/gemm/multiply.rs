@@ -1,8 +1,8 @@
 //! A product on one thread: blocks, packing, tiles.
 
-use super::blocks::{Blocks, parts};
+use super::blocks::{Blocks, parts_in};
 use super::lanes::{Lane, To};
-use super::pack::{Lines, Matrix, Panel};
+use super::pack::{Lines, Matrix, Panel, Turned};
 use super::tile::{CHUNK, Kernel, Kernels, Tile};
 use super::words::{Arithmetic, Finish};
 use crate::backends::cpu::isa::Isa;
@@ -115,7 +115,14 @@ impl Engine {
         let width = self.kernels.columns;
         let depth = self.blocks.depth_step(depth);
         let kept = if rows > most_rows { columns.min(most_columns).next_multiple_of(width) } else { width };
-        [rows.min(most_rows) * depth, kept * depth, 2 * width + CHUNK]
+        // A whole grain of rows may be read where the last is not full.
+        let beyond = (self.kernels.row_grain - 1) * CHUNK;
+        [rows.min(most_rows) * depth + beyond, kept * depth, 2 * width + CHUNK]
+    }
+
+    /// Words of depth that so many elements are laid out in.
+    pub(super) fn words<L: Lane>(&self, depth: usize) -> usize {
+        depth.div_ceil(L::PER_WORD).next_multiple_of(self.kernels.depth_grain)
     }
 
     /// Multiplies `extents` (rows, columns, elements of depth).
@@ -139,7 +146,8 @@ impl Engine {
         target: Target,
         scratch: &mut Scratch,
     ) {
-        let words = depth.div_ceil(LA::PER_WORD);
+        let _session = self.kernels.session();
+        let words = self.words::<LA>(depth);
         let (zeros, ones) = scratch.rows.split_at_mut(self.kernels.columns);
         zeros.fill(0);
         ones[..CHUNK].fill(0x0101_0101);
@@ -161,7 +169,7 @@ impl Engine {
         };
         for across in parts_of(columns, self.blocks.columns, self.kernels.columns) {
             for depths in self.blocks.depths(words) {
-                for down in parts(rows, self.blocks.rows) {
+                for down in parts_in(rows, self.blocks.rows, self.kernels.row_grain) {
                     walk.block(&down, &across, &depths);
                 }
             }
@@ -251,6 +259,17 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         }
     }
 
+    /// The rows of each tile of a block.
+    fn parts(&self, rows: usize) -> impl ExactSizeIterator<Item = Range<usize>> + use<LA, LB, A, B> {
+        let Kernels { most_rows, row_grain, .. } = self.engine.kernels;
+        parts_in(rows, most_rows, row_grain)
+    }
+
+    /// A lies in lines for the tile.
+    fn by_lines(&self) -> bool {
+        self.a.is_by_rows() || self.engine.kernels.registers.is_some()
+    }
+
     fn elements(&self, depths: &Range<usize>) -> Range<usize> {
         depths.start * LA::PER_WORD..(depths.end * LA::PER_WORD).min(self.depth)
     }
@@ -262,7 +281,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
             Left::Plain(a) => self.pack_a(a, down, depths),
             Left::Made(made, first) => {
                 let padded = depths.len().next_multiple_of(CHUNK);
-                for part in parts(down.len(), self.engine.kernels.most_rows) {
+                for part in self.parts(down.len()) {
                     let first = first + down.start;
                     let to = &mut self.a_pack[part.start * padded..part.end * padded];
                     made.make(first + part.start..first + part.end, depths.clone(), to);
@@ -275,12 +294,15 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     fn pack_a(&mut self, a: &Matrix<A>, down: &Range<usize>, depths: &Range<usize>) {
         let padded = depths.len().next_multiple_of(CHUNK);
         let elements = self.elements(depths);
-        for part in parts(down.len(), self.engine.kernels.most_rows) {
+        for part in self.parts(down.len()) {
             let rows = down.start + part.start..down.start + part.end;
             let to = &mut self.a_pack[part.start * padded..part.end * padded];
             if a.is_by_rows() {
                 let lines = Lines { a: *a, rows, depths: elements.clone(), to, lane: PhantomData::<LA> };
                 self.engine.isa.run(lines);
+            } else if self.engine.kernels.registers.is_some() {
+                let (a, depths) = (*a, elements.clone());
+                self.engine.isa.run(Turned { a, rows, depths, to, lane: PhantomData::<LA> });
             } else {
                 let (b, width) = (a.transposed(), part.len());
                 let depths = elements.clone();
@@ -371,20 +393,20 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         let padded = here.next_multiple_of(CHUNK);
         let row = self.row(source, columns, depths);
         let (init, [init_stride, init_step], finish) = self.init(row, depths);
-        let by_rows = self.a.is_by_rows();
-        let count = down.len().div_ceil(kernels.most_rows);
+        let count = self.parts(down.len()).len();
         // The next panel is fetched while this one's tiles are computed, spread evenly over them; where there
         // is one tile only, B streams and is fetched a fixed distance ahead.
         let step = (4 * width).div_ceil(count);
         let next = if count == 1 { STREAM_AHEAD * width } else { width * here };
         let ahead = source.panel.wrapping_add(next).cast::<u8>();
         let (ahead, ahead_step) = if source.followed { (ahead, step) } else { (source.panel.cast(), 0) };
-        for (number, part) in parts(down.len(), kernels.most_rows).enumerate() {
+        for (number, part) in self.parts(down.len()).enumerate() {
             let first = down.start + part.start;
             let tile = Tile {
+                rows: part.len(),
                 depth: here,
                 a: a.wrapping_add(part.start * padded),
-                a_step: if by_rows { part.len() * CHUNK } else { part.len() },
+                a_step: if self.by_lines() { part.len() * CHUNK } else { part.len() },
                 b: source.panel,
                 b_step: width,
                 finish,
@@ -398,7 +420,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 ahead_step,
                 copy: source.panel.cast_mut(),
             };
-            let (kernel, tile) = self.with_raw(tile, source, number, count, part.len());
+            let (kernel, tile) = self.with_raw(tile, source, number, count);
             // SAFETY: the engine's family is compiled for instructions that `isa` proved; A and B were
             // packed above to the extents of the tile, or are read where `source` found whole rows of
             // them; D and init hold the rows and columns of the target; the rest is as long as a tile is
@@ -408,30 +430,23 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     }
 
     /// The tile with B as it lies, if it is the first to read it: packed on the way for those after it.
-    fn with_raw(
-        &self,
-        tile: Tile,
-        source: Source,
-        number: usize,
-        count: usize,
-        rows: usize,
-    ) -> (Kernel, Tile) {
+    fn with_raw(&self, tile: Tile, source: Source, number: usize, count: usize) -> (Kernel, Tile) {
         let kernels = &self.engine.kernels;
-        let plain = if self.a.is_by_rows() { &kernels.lines } else { &kernels.by_columns };
-        let Some((raw, stride)) = source.raw else { return (plain[rows - 1], tile) };
+        let plain = if self.by_lines() { kernels.lines } else { kernels.by_columns };
+        let Some((raw, stride)) = source.raw else { return (plain(tile.rows), tile) };
         let row_bytes = 4 * stride;
         if number == 0 {
             let is_last_use = count == 1 && !self.keep;
             let ahead = raw.wrapping_add(STREAM_AHEAD * stride).cast();
             let tile = Tile { b: raw, b_step: stride, ahead, ahead_step: row_bytes, ..tile };
-            return (if is_last_use { plain } else { &kernels.copying }[rows - 1], tile);
+            return (if is_last_use { plain } else { kernels.copying }(tile.rows), tile);
         }
         if number + 1 == count {
             // The next panel is not packed yet: its rows as they lie.
             let ahead = raw.wrapping_add(kernels.columns).cast();
-            return (plain[rows - 1], Tile { ahead, ahead_step: row_bytes, ..tile });
+            return (plain(tile.rows), Tile { ahead, ahead_step: row_bytes, ..tile });
         }
-        (plain[rows - 1], tile)
+        (plain(tile.rows), tile)
     }
 
     /// What D begins with, in the first block of depth what the caller adds and later what is there; the
@@ -445,7 +460,8 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         }
         match init.is_null() {
             true if is_plain => (init, [0, 0], Finish::Store),
-            // Zeros as one row of a tile's width.
+            // One row, which has no columns to be counted from.
+            true if alpha == 1.0 => (row, [0, 0], Finish::Add),
             true => (self.zeros, [0, 0], Finish::General { alpha, beta: 0.0 }),
             false if is_plain && beta == 1.0 => (init, [init_stride, init_step], Finish::Add),
             false => (init, [init_stride, init_step], Finish::General { alpha, beta }),
@@ -462,10 +478,10 @@ pub(super) fn column_sums(
     to: *mut u32,
 ) {
     let rows = Tile::between_rows_of(kernels.columns);
-    let tile = Tile { depth, a: ones, b: panel, d: to, ..rows };
+    let tile = Tile { rows: 1, depth, a: ones, b: panel, d: to, ..rows };
     // SAFETY: the panel holds `depth` rows of a tile's width, `ones` a line that every chunk of the one row
     // of A reads again, and the others a tile's width each.
-    unsafe { kernels.lines[0](&tile) };
+    unsafe { (kernels.lines)(1)(&tile) };
 }
 
 /// What a zero point of A adds to a column with this sum.

@@ -29,7 +29,7 @@ impl Packed {
     ) -> Result<Self, Fault> {
         let width = engine.kernels.columns;
         let whole = columns.next_multiple_of(width);
-        let each = depth.div_ceil(L::PER_WORD) * whole;
+        let each = engine.words::<L>(depth) * whole;
         // Fetching ahead may look at a few rows more than there are; it need not find them.
         let words = TeamScratch::new(1, &[each * matrices.len()])?;
         let mut packed = Self { words, shifts: vec![0; whole * matrices.len()], each, columns: whole };
@@ -53,7 +53,7 @@ impl Packed {
         let words = words_mut(&mut words[number * self.each..(number + 1) * self.each]);
         let shifts = &mut self.shifts[number * self.columns..(number + 1) * self.columns];
         let (ones, mut sums) = ([0x0101_0101; CHUNK], vec![0; width]);
-        for depths in engine.blocks.depths(depth.div_ceil(L::PER_WORD)) {
+        for depths in engine.blocks.depths(engine.words::<L>(depth)) {
             let block = &mut words[depths.start * self.columns..depths.end * self.columns];
             for (start, to) in (0..columns).step_by(width).zip(block.chunks_exact_mut(width * depths.len())) {
                 let elements = depths.start * L::PER_WORD..(depths.end * L::PER_WORD).min(depth);
