@@ -134,6 +134,22 @@ impl Isa {
         self.dots >= Dots::Tiles
     }
 
+    /// What multiplies bytes, and what bfloat16: for readers of records.
+    pub fn narrow_instructions(self) -> [(&'static str, &'static str); 2] {
+        let bytes = match self.level {
+            _ if self.has_tiles() => "tdpbusd (AMX), one row vpdpbusd (VNNI)",
+            _ if self.has_bytes() => "vpdpbusd (VNNI)",
+            Level::Portable => "plain code",
+            _ => "vpmaddwd (AVX2)",
+        };
+        let bf16 = match self.level {
+            _ if self.has_tiles() => "tdpbf16ps (AMX), one row vdpbf16ps",
+            _ if self.has_bf16() => "vdpbf16ps (AVX-512 BF16)",
+            _ => "widened to f32",
+        };
+        [("int8", bytes), ("bf16", bf16)]
+    }
+
     /// Name in the environment and in records.
     pub fn name(self) -> &'static str {
         ALL.into_iter().find(|(_, isa)| *isa == self).map_or("portable", |(name, _)| name)

@@ -144,7 +144,10 @@ struct Kernels {
 
 impl Library for Kernels {
     fn identity(&self) -> Identity {
-        let mut notes = BTreeMap::from([("isa".to_string(), self.team.isa.name().to_string())]);
+        let isa = self.team.isa;
+        let told = [("isa", isa.name())].into_iter().chain(isa.narrow_instructions());
+        let mut notes: BTreeMap<_, _> =
+            told.map(|(note, text)| (note.to_string(), text.to_string())).collect();
         if self.team.extra.0 > 0.0 {
             notes.insert("extra_work".to_string(), self.team.extra.0.to_string());
         }

@@ -130,7 +130,7 @@ struct Call<'a> {
 impl Plan {
     /// Images, rows and columns of the product that thread `id` of `count` computes.
     fn portion(&self, id: usize, count: usize) -> (Range<usize>, Range<usize>, Range<usize>) {
-        portion(self.geometry.product(), self.engine.kernels.columns, id, count)
+        portion(self.geometry.product(), self.engine.kernels.grains(), id, count)
     }
 
     fn keep_lines(&self, weights: &[f32]) -> Result<Kept, Fault> {

@@ -215,8 +215,7 @@ fn run<A: Element + To<LA>, LA: Lane, B: Element + To<LB>, LB: Lane, D: Output>(
     let packed = product.packed.get(set);
     let whole = Parts::new(outs[0].slice::<D>());
     team.pool.run(&|me| {
-        let grains = [engine.kernels.row_grain, engine.kernels.columns];
-        let (batches, rows, columns) = portion(layout.dims, grains, me.id, me.count);
+        let (batches, rows, columns) = portion(layout.dims, engine.kernels.grains(), me.id, me.count);
         // Extra work is whole products where there are enough: a few rows cost more than their share.
         let repeated = batches.start..batches.start + extra.of(batches.len());
         let extra_rows = if repeated.is_empty() { extra.of(rows.len()) } else { 0 };

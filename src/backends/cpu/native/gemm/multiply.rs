@@ -189,11 +189,12 @@ impl Engine {
         depth: usize,
         to: &mut [u32],
     ) {
-        for depths in self.blocks.depths(depth.div_ceil(L::PER_WORD)) {
+        let Kernels { most_rows, row_grain, .. } = self.kernels;
+        for depths in self.blocks.depths(self.words::<L>(depth)) {
             let elements = depths.start * L::PER_WORD..(depths.end * L::PER_WORD).min(depth);
-            for down in parts(rows.len(), self.blocks.rows) {
+            for down in parts_in(rows.len(), self.blocks.rows, row_grain) {
                 let to = &mut to[packed_block(rows.len(), &down, &depths)];
-                for part in parts(down.len(), self.kernels.most_rows) {
+                for part in parts_in(down.len(), most_rows, row_grain) {
                     let padded = depths.len().next_multiple_of(CHUNK);
                     let to = &mut to[part.start * padded..part.end * padded];
                     let first = rows.start + down.start;

@@ -128,6 +128,11 @@ pub(in super::super) struct Registers {
 pub(in super::super) struct Session(Option<Registers>);
 
 impl Kernels {
+    /// Rows and columns that threads share products by.
+    pub(in super::super) fn grains(&self) -> [usize; 2] {
+        [self.row_grain, self.columns]
+    }
+
     /// Sets up what the kernels need of this thread.
     pub(in super::super) fn session(&self) -> Session {
         if let Some(Registers { open, .. }) = self.registers {
