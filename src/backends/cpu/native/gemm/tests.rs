@@ -51,7 +51,8 @@ fn check_narrow<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>>(
     engine: &Engine,
     [m, n, k]: [usize; 3],
     (trans_a, trans_b): (bool, bool),
-    (of_a, of_b): (fn(i32) -> A, fn(i32) -> B),
+    of_a: fn(i32) -> A,
+    of_b: fn(i32) -> B,
     read: fn(u32) -> i32,
 ) {
     let numbers = |len: usize, step: usize| (0..len).map(move |i| (i * step % 17) as i32 - 8);
@@ -90,11 +91,11 @@ fn narrow_numbers_give_the_exact_product_at_every_edge() {
             for trans in [(false, false), (true, false), (false, true), (true, true)] {
                 if let Some(engine) = engine(isa, Arithmetic::Bytes) {
                     let of = (|x: i32| (x + 8) as u8, |x: i32| x as i8);
-                    check_narrow::<u8, i8, u8, i8>(&engine, extents, trans, (of.0, of.1), |d| d as i32);
+                    check_narrow::<u8, i8, u8, i8>(&engine, extents, trans, of.0, of.1, |d| d as i32);
                 }
                 if let Some(engine) = engine(isa, Arithmetic::Bf16) {
                     let (of, read) = (|x: i32| bf16::from_f32(x as f32), |d: u32| f32::from_bits(d) as i32);
-                    check_narrow::<bf16, bf16, bf16, bf16>(&engine, extents, trans, (of, of), read);
+                    check_narrow::<bf16, bf16, bf16, bf16>(&engine, extents, trans, of, of, read);
                 }
             }
         }
