@@ -46,14 +46,15 @@ fn check(engine: &Engine, extents: [usize; 3], trans_a: bool, trans_b: bool) {
     }
 }
 
-/// A product of small whole numbers, exact in every arithmetic: A by `strides_a`, B by `strides_b`.
+/// A product of small whole numbers, exact in every arithmetic.
 fn check_narrow<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>>(
     engine: &Engine,
     [m, n, k]: [usize; 3],
     (trans_a, trans_b): (bool, bool),
-    of: (fn(i32) -> A, fn(i32) -> B, fn(u32) -> i32),
+    of_a: fn(i32) -> A,
+    of_b: fn(i32) -> B,
+    read: fn(u32) -> i32,
 ) {
-    let (of_a, of_b, read) = of;
     let numbers = |len: usize, step: usize| (0..len).map(move |i| (i * step % 17) as i32 - 8);
     let (a, b): (Vec<i32>, Vec<i32>) = (numbers(m * k, 5).collect(), numbers(k * n, 3).collect());
     let (stored_a, stored_b): (Vec<A>, Vec<B>) =
@@ -89,21 +90,12 @@ fn narrow_numbers_give_the_exact_product_at_every_edge() {
         for &extents in &extents {
             for trans in [(false, false), (true, false), (false, true), (true, true)] {
                 if let Some(engine) = engine(isa, Arithmetic::Bytes) {
-                    let of = (
-                        (|x| (x + 8) as u8) as fn(i32) -> u8,
-                        (|x| x as i8) as fn(i32) -> i8,
-                        (|d| d as i32) as _,
-                    );
-                    check_narrow::<u8, i8, u8, i8>(&engine, extents, trans, of);
+                    let of = (|x: i32| (x + 8) as u8, |x: i32| x as i8);
+                    check_narrow::<u8, i8, u8, i8>(&engine, extents, trans, of.0, of.1, |d| d as i32);
                 }
                 if let Some(engine) = engine(isa, Arithmetic::Bf16) {
-                    let to = (|x| bf16::from_f32(x as f32)) as fn(i32) -> bf16;
-                    check_narrow::<bf16, bf16, bf16, bf16>(
-                        &engine,
-                        extents,
-                        trans,
-                        (to, to, |d| f32::from_bits(d) as i32),
-                    );
+                    let (of, read) = (|x: i32| bf16::from_f32(x as f32), |d: u32| f32::from_bits(d) as i32);
+                    check_narrow::<bf16, bf16, bf16, bf16>(&engine, extents, trans, of, of, read);
                 }
             }
         }
