@@ -169,19 +169,19 @@ pub(super) unsafe fn store_sums<const ROWS: usize, const COLUMNS: usize>(to: *mu
     }
 }
 
-/// 16 lines of A.
+/// 16 rows of A, `bytes` apart.
 ///
 /// # Safety
 /// As the module.
 #[inline(always)]
-pub(super) unsafe fn load_a<const ROW: usize>(from: *const u32) {
-    // SAFETY: by the module's contract: 16 lines are there.
+pub(super) unsafe fn load_a<const ROW: usize>(from: *const u32, bytes: usize) {
+    // SAFETY: by the module's contract: 16 rows are there.
     unsafe {
         if ROW == 0 {
-            asm!("tileloadd tmm4, [{0} + {1}]", in(reg) from, in(reg) LINE, out("tmm4") _,
+            asm!("tileloadd tmm4, [{0} + {1}]", in(reg) from, in(reg) bytes, out("tmm4") _,
                 options(readonly, nostack, preserves_flags));
         } else {
-            asm!("tileloadd tmm5, [{0} + {1}]", in(reg) from, in(reg) LINE, out("tmm5") _,
+            asm!("tileloadd tmm5, [{0} + {1}]", in(reg) from, in(reg) bytes, out("tmm5") _,
                 options(readonly, nostack, preserves_flags));
         }
     }

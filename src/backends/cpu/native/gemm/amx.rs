@@ -93,7 +93,7 @@ unsafe fn products<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile)
     let mut rows_of_d = 0..tile.rows;
     for _ in 0..chunks {
         // SAFETY: by the contract of `Kernel`; rows of A beyond the tile's are there to be read.
-        unsafe { products_of_chunk::<D, ROWS, COLUMNS>(a, b, 4 * tile.b_step) };
+        unsafe { products_of_chunk::<D, ROWS, COLUMNS>([a, b], [tile.a_stride, tile.b_step]) };
         for row in rows_of_d.by_ref().take(rows_each) {
             (0..COLUMNS).for_each(|column| {
                 fetch_far(tile.d.wrapping_add(row * tile.d_stride + column * SIDE).cast());
@@ -108,24 +108,24 @@ unsafe fn products<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile)
     }
 }
 
-/// Adds the products of 16 words of depth; rows of B lie `bytes` apart.
+/// Adds the products of 16 words of depth; rows of A and of B lie as many words apart as said.
 #[inline(always)]
 unsafe fn products_of_chunk<D: Dot, const ROWS: usize, const COLUMNS: usize>(
-    a: *const u32,
-    b: *const u32,
-    bytes: usize,
+    [a, b]: [*const u32; 2],
+    [a_stride, b_stride]: [usize; 2],
 ) {
+    let [a_bytes, b_bytes] = [4 * a_stride, 4 * b_stride];
     // SAFETY: by the contract of `Kernel`.
     unsafe {
-        amx::load_a::<0>(a);
-        amx::load_b::<0>(b, bytes);
+        amx::load_a::<0>(a, a_bytes);
+        amx::load_b::<0>(b, b_bytes);
         add::<D, 0, 0>();
         if COLUMNS == 2 {
-            amx::load_b::<1>(b.add(SIDE), bytes);
+            amx::load_b::<1>(b.add(SIDE), b_bytes);
             add::<D, 0, 1>();
         }
         if ROWS == 2 {
-            amx::load_a::<1>(a.add(SIDE * CHUNK));
+            amx::load_a::<1>(a.add(SIDE * a_stride), a_bytes);
             add::<D, 1, 0>();
             if COLUMNS == 2 {
                 add::<D, 1, 1>();

@@ -20,6 +20,11 @@ pub(in super::super) struct Engine {
     pub(in super::super) blocks: Blocks,
 }
 
+/// Most columns of a product that do not pay for a copy of A in tile registers' own order.
+const COLUMNS_IN_PLACE: usize = 1024;
+/// Rows so many bytes apart, or a multiple, share one set of the first cache.
+const ALIASED: usize = 4096;
+
 /// A factor that is no matrix in memory: it is made where a part of it is needed.
 pub(in super::super) trait Made {
     /// Rows `rows` of A, or columns `across` of B, for the words of depth `depths`: of A as lines,
@@ -156,6 +161,7 @@ impl Engine {
             engine: self,
             a,
             rows,
+            columns,
             b,
             depth,
             keep: rows > self.blocks.rows,
@@ -224,6 +230,7 @@ struct Walk<'a, LA, LB, A, B> {
     engine: &'a Engine,
     a: &'a Left<'a, A>,
     rows: usize,
+    columns: usize,
     b: &'a Right<'a, B>,
     /// Elements.
     depth: usize,
@@ -236,6 +243,20 @@ struct Walk<'a, LA, LB, A, B> {
     ones: *const u32,
     sums: *mut u32,
     lanes: PhantomData<(LA, LB)>,
+}
+
+/// Where tiles find a block of A.
+#[derive(Clone, Copy)]
+struct Lined {
+    start: *const u32,
+    /// Words between rows of an A that is read where it lies.
+    in_place: Option<usize>,
+}
+
+impl Lined {
+    fn packed(start: *const u32) -> Self {
+        Self { start, in_place: None }
+    }
 }
 
 /// Where a tile finds B.
@@ -276,9 +297,15 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     }
 
     /// A block of A as the tile reads it, laid out now unless it is already.
-    fn lines(&mut self, down: &Range<usize>, depths: &Range<usize>) -> *const u32 {
+    fn lines(&mut self, down: &Range<usize>, depths: &Range<usize>) -> Lined {
         match self.a {
-            Left::Packed(words) => return words[packed_block(self.rows, down, depths)].as_ptr(),
+            Left::Packed(words) => {
+                return Lined::packed(words[packed_block(self.rows, down, depths)].as_ptr());
+            }
+            Left::Plain(a) if self.is_in_place(a) => {
+                let start = a.data[down.start * a.strides[0] + depths.start * LA::PER_WORD..].as_ptr().cast();
+                return Lined { start, in_place: Some(a.strides[0] / LA::PER_WORD) };
+            }
             Left::Plain(a) => self.pack_a(a, down, depths),
             Left::Made(made, first) => {
                 let padded = depths.len().next_multiple_of(CHUNK);
@@ -289,7 +316,23 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 }
             }
         }
-        self.a_pack.as_ptr()
+        Lined::packed(self.a_pack.as_ptr())
+    }
+
+    /// Whether tile registers read A where it lies: its elements are lanes, its rows whole cache lines, and there
+    /// are rows for whole registers. A copy pays where many columns use it, or where rows a power of two apart
+    /// would fight for a set of the first cache.
+    fn is_in_place(&self, a: &Matrix<A>) -> bool {
+        let Kernels { registers, row_grain, .. } = self.engine.kernels;
+        let stride = a.strides[0] * size_of::<A>();
+        registers.is_some()
+            && A::SAME_BUT == Some(0)
+            && a.is_by_rows()
+            && stride.is_multiple_of(size_of::<u32>())
+            && self.depth.is_multiple_of(CHUNK * LA::PER_WORD)
+            && self.rows.is_multiple_of(row_grain)
+            && self.columns <= COLUMNS_IN_PLACE
+            && !stride.is_multiple_of(ALIASED)
     }
 
     fn pack_a(&mut self, a: &Matrix<A>, down: &Range<usize>, depths: &Range<usize>) {
@@ -383,7 +426,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
 
     fn column_of_tiles(
         &mut self,
-        a: *const u32,
+        a: Lined,
         source: Source,
         down: &Range<usize>,
         columns: &Range<usize>,
@@ -403,11 +446,19 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         let (ahead, ahead_step) = if source.followed { (ahead, step) } else { (source.panel.cast(), 0) };
         for (number, part) in self.parts(down.len()).enumerate() {
             let first = down.start + part.start;
+            let (a, a_step, a_stride) = match a.in_place {
+                Some(stride) => (a.start.wrapping_add(part.start * stride), CHUNK, stride),
+                None if self.by_lines() => {
+                    (a.start.wrapping_add(part.start * padded), part.len() * CHUNK, CHUNK)
+                }
+                None => (a.start.wrapping_add(part.start * padded), part.len(), 1),
+            };
             let tile = Tile {
                 rows: part.len(),
                 depth: here,
-                a: a.wrapping_add(part.start * padded),
-                a_step: if self.by_lines() { part.len() * CHUNK } else { part.len() },
+                a,
+                a_step,
+                a_stride,
                 b: source.panel,
                 b_step: width,
                 finish,

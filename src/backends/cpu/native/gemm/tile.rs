@@ -31,6 +31,8 @@ pub(in super::super) struct Tile {
     /// lines and transposes nothing. By columns: `[word of depth][row]`, columns `a_step` apart.
     pub(in super::super) a: *const u32,
     pub(in super::super) a_step: usize,
+    /// Words between rows of A by lines, for tile registers; the others read rows of lines only.
+    pub(in super::super) a_stride: usize,
     /// B: a row of the tile's width for each word of depth, `b_step` apart.
     pub(in super::super) b: *const u32,
     pub(in super::super) b_step: usize,
@@ -61,6 +63,7 @@ impl Tile {
             depth: 0,
             a: std::ptr::null(),
             a_step: 0,
+            a_stride: CHUNK,
             b: std::ptr::null(),
             b_step: width,
             finish: Finish::Store,
