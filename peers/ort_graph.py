@@ -207,6 +207,12 @@ def dequantize(graph, step, args, outs):
         graph.node("Mul", [scaled, args[2]], outs)
 
 
+def conv2d(graph, step, args, outs):
+    """y = x convolved with w, plus a bias for each channel."""
+    rows, columns = step["padding"]
+    graph.node("Conv", args, outs, pads=[rows, columns] * 2, strides=step["stride"])
+
+
 OPS = {
     "gemm": gemm,
     "gemm_i8": gemm_i8,
@@ -221,4 +227,5 @@ OPS = {
     "attention": attention,
     "quantize": quantize,
     "dequantize": dequantize,
+    "conv2d": conv2d,
 }

@@ -56,6 +56,8 @@ class Peer(Library):
             raise Unsupported(f"{self.backend} serves {step['op']} in f32, not in {', '.join(sorted(types))}")
         if step["op"] == "copy" and "bf16" in types:
             raise Unsupported(f"{self.backend} has no type bf16 in numpy")
+        if step["op"] == "conv2d" and step["layout"] != "nchw":
+            raise Unsupported("ONNX Runtime takes images with channels first")
         if step["op"] == "attention" and (step["log_sum_exp"] or len(values[step["args"][0]]["shape"]) != 3):
             raise Unsupported("ONNX Runtime's attention takes three axes and gives no log-sum-exp")
 

@@ -266,6 +266,14 @@ def dequantize(step, args, outs, scratch):
     return run
 
 
+def laid_out(loaded, key, reordered):
+    """Weights that oneDNN laid out once, by this key."""
+    try:
+        return loaded.pack(key, reordered)
+    except RuntimeError as why:
+        raise Unsupported(f"this PyTorch packs no weights here: {str(why).splitlines()[0]}") from None
+
+
 def packed_gemm(loaded, step, number, turn):
     """D = A B, B laid out for oneDNN once."""
     args, outs = ([loaded.array(number, turn, value) for value in step[side]] for side in ("args", "outs"))
@@ -276,12 +284,46 @@ def packed_gemm(loaded, step, number, turn):
         weight = torch.ops.mkldnn._reorder_linear_weight(b.t().contiguous(), a.shape[0])
         return weight, torch.ops.mkldnn._nbytes(weight)
 
-    try:
-        weight = loaded.pack((number, step["args"][1], step["trans_b"]), reordered)
-    except RuntimeError as why:
-        raise Unsupported(f"this PyTorch packs no weights here: {str(why).splitlines()[0]}") from None
+    weight = laid_out(loaded, (number, step["args"][1], step["trans_b"]), reordered)
     linear = torch.ops.mkldnn._linear_pointwise
     return lambda: adopt(outs[0], linear(operands()[0], weight, None, "none", [], ""))
+
+
+def images(step, tensor):
+    """Channels second, as PyTorch has them, wherever they lie."""
+    return tensor.permute(0, 3, 1, 2) if step["layout"] == "nhwc" else tensor
+
+
+def as_stored(step, answer):
+    """The answer as the program has it; a copy only where PyTorch chose another layout."""
+    return (answer.permute(0, 2, 3, 1) if step["layout"] == "nhwc" else answer).contiguous()
+
+
+def conv2d(step, args, outs, scratch):
+    """y = x convolved with w, plus a bias for each channel."""
+    operands = views(args, lambda: (images(step, args[0]), args[1], args[2] if step["bias"] else None))
+    walk = {"stride": step["stride"], "padding": step["padding"]}
+    return lambda: adopt(outs[0], as_stored(step, F.conv2d(*operands(), **walk)))
+
+
+def packed_conv2d(loaded, step, number, turn):
+    """The same, w laid out for oneDNN once."""
+    args, outs = ([loaded.array(number, turn, value) for value in step[side]] for side in ("args", "outs"))
+    walk = (step["padding"], step["stride"], [1, 1], 1)
+    operands = views(args, lambda: (images(step, args[0]), args[2] if step["bias"] else None))
+
+    def reordered():
+        weight = torch.ops.mkldnn._reorder_convolution_weight(args[1], *walk, operands()[0].shape)
+        return weight, torch.ops.mkldnn._nbytes(weight)
+
+    weight = laid_out(loaded, (number, step["args"][1], step["layout"]), reordered)
+    convolve = torch.ops.mkldnn._convolution_pointwise
+
+    def run():
+        x, bias = operands()
+        adopt(outs[0], as_stored(step, convolve(x, weight, bias, *walk, "none", [], "")))
+
+    return run
 
 
 class Peer(Library):
@@ -304,7 +346,9 @@ class Peer(Library):
         "sgd_momentum": sgd_momentum,
         "quantize": quantize,
         "dequantize": dequantize,
+        "conv2d": conv2d,
     }
+    PACKED = {"gemm": packed_gemm, "conv2d": packed_conv2d}
     TYPES = {
         "f64": torch.float64,
         "f32": torch.float32,
@@ -353,19 +397,19 @@ class Peer(Library):
         return {"adamw": ((0, 0), (1, 2), (2, 3)), "sgd_momentum": ((0, 0), (1, 2))}.get(step["op"], ())
 
     def packs(self, loaded, step):
-        """Whether a step is a product whose B is laid out anew."""
-        return step["op"] == "gemm" and self.lane.get("packing") == "packed" and loaded.is_fixed(step["args"][1])
+        """Whether a step's weights are laid out anew."""
+        return step["op"] in self.PACKED and self.lane.get("packing") == "packed" and loaded.is_fixed(step["args"][1])
 
     def prepare(self, loaded):
         for step in loaded.program["steps"]:
-            if step["op"] in ("layer_norm", "attention") or self.packs(loaded, step):
+            if step["op"] in ("layer_norm", "attention", "conv2d") or self.packs(loaded, step):
                 for tensor in (loaded.array(*place) for place in loaded.places(step["outs"])):
                     tensor.adopts = True
         return super().prepare(loaded)
 
     def call(self, loaded, step, number, turn):
         if self.packs(loaded, step):
-            return packed_gemm(loaded, step, number, turn)
+            return self.PACKED[step["op"]](loaded, step, number, turn)
         return super().call(loaded, step, number, turn)
 
     def identity(self):

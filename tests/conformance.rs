@@ -119,7 +119,7 @@ fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
     let mut settings: Vec<(&[usize], Variables)> = vec![(&[1, 2, 3], vec![])];
     if family.id() == "cpu/native" {
         settings.extend(
-            ["portable", "avx2", "avx512", "avx512-vnni"]
+            ["portable", "avx2", "avx512", "avx512-vnni", "avx512-bf16"]
                 .map(|isa| (&[1, 3][..], vec![("CUTGPU_ISA", isa.to_string())])),
         );
         settings.push((&[2], vec![(EXTRA_WORK, "0.3".to_string())]));

@@ -95,6 +95,19 @@ def dequantized(step, args, outs):
     need(bias == ([x[-1:]] if step["bias"] else []), "the bias has another shape than a row")
 
 
+def convolved(step, args, outs):
+    """Images, weights `[out, in, rows, columns]`, perhaps a bias, and images of as many channels as the weights say."""
+    x, w, *bias = args
+    channels, rows, columns = (3, 1, 2) if step["layout"] == "nhwc" else (1, 2, 3)
+    need(len(x) == len(w) == 4 and x[channels] == w[1], "images and weights do not fit together")
+    need(bias == ([w[:1]] if step["bias"] else []), "the bias has another shape than the channels")
+    y = [x[0]] * 4
+    y[channels] = w[0]
+    for axis, (own, kernel) in enumerate(((rows, w[2]), (columns, w[3]))):
+        y[own] = (x[own] + 2 * step["padding"][axis] - kernel) // step["stride"][axis] + 1
+    need(outs[0] == y, "the answer has another shape than its images")
+
+
 RULES = {
     "gemm": product,
     "gemm_i8": product,
@@ -111,6 +124,7 @@ RULES = {
     "sgd_momentum": alike,
     "quantize": quantized,
     "dequantize": dequantized,
+    "conv2d": convolved,
 }
 
 

@@ -5,10 +5,13 @@
 //! are verified against them. No data, no claim: without the digits there is a reason, never a number.
 
 mod digits;
+mod layer;
 mod network;
+mod tensor;
 mod train;
 
 pub use digits::{Digits, Missing, fetched, split};
+pub use layer::layer_error;
 pub use network::{Network, Scheme};
 pub use train::{Training, train};
 

@@ -1,11 +1,9 @@
 //! Two layers from pixels to digits, in f32 and in 8 bits.
 
 use super::digits::{CLASSES, Digits, PIXELS};
-use crate::ops::{
-    Arg, BiasAdd, BiasGelu, Dequantize, Gelu, GeluForm, Gemm, GemmI8, Granularity, Op, Quantize,
-};
-use crate::program::whole_reference;
-use crate::tensor::{DType, HostArray, ValueSpec};
+use super::tensor::{Tensor, apply};
+use crate::ops::{BiasAdd, BiasGelu, Dequantize, Gelu, GeluForm, Gemm, GemmI8, Granularity, Op, Quantize};
+use crate::tensor::DType;
 use serde::Serialize;
 
 /// Width of the layer between.
@@ -47,35 +45,6 @@ impl Scheme {
             _ => Quantize { scale: Some(amax / 127.0), ..Quantize::dynamic(Granularity::Tensor) },
         }
     }
-}
-
-/// A value with its elements, rounded to its type.
-#[derive(Clone, Debug)]
-struct Tensor {
-    spec: ValueSpec,
-    data: Vec<f64>,
-}
-
-impl Tensor {
-    fn new(shape: &[usize], dtype: DType, data: impl IntoIterator<Item = f64>) -> Self {
-        let data = HostArray::from_f64(dtype, data.into_iter());
-        Self { spec: ValueSpec::new(shape, dtype), data: data.to_f64(0..data.len()) }
-    }
-
-    /// The largest magnitude.
-    fn amax(&self) -> f64 {
-        self.data.iter().fold(0.0, |max, x| max.max(x.abs()))
-    }
-}
-
-/// The outputs of an op by its reference.
-fn apply(op: Op, args: &[&Tensor]) -> Vec<Tensor> {
-    let specs: Vec<ValueSpec> = args.iter().map(|arg| arg.spec.clone()).collect();
-    let views: Vec<Arg> = args.iter().map(|arg| Arg::whole(&arg.spec, &arg.data)).collect();
-    let outputs = op.operation().outputs(&specs).unwrap_or_default();
-    let answers = whole_reference(op.operation(), &views);
-    let round = |(spec, data): (ValueSpec, Vec<f64>)| Tensor::new(&spec.shape, spec.dtype, data);
-    outputs.into_iter().zip(answers).map(round).collect()
 }
 
 /// A layer: weights `[out, in]` and a bias `[out]`.

@@ -167,9 +167,11 @@ pub struct External {
 pub enum ProbeKind {
     /// f32 multiply-adds in registers; operations a second.
     Fma,
-    /// u8 x i8 dot products in registers; operations a second.
+    /// u8 x i8 dot products in registers, by the best unit that kernels may use (AMX, else VNNI); operations a
+    /// second.
     Vnni,
-    /// bf16 dot products in registers; operations a second.
+    /// bf16 dot products in registers, by the best unit that kernels may use (AMX, else AVX-512 BF16);
+    /// operations a second.
     Bf16,
     /// One stream read; bytes a second.
     Read,

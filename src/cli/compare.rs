@@ -22,13 +22,15 @@ use std::path::{Path, PathBuf};
     cutgpu compare before-1,before-2 after-1,after-2 --json\n  \
     cutgpu compare before after --margin 5% --max-unknown 50\n  \
     cutgpu compare runs/quick --contenders cpu/openblas cpu/native\n  \
-    cutgpu compare runs/peers --peers")]
+    cutgpu compare runs/peers --peers\n  \
+    cutgpu compare runs/int8 --narrow\n  \
+    cutgpu compare runs/attention --growth")]
 pub(super) struct Args {
     /// The baseline: a folder that `cutgpu run` made, or its run.jsonl; several, joined by commas, are
     /// taken together.
     a: String,
     /// What is compared with it, likewise.
-    #[arg(required_unless_present_any = ["contenders", "peers"])]
+    #[arg(required_unless_present_any = ["contenders", "peers", "narrow", "growth"])]
     b: Option<String>,
     /// Compare two backends within A instead, lane by lane, round by round; one name twice compares twins.
     #[arg(long, value_names = ["BASE", "OTHER"], num_args = 2, conflicts_with_all = ["b", "raw"])]
@@ -37,6 +39,14 @@ pub(super) struct Args {
     /// AHEAD or BEHIND; the exit code is 0 whatever is said.
     #[arg(long, conflicts_with_all = ["b", "contenders", "raw"])]
     peers: bool,
+    /// Set products and layers of fewer bits beside the same in f32 within A instead: how many times as fast and as
+    /// small, by what bound, with what instructions and what error; the exit code is 0.
+    #[arg(long, conflicts_with_all = ["b", "contenders", "peers", "raw"])]
+    narrow: bool,
+    /// Say how time and memory grow within A instead: the exponent of each contender of each case that sweeps one
+    /// extent, with its interval; the exit code is 0.
+    #[arg(long, conflicts_with_all = ["b", "contenders", "peers", "narrow", "raw"])]
+    growth: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -77,8 +87,14 @@ fn percentage(text: &str) -> Result<f64, String> {
 /// Compares two runs, or two contenders of one.
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let a = read(&args.a)?;
-    if args.peers {
-        std::io::stdout().write_all(super::peers::page(&a, args.json)?.as_bytes())?;
+    let table = match () {
+        () if args.peers => Some(super::within::peers(&a, args.json)?),
+        () if args.narrow => Some(super::within::narrow(&a, args.json)?),
+        () if args.growth => Some(super::within::growth(&a, args.json)?),
+        () => None,
+    };
+    if let Some(table) = table {
+        std::io::stdout().write_all(table.as_bytes())?;
         return Ok(exit::OK);
     }
     let policy = Policy {

@@ -6,7 +6,6 @@ mod doctor;
 mod libraries;
 mod list;
 mod look;
-mod peers;
 mod prices;
 mod report;
 mod run;
@@ -14,6 +13,7 @@ mod select;
 mod signals;
 mod table;
 mod verify;
+mod within;
 mod worker;
 
 use clap::{Parser, Subcommand};

@@ -12,10 +12,12 @@ pub mod palette;
 pub mod png;
 pub mod scene;
 mod standing;
+mod tables;
 mod text;
 mod write;
 
 pub use csv::csv;
 pub use html::page;
 pub use standing::{cases, contenders};
+pub use tables::{fewer_bits, laws};
 pub use write::{Destination, WriteError, Written, write};

@@ -1,7 +1,7 @@
 //! The programs that every backend is asked for.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
-use cutgpu::ops::{Gemm, GemmI8, Op, Softmax};
+use cutgpu::ops::{Conv2d, Gemm, GemmI8, ImageLayout, Op, Softmax};
 use cutgpu::program::{Phase, Program, State};
 use cutgpu::tensor::{DType, ValueSpec};
 use cutgpu::workloads::{Param, find};
@@ -30,6 +30,7 @@ pub(crate) fn programs() -> Vec<Case> {
     let mut cases = products();
     cases.extend(integer_products());
     cases.extend(softmaxes());
+    cases.extend(convolutions());
     cases.extend(LAYERS.iter().map(|row| from_workload(row)));
     cases
 }
@@ -193,6 +194,35 @@ fn softmaxes() -> Vec<Case> {
         single(Op::Softmax(op), vec![ValueSpec::new(&[2, 17, 33], DType::F32)])
     };
     [(true, true, DType::F32), (false, true, DType::Bf16), (true, false, DType::F16)].map(case).into()
+}
+
+/// Kernels, strides and paddings that no workload has; many channels, so that the depth takes several blocks.
+fn convolutions() -> Vec<Case> {
+    type Row = ([usize; 5], [usize; 2], [usize; 2], [usize; 2], bool);
+    let case = |(extents, kernel, stride, padding, bias): Row| {
+        let [images, channels, rows, columns, out] = extents;
+        [ImageLayout::Nchw, ImageLayout::Nhwc].map(|layout| {
+            let x = match layout {
+                ImageLayout::Nchw => [images, channels, rows, columns],
+                ImageLayout::Nhwc => [images, rows, columns, channels],
+            };
+            let shapes = [&x[..], &[out, channels, kernel[0], kernel[1]], &[out]];
+            let args = shapes.map(|shape| ValueSpec::new(shape, DType::F32));
+            let count = if bias { 3 } else { 2 };
+            single(Op::Conv2d(Conv2d { layout, stride, padding, bias }), args[..count].to_vec())
+        })
+    };
+    [
+        ([1, 1, 1, 1, 1], [1, 1], [1, 1], [0, 0], false),
+        ([2, 3, 9, 11, 5], [1, 1], [1, 1], [0, 0], true),
+        ([1, 3, 23, 23, 17], [7, 7], [2, 2], [3, 3], true),
+        ([3, 2, 5, 70, 33], [3, 5], [1, 1], [0, 2], false),
+        ([1, 5, 6, 7, 2], [2, 3], [3, 2], [4, 5], true),
+        ([1, 131, 4, 37, 301], [3, 3], [1, 1], [1, 1], true),
+    ]
+    .into_iter()
+    .flat_map(case)
+    .collect()
 }
 
 fn shapes() -> impl Iterator<Item = ((usize, usize, usize), (bool, bool))> {

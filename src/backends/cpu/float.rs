@@ -56,7 +56,7 @@ impl Byte for u8 {
     }
 }
 
-/// The bits of whole numbers, for [`Vector::from_whole`].
+/// The bits of whole numbers, for [`Vector::of_whole`].
 pub fn bits(whole: &[i32]) -> &[f32] {
     // SAFETY: both types have 4 bytes, one alignment, and no invalid pattern.
     unsafe { std::slice::from_raw_parts(whole.as_ptr().cast(), whole.len()) }

@@ -5,8 +5,8 @@ use crate::backends::Unsupported;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
 
-/// Environment variable that forces an instruction set: `portable`, `avx2`, `avx512`, `avx512-vnni` or
-/// `avx512-bf16`.
+/// Environment variable that forces an instruction set: `portable`, `avx2`, `avx512`, `avx512-vnni`,
+/// `avx512-bf16` or `amx`.
 pub const VARIABLE: &str = "CUTGPU_ISA";
 
 /// Instruction set that kernels may be compiled for.
@@ -29,6 +29,8 @@ enum Dots {
     Bytes,
     /// Of bfloat16 too: AVX-512 BF16.
     Bf16,
+    /// Of both by whole tiles: AMX.
+    Tiles,
 }
 
 /// An instruction set that this processor has: holding one proves it.
@@ -50,12 +52,13 @@ pub trait Loops {
 }
 
 /// Every instruction set with its name, each with those before it.
-const ALL: [(&str, Isa); 5] = [
+const ALL: [(&str, Isa); 6] = [
     ("portable", Isa::PORTABLE),
     ("avx2", Isa { level: Level::Avx2, dots: Dots::None }),
     ("avx512", Isa { level: Level::Avx512, dots: Dots::None }),
     ("avx512-vnni", Isa { level: Level::Avx512, dots: Dots::Bytes }),
     ("avx512-bf16", Isa { level: Level::Avx512, dots: Dots::Bf16 }),
+    ("amx", Isa { level: Level::Avx512, dots: Dots::Tiles }),
 ];
 
 impl Isa {
@@ -88,7 +91,8 @@ impl Isa {
         };
         let bytes = self.dots < Dots::Bytes || is_x86_feature_detected!("avx512vnni");
         let bf16 = self.dots < Dots::Bf16 || is_x86_feature_detected!("avx512bf16");
-        level && bytes && bf16
+        let tiles = self.dots < Dots::Tiles || tiles::are_here();
+        level && bytes && bf16 && tiles
     }
 
     /// The sets of this processor, the best one last.
@@ -125,6 +129,27 @@ impl Isa {
         self.dots >= Dots::Bf16
     }
 
+    /// Whether it multiplies tiles of both.
+    pub fn has_tiles(self) -> bool {
+        self.dots >= Dots::Tiles
+    }
+
+    /// What multiplies bytes, and what bfloat16: for readers of records.
+    pub fn narrow_instructions(self) -> [(&'static str, &'static str); 2] {
+        let bytes = match self.level {
+            _ if self.has_tiles() => "tdpbusd (AMX), one row vpdpbusd (VNNI)",
+            _ if self.has_bytes() => "vpdpbusd (VNNI)",
+            Level::Portable => "plain code",
+            _ => "vpmaddwd (AVX2)",
+        };
+        let bf16 = match self.level {
+            _ if self.has_tiles() => "tdpbf16ps (AMX), one row vdpbf16ps",
+            _ if self.has_bf16() => "vdpbf16ps (AVX-512 BF16)",
+            _ => "widened to f32",
+        };
+        [("int8", bytes), ("bf16", bf16)]
+    }
+
     /// Name in the environment and in records.
     pub fn name(self) -> &'static str {
         ALL.into_iter().find(|(_, isa)| *isa == self).map_or("portable", |(name, _)| name)
@@ -142,6 +167,54 @@ impl Isa {
             Level::Avx512 => unsafe { with_avx512(loops) },
             _ => loops.run::<Portable<4>>(),
         }
+    }
+}
+
+/// AMX: in the processor, and with the system's leave.
+#[cfg(target_arch = "x86_64")]
+mod tiles {
+    use std::sync::OnceLock;
+
+    /// Whether this process may use tiles of bytes and of bfloat16. Asked once: the leave is the process's, and
+    /// every thread has it, whenever it was started.
+    pub(super) fn are_here() -> bool {
+        static HERE: OnceLock<bool> = OnceLock::new();
+        *HERE.get_or_init(|| {
+            let features = raw_cpuid::CpuId::new().get_extended_feature_info();
+            let has = |features: raw_cpuid::ExtendedFeatures| {
+                features.has_amx_tile() && features.has_amx_int8() && features.has_amx_bf16()
+            };
+            features.is_some_and(has) && is_granted()
+        })
+    }
+
+    /// Asks Linux for the 8 KiB of state that tiles add to each thread (`ARCH_REQ_XCOMP_PERM` in the kernel's
+    /// Documentation/arch/x86/xstate.rst). No leave, no tiles: using them would end the process.
+    #[cfg(target_os = "linux")]
+    fn is_granted() -> bool {
+        const ARCH_PRCTL: i64 = 158;
+        const REQUEST: i64 = 0x1023;
+        const TILE_DATA: i64 = 18;
+        let result: i64;
+        // SAFETY: the call takes numbers and changes nothing but what this process may use; the kernel
+        // overwrites rax, rcx and r11.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                inlateout("rax") ARCH_PRCTL => result,
+                in("rdi") REQUEST,
+                in("rsi") TILE_DATA,
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack),
+            );
+        }
+        result == 0
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_granted() -> bool {
+        false
     }
 }
 

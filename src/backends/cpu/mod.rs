@@ -1,5 +1,7 @@
 //! Backends on the host's processor. [`loaded`] says how to add a library.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 pub mod blas;
 pub mod buffer;
 pub mod dylib;

@@ -46,7 +46,7 @@ pub struct Python {
     modules: &'static [(&'static str, &'static str)],
     /// Whether its table of ops has the step, or what it lacks, after "`id` ".
     serves: fn(&Step, &Program) -> Result<(), &'static str>,
-    /// Whether it lays out a product's parameters anew in the packed lane.
+    /// Whether it lays out the parameters of a product or a convolution anew in the packed lane.
     packs: fn(&Step, &Program) -> bool,
     packings: &'static [Packing],
     /// Variables for so many threads.
@@ -113,7 +113,7 @@ impl Python {
 }
 
 fn is_product(step: &Step) -> bool {
-    matches!(step.op, Op::Gemm(_) | Op::GemmI8(_))
+    matches!(step.op, Op::Gemm(_) | Op::GemmI8(_) | Op::Conv2d(_))
 }
 
 /// The type that all values have.

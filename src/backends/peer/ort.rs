@@ -4,7 +4,7 @@ use super::{Python, common_type, is_product, specs_of, unused_blas};
 use crate::backends::Packing;
 use crate::backends::cpu::blas::settings::Settings;
 use crate::backends::cpu::loaded::is_packable;
-use crate::ops::{Granularity, Op};
+use crate::ops::{Conv2d, Granularity, ImageLayout, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
 
@@ -48,6 +48,9 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         }
         Op::Copy(_) | Op::GemmI8(_) | Op::Quantize(_) | Op::Dequantize(_) => return Ok(()),
         Op::Attention(op) if op.log_sum_exp => return Err("gives no log-sum-exp with attention"),
+        Op::Conv2d(Conv2d { layout: ImageLayout::Nhwc, .. }) => {
+            return Err("takes the channels of images before their rows");
+        }
         Op::Attention(_) if specs[0].shape.len() != 3 => return Err("takes three axes of q, k and v"),
         Op::Gemm(_)
         | Op::Triad(_)
@@ -57,7 +60,8 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         | Op::BiasGelu(_)
         | Op::Softmax(_)
         | Op::LayerNorm(_)
-        | Op::Attention(_) => {}
+        | Op::Attention(_)
+        | Op::Conv2d(_) => {}
         _ => return Err("has no such op"),
     }
     match common_type(&specs) {
@@ -66,7 +70,7 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
     }
 }
 
-/// Where B is a constant of the model.
+/// Where the weights are a constant of the model.
 fn packs(step: &Step, program: &Program) -> bool {
-    is_product(step) && is_packable(program, step.args[1])
+    (is_product(step) || matches!(step.op, Op::Conv2d(_))) && is_packable(program, step.args[1])
 }

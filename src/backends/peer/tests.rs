@@ -33,6 +33,8 @@ fn the_tables_follow_the_scripts() {
     let one = |dtype| ValueSpec::new(&[], dtype);
     let sums = vec![ValueSpec::new(&[4, 4], DType::I32), one(F32), one(F32)];
     let layer_norm = Op::LayerNorm(LayerNorm { eps: 1e-5 });
+    let conv = |layout| Op::Conv2d(Conv2d { layout, stride: [1, 1], padding: [0, 0], bias: false });
+    let images = vec![ValueSpec::new(&[4; 4], F32); 2];
     for (op, args, want) in [
         (gelu(GeluForm::Tanh), squares(&[F32]), [true, true, true]),
         (gelu(GeluForm::Erf), squares(&[F32]), [false, true, true]),
@@ -60,6 +62,8 @@ fn the_tables_follow_the_scripts() {
         (Op::Quantize(Quantize::dynamic(Granularity::Tensor)), squares(&[F32]), [false, true, true]),
         (Op::Quantize(Quantize::dynamic(Granularity::Row)), squares(&[F32]), [false, true, false]),
         (Op::Dequantize(Dequantize::default()), sums, [false, true, true]),
+        (conv(ImageLayout::Nchw), images.clone(), [false, true, true]),
+        (conv(ImageLayout::Nhwc), images, [false, true, false]),
     ] {
         for (library, want) in LIBRARIES.into_iter().zip([want[0], want[1], want[2], want[2]]) {
             assert_eq!(is_served(library, &op, &args), want, "{} {op:?} of {args:?}", library.id);

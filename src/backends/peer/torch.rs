@@ -61,6 +61,7 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::Attention(_)
+        | Op::Conv2d(_)
         | Op::Adamw(_)
         | Op::SgdMomentum(_) => {}
         _ => return Err("is not asked for this op"),
@@ -80,9 +81,13 @@ fn wide(dtype: DType) -> DType {
     if is_narrow(dtype) { DType::F32 } else { dtype }
 }
 
-/// By oneDNN, for products that its linear layers have.
+/// By oneDNN, for products that its linear layers have, and convolutions.
 fn packs(step: &Step, program: &Program) -> bool {
-    let Op::Gemm(Gemm { trans_a: false, alpha: 1.0, beta: 0.0, .. }) = &step.op else { return false };
+    let rank = match &step.op {
+        Op::Gemm(Gemm { trans_a: false, alpha: 1.0, beta: 0.0, .. }) => 2,
+        Op::Conv2d(_) => 4,
+        _ => return false,
+    };
     let b = &program.values[step.args[1]].spec;
-    is_packable(program, step.args[1]) && b.shape.len() == 2 && matches!(b.dtype, DType::F32 | DType::Bf16)
+    is_packable(program, step.args[1]) && b.shape.len() == rank && matches!(b.dtype, DType::F32 | DType::Bf16)
 }

@@ -66,10 +66,36 @@ pub fn page(model: &Model, charts: &[(Section, Vec<Scene>)], with_png: bool) -> 
         }
         html.raw("</section>\n");
     }
+    tendencies(&mut html, model);
     tables(&mut html, model);
     html.raw("</main><footer>No network, no tracking: this file holds all that it shows.</footer>\n<script>");
     html.asset(SCRIPT).raw("</script>\n</body></html>\n");
     Ok(html.finish())
+}
+
+/// What fewer bits give and how work grows, where a run tells.
+fn tendencies(html: &mut Html, model: &Model) {
+    let bits = (
+        "fewer-bits",
+        "Fewer bits",
+        "Products and layers beside the same in f32. Roofs say what the machine would allow; the error is of a \
+         layer's answers from numbers of many digits.",
+        super::tables::fewer_bits(&model.narrows),
+    );
+    let growth = (
+        "growth",
+        "How time and memory grow",
+        "Power laws through each contender's points, with 95 % intervals; at the end: of the last two points.",
+        super::tables::laws(&model.growths),
+    );
+    for (anchor, title, about, table) in [bits, growth] {
+        if !table.rows.is_empty() {
+            open(html, anchor, title);
+            html.element("p", "lead", about);
+            figure::numbers(html, &table, title);
+            html.raw("</section>\n");
+        }
+    }
 }
 
 /// Everything below the charts.

@@ -29,6 +29,8 @@ pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
         empties: Vec::new(),
         ceilings: Vec::new(),
         standings: Vec::new(),
+        narrows: Vec::new(),
+        growths: Vec::new(),
         money: Default::default(),
         tally: Tally::default(),
     };
@@ -104,6 +106,8 @@ fn add_run(model: &mut Model, number: usize, run: &Run, fields: &[Field], looks:
     model.ceilings.extend(compare::ceilings(&run.records).into_iter().map(|ceiling| (machine, ceiling)));
     let met = compare::standings(&run.records).into_iter().filter(|standing| standing.against.is_some());
     model.standings.extend(met.map(|standing| (machine, standing)));
+    model.narrows.extend(compare::narrows(&run.records));
+    model.growths.extend(compare::growths(&run.records));
     for record in &run.records {
         model.tally.count(record, &noise);
         model.empties.extend(empty(record, machine_of(model, record)));

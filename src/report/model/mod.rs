@@ -14,7 +14,7 @@ pub use machine::Machine;
 pub use money::{MachinePrice, MoneyView, WorkCost};
 
 use super::scene::Look;
-use crate::compare::{Ceiling, Floor, Interval, Rate, Standing, Validity, Word};
+use crate::compare::{Ceiling, Floor, Growth, Interval, Narrow, Rate, Standing, Validity, Word};
 use crate::date::Date;
 use crate::ops::Work;
 use crate::plan::{Contender, SeriesKind};
@@ -74,6 +74,10 @@ pub struct Model {
     pub ceilings: Vec<(usize, Ceiling)>,
     /// Our own kernels beside the best peer, by machine, where both were timed.
     pub standings: Vec<(usize, Standing)>,
+    /// Products and layers of fewer bits beside the same in f32.
+    pub narrows: Vec<Narrow>,
+    /// How time and memory grow where one extent does.
+    pub growths: Vec<Growth>,
     /// Prices and costs.
     pub money: MoneyView,
     /// Cells by word and outcome.

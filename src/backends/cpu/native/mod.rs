@@ -2,6 +2,7 @@
 //! chosen when the program runs, on one pool of exactly as many threads as the lane has.
 
 mod attention;
+mod conv;
 mod gemm;
 mod gemv;
 mod q8;
@@ -143,7 +144,10 @@ struct Kernels {
 
 impl Library for Kernels {
     fn identity(&self) -> Identity {
-        let mut notes = BTreeMap::from([("isa".to_string(), self.team.isa.name().to_string())]);
+        let isa = self.team.isa;
+        let told = [("isa", isa.name())].into_iter().chain(isa.narrow_instructions());
+        let mut notes: BTreeMap<_, _> =
+            told.map(|(note, text)| (note.to_string(), text.to_string())).collect();
         if self.team.extra.0 > 0.0 {
             notes.insert("extra_work".to_string(), self.team.extra.0.to_string());
         }
@@ -180,6 +184,7 @@ fn prepare(team: &Team, step: &Step, program: &Program) -> Result<Box<dyn Kernel
         Op::Softmax(op) => rows::softmax(team, op, &args[0]),
         Op::LayerNorm(op) => rows::layer_norm(team, op, &args[0]),
         Op::AddLayerNorm(op) => rows::add_layer_norm(team, op, &args[0]),
+        Op::Conv2d(op) => conv::prepare(team, op, &args, packs()),
         Op::Attention(op) => attention::prepare(team, op, &args),
         Op::Adamw(op) => update::adamw(team, op, &args),
         Op::SgdMomentum(op) => update::sgd_momentum(team, op, &args),

@@ -1,4 +1,4 @@
-//! The part of oneDNN's C interface, version 3, that a matrix product needs. Names and numbers follow
+//! The part of oneDNN's C interface, version 3, that products and convolutions need. Names and numbers follow
 //! `dnnl.h` and `dnnl_types.h` (oneDNN 3.2); a function returns 0 where it went well.
 
 use crate::backends::Unsupported;
@@ -23,6 +23,24 @@ pub(super) struct ExecArg {
     pub(super) arg: c_int,
     pub(super) memory: Handle,
 }
+
+/// `dnnl_convolution_forward_primitive_desc_create`: result, engine, kind of pass, algorithm, source, weights, bias,
+/// destination, strides, dilations, padding before and after, attributes.
+type DescribeConvolution = unsafe extern "C" fn(
+    *mut Handle,
+    Handle,
+    c_int,
+    c_int,
+    Handle,
+    Handle,
+    Handle,
+    Handle,
+    *const i64,
+    *const i64,
+    *const i64,
+    *const i64,
+    Handle,
+) -> Status;
 
 /// `dnnl_version_t`.
 #[repr(C)]
@@ -59,6 +77,7 @@ pub(super) struct Api {
     pub(super) destroy_post_ops: Destroy,
     pub(super) describe_matmul:
         unsafe extern "C" fn(*mut Handle, Handle, Handle, Handle, Handle, Handle, Handle) -> Status,
+    pub(super) describe_convolution: DescribeConvolution,
     pub(super) describe_reorder:
         unsafe extern "C" fn(*mut Handle, Handle, Handle, Handle, Handle, Handle) -> Status,
     pub(super) query: unsafe extern "C" fn(Handle, c_int, c_int) -> Handle,
@@ -109,6 +128,7 @@ impl Api {
                 append_sum: get(library, "dnnl_post_ops_append_sum")?,
                 destroy_post_ops: get(library, "dnnl_post_ops_destroy")?,
                 describe_matmul: get(library, "dnnl_matmul_primitive_desc_create")?,
+                describe_convolution: get(library, "dnnl_convolution_forward_primitive_desc_create")?,
                 describe_reorder: get(library, "dnnl_reorder_primitive_desc_create")?,
                 query: get(library, "dnnl_primitive_desc_query_md")?,
                 destroy_primitive_description: get(library, "dnnl_primitive_desc_destroy")?,

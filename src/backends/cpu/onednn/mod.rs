@@ -1,11 +1,13 @@
-//! oneDNN's matrix product, found and opened at run time.
+//! oneDNN's matrix product and convolution, found and opened at run time.
 //!
-//! Two lanes: plain multiplies B where it lies; packed lets the library choose a layout for parameters
+//! Two lanes: plain takes the weights where they lie; packed lets the library choose a layout for parameters
 //! and reorders them at load.
 
 mod api;
-mod kernel;
+mod convolution;
+mod execution;
 mod objects;
+mod product;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +17,8 @@ use super::loaded::{CpuDevice, Kernel, Library, is_packable};
 use crate::backends::*;
 use crate::ops::Op;
 use api::Api;
-use kernel::Product;
+use convolution::Convolution;
+use product::Product;
 use std::ffi::c_int;
 use std::rc::Rc;
 
@@ -44,10 +47,10 @@ impl Family for OneDnn {
     }
 
     fn supports(&self, lane: &Lane, step: &Step, program: &Program) -> Result<(), Unsupported> {
-        Product::new(step, program)?;
+        Request::new(step, program)?;
         match lane.packing {
             Packing::Packed if !packs(step, program) => Err(Unsupported(format!(
-                "{ID} packs parameters that stay the same, and no B of this program is one"
+                "{ID} packs parameters that stay the same, and the weights of this program are none"
             ))),
             _ => Ok(()),
         }
@@ -72,9 +75,9 @@ impl Family for OneDnn {
     }
 }
 
-/// Whether the packed lane lays out this step's B anew.
+/// Whether the packed lane lays out this step's weights anew.
 fn packs(step: &Step, program: &Program) -> bool {
-    matches!(step.op, Op::Gemm(_) | Op::GemmI8(_)) && is_packable(program, step.args[1])
+    matches!(step.op, Op::Gemm(_) | Op::GemmI8(_) | Op::Conv2d(_)) && is_packable(program, step.args[1])
 }
 
 /// Asks the OpenMP runtime that oneDNN is built on for `wanted` threads; returns how many it says it
@@ -124,6 +127,33 @@ impl Library for Opened {
 
     fn prepare(&self, step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
         let packed = self.packing == Packing::Packed && packs(step, program);
-        Product::new(step, program)?.kernel(&self.api, packed)
+        Request::new(step, program)?.kernel(&self.api, packed)
+    }
+}
+
+/// What the library is asked for.
+enum Request {
+    Product(Product),
+    Convolution(Convolution),
+}
+
+impl Request {
+    /// What `step` is, or why oneDNN has no such thing.
+    fn new(step: &Step, program: &Program) -> Result<Self, Unsupported> {
+        let args = program.specs(&step.args);
+        match &step.op {
+            Op::Conv2d(op) => Convolution::new(op, &args).map(Self::Convolution),
+            _ => Product::new(&step.op, &args).map(Self::Product),
+        }
+    }
+
+    /// The primitive with memories for its operands.
+    fn kernel(&self, api: &Rc<Api>, packed: bool) -> Result<Box<dyn Kernel>, Unsupported> {
+        let built = match self {
+            Self::Product(product) => product.build(api, packed),
+            Self::Convolution(convolution) => convolution.build(api, packed),
+        };
+        let execution = built.map_err(|fault| Unsupported(fault.to_string()))?;
+        Ok(Box::new(execution))
     }
 }

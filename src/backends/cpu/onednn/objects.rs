@@ -11,12 +11,17 @@ use std::rc::Rc;
 pub(super) const SOURCE: c_int = 1;
 pub(super) const DESTINATION: c_int = 17;
 pub(super) const WEIGHTS: c_int = 33;
+pub(super) const BIAS: c_int = 41;
 /// Added to an argument's number: its zero point.
 pub(super) const ZERO_POINT: c_int = 8192;
 
 const ANY_LAYOUT: c_int = 1;
 const QUERY_WEIGHTS: c_int = 131;
 const ELTWISE_LINEAR: c_int = 0x26;
+/// A pass that keeps nothing for a backward one.
+const FORWARD_INFERENCE: c_int = 96;
+/// Direct or Winograd's, whichever the library likes better.
+const ANY_ALGORITHM: c_int = 3;
 /// Tells `dnnl_memory_create` to allocate.
 const ALLOCATE: *mut c_void = usize::MAX as *mut c_void;
 const OUT_OF_MEMORY: Status = 1;
@@ -178,28 +183,65 @@ impl Api {
         self: &Rc<Self>,
         [source, weights, destination]: [&Owned; 3],
         extras: Extras,
-    ) -> Result<Matmul, Fault> {
-        let what = "multiply matrices of these types and layouts";
+    ) -> Result<Primitive, Fault> {
         let attributes = self.attributes(extras)?;
-        // SAFETY: all handles live; there is no bias.
-        let description = unsafe {
-            Owned::new(what, self.destroy_primitive_description, |to| {
-                (self.describe_matmul)(
+        self.primitive("multiply matrices of these types and layouts", |to| {
+            let (source, weights, destination) = (source.handle, weights.handle, destination.handle);
+            // SAFETY: all handles live; there is no bias.
+            unsafe {
+                let none = null_mut();
+                let attributes = attributes.handle;
+                (self.describe_matmul)(to, self.engine, source, weights, none, destination, attributes)
+            }
+        })
+    }
+
+    /// A convolution, and the layout that it wants its weights in.
+    pub(super) fn convolution(
+        self: &Rc<Self>,
+        [source, weights, destination]: [&Owned; 3],
+        bias: Option<&Owned>,
+        walk: Walk,
+    ) -> Result<Primitive, Fault> {
+        let bias = bias.map_or(null_mut(), |bias| bias.handle);
+        let (source, weights, destination) = (source.handle, weights.handle, destination.handle);
+        let (strides, padding, dilations) = (walk.stride.as_ptr(), walk.padding.as_ptr(), [0; 2]);
+        self.primitive("convolve images of these layouts", |to| {
+            // SAFETY: all handles live; strides, dilations and paddings are two numbers each, which the library
+            // copies; there are no attributes.
+            unsafe {
+                (self.describe_convolution)(
                     to,
                     self.engine,
-                    source.handle,
-                    weights.handle,
+                    FORWARD_INFERENCE,
+                    ANY_ALGORITHM,
+                    source,
+                    weights,
+                    bias,
+                    destination,
+                    strides,
+                    dilations.as_ptr(),
+                    padding,
+                    padding,
                     null_mut(),
-                    destination.handle,
-                    attributes.handle,
                 )
-            })
-        }?;
+            }
+        })
+    }
+
+    /// What `describe` describes, ready to run.
+    fn primitive(
+        self: &Rc<Self>,
+        what: &str,
+        describe: impl FnOnce(*mut Handle) -> Status,
+    ) -> Result<Primitive, Fault> {
+        // SAFETY: the caller's `describe` writes a primitive's description where it returns 0.
+        let description = unsafe { Owned::new(what, self.destroy_primitive_description, describe) }?;
         // SAFETY: the description lives.
         let primitive = unsafe {
             Owned::new(what, self.destroy_primitive, |to| (self.create_primitive)(to, description.handle))
         }?;
-        Ok(Matmul { api: Rc::clone(self), primitive, description })
+        Ok(Primitive { api: Rc::clone(self), primitive, description })
     }
 
     fn run(&self, primitive: &Owned, args: &[ExecArg]) -> Result<(), Fault> {
@@ -213,20 +255,29 @@ impl Api {
     }
 }
 
-/// A matrix product ready to run.
-pub(super) struct Matmul {
+/// How a kernel walks over images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Walk {
+    /// Rows and columns between neighbouring places.
+    pub(super) stride: [i64; 2],
+    /// Rows and columns of zeros on each side.
+    pub(super) padding: [i64; 2],
+}
+
+/// A product or a convolution ready to run.
+pub(super) struct Primitive {
     api: Rc<Api>,
     primitive: Owned,
     description: Owned,
 }
 
-impl Matmul {
+impl Primitive {
     /// Computes; every memory points to its operand.
     pub(super) fn run(&self, args: &[ExecArg]) -> Result<(), Fault> {
         self.api.run(&self.primitive, args)
     }
 
-    /// A copy of `weights`, described by `plain`, in the layout that this product wants, and its bytes;
+    /// A copy of `weights`, described by `plain`, in the layout that it wants, and its bytes;
     /// none where that is the plain one.
     pub(super) fn packed(&self, plain: &Owned, weights: *const u8) -> Result<Option<(Owned, u64)>, Fault> {
         let api = &self.api;

@@ -1,4 +1,5 @@
-//! Arithmetic at its peak: independent chains of operations in registers, no memory.
+//! Arithmetic at its peak: independent chains of operations in registers, no memory. Products of narrow numbers
+//! run on the best unit that kernels may use: tiles of AMX, else vectors.
 
 use crate::backends::Unsupported;
 use crate::backends::cpu::isa::{Isa, Loops};
@@ -10,9 +11,9 @@ use std::hint::black_box;
 pub(super) enum Unit {
     /// f32 multiply-adds.
     Fma,
-    /// Sums of four products of bytes.
+    /// Sums of products of bytes.
     Vnni,
-    /// Sums of two products of bfloat16.
+    /// Sums of products of bfloat16.
     Bf16,
 }
 
@@ -29,6 +30,8 @@ impl Unit {
         let lacks = |what: &str| Err(Unsupported(format!("this processor, or this level, has no {what}")));
         let lanes = match self {
             Self::Fma => isa.run(Chains(0)),
+            Self::Vnni if isa.has_tiles() => tiles::WORDS * 4,
+            Self::Bf16 if isa.has_tiles() => tiles::WORDS * 2,
             Self::Vnni if words::has_bytes(isa) => CHAINS * 64,
             Self::Bf16 if words::has_bf16(isa) => CHAINS * 32,
             Self::Vnni => return lacks("AVX-512 VNNI"),
@@ -42,6 +45,8 @@ impl Unit {
         let steps = turns * STEPS;
         match self {
             Self::Fma => drop(isa.run(Chains(steps))),
+            Self::Vnni if isa.has_tiles() => tiles::bytes(isa, steps),
+            Self::Bf16 if isa.has_tiles() => tiles::bf16(isa, steps),
             Self::Vnni => words::bytes(isa, steps),
             Self::Bf16 => words::bf16(isa, steps),
         }
@@ -72,6 +77,59 @@ impl Chains {
         black_box(chains.into_iter().fold(V::splat(0.0), V::add).sum());
         COUNT * V::LANES
     }
+}
+
+/// Sums of products of whole tiles.
+#[cfg(target_arch = "x86_64")]
+mod tiles {
+    use super::Isa;
+    use crate::backends::cpu::amx::{SIDE, add_bf16, add_bytes, clear_sums, close, open};
+
+    /// Multiply-adds of words in a step: four sums, each of as many words of depth as a register has rows.
+    pub(super) const WORDS: usize = 4 * SIDE * SIDE * SIDE;
+
+    pub(super) fn bytes(isa: Isa, steps: u64) {
+        if isa.has_tiles() {
+            // SAFETY: the processor has tiles, which are set up before and given back behind.
+            unsafe {
+                open();
+                clear_sums();
+                for _ in 0..steps {
+                    add_bytes::<0, 0>();
+                    add_bytes::<0, 1>();
+                    add_bytes::<1, 0>();
+                    add_bytes::<1, 1>();
+                }
+                close();
+            }
+        }
+    }
+
+    pub(super) fn bf16(isa: Isa, steps: u64) {
+        if isa.has_tiles() {
+            // SAFETY: as above.
+            unsafe {
+                open();
+                clear_sums();
+                for _ in 0..steps {
+                    add_bf16::<0, 0>();
+                    add_bf16::<0, 1>();
+                    add_bf16::<1, 0>();
+                    add_bf16::<1, 1>();
+                }
+                close();
+            }
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod tiles {
+    use super::Isa;
+
+    pub(super) const WORDS: usize = 0;
+    pub(super) fn bytes(_: Isa, _: u64) {}
+    pub(super) fn bf16(_: Isa, _: u64) {}
 }
 
 /// Sums of products in 32-bit words.

@@ -153,7 +153,7 @@ impl Vector for __m256 {
         unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().cast()))) }
     }
     #[inline(always)]
-    fn from_whole(self) -> Self {
+    fn of_whole(self) -> Self {
         // SAFETY: `Isa::run` has found AVX2.
         unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(self)) }
     }

@@ -150,7 +150,7 @@ impl Vector for __m512 {
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
     }
     #[inline(always)]
-    fn from_whole(self) -> Self {
+    fn of_whole(self) -> Self {
         // SAFETY: `Isa::run` has found AVX-512.
         unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(self)) }
     }

@@ -75,7 +75,7 @@ pub trait Vector: sealed::Register {
     /// The first [`Self::LANES`] bytes of a slice that has them, exact.
     fn load_bytes(from: &[i8]) -> Self;
     /// Lanes whose bits are whole numbers with a sign, as f32, rounded to nearest.
-    fn from_whole(self) -> Self;
+    fn of_whole(self) -> Self;
     /// Writes the whole number nearest to each lane, ties to even, plus `zero` (from -255 to 255), saturated,
     /// to the start of a slice that has room; NaN becomes any number.
     fn store_bytes<B: Byte>(x: [Self; 4], zero: i16, to: &mut [B]);

@@ -111,7 +111,7 @@ impl<const N: usize> Vector for Portable<N> {
         Self(x)
     }
     #[inline(always)]
-    fn from_whole(self) -> Self {
+    fn of_whole(self) -> Self {
         self.each(|x| (x.to_bits() as i32) as f32)
     }
     #[inline(always)]

@@ -31,7 +31,7 @@ impl Loops for Methods<'_> {
             put(a.quotient(b));
             put(a.multiply_add(b, a));
             put(a.size_up_to(b.abs()));
-            put(a.from_whole());
+            put(a.of_whole());
         }
     }
 }

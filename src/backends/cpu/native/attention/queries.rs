@@ -117,6 +117,7 @@ impl<T: Float + To<f32>> Head<'_, T> {
         for part in parts(keys.len(), kernels.most_rows) {
             let d = &mut room.scores[part.start * width..part.end * width];
             let tile = Tile {
+                rows: part.len(),
                 depth,
                 a: room.k[(keys.start + part.start) * CHUNK..].as_ptr().cast(),
                 a_step: all * CHUNK,
@@ -127,7 +128,7 @@ impl<T: Float + To<f32>> Head<'_, T> {
             // SAFETY: the engine's family is compiled for instructions that `isa` proved; the keys lie in
             // lines with `a_step` words from chunk to chunk, q has `depth` rows and the scores a row for
             // each key.
-            unsafe { kernels.lines[part.len() - 1](&tile) };
+            unsafe { (kernels.lines)(part.len())(&tile) };
         }
     }
 
@@ -151,6 +152,7 @@ impl<T: Float + To<f32>> Head<'_, T> {
         for part in parts(width, kernels.most_rows) {
             let d: *mut u32 = room.o[part.start * columns..part.end * columns].as_mut_ptr().cast();
             let tile = Tile {
+                rows: part.len(),
                 depth: keys.len(),
                 a: v[keys.start * width + part.start..].as_ptr().cast(),
                 a_step: width,
@@ -162,7 +164,7 @@ impl<T: Float + To<f32>> Head<'_, T> {
             };
             // SAFETY: as in `scores`; v has a row of `width` numbers for each key, and the answers a row for
             // each of these.
-            unsafe { kernels.by_columns[part.len() - 1](&tile) };
+            unsafe { (kernels.by_columns)(part.len())(&tile) };
         }
     }
 

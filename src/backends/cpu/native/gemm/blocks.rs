@@ -62,11 +62,16 @@ impl Blocks {
 
 /// `len` in nearly equal parts of at most `most`, the longer ones first.
 pub(in super::super) fn parts(len: usize, most: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
-    let count = len.div_ceil(most);
-    let (each, longer) = (len / count.max(1), len % count.max(1));
+    parts_in(len, most, 1)
+}
+
+/// The same, of whole `grain`s but for the last part's end; `most` is a multiple of one.
+pub(super) fn parts_in(len: usize, most: usize, grain: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
+    let (grains, count) = (len.div_ceil(grain), len.div_ceil(most));
+    let (each, longer) = (grains / count.max(1), grains % count.max(1));
     (0..count).map(move |id| {
         let start = id * each + id.min(longer);
-        start..start + each + usize::from(id < longer)
+        start * grain..((start + each + usize::from(id < longer)) * grain).min(len)
     })
 }
 

@@ -1,6 +1,8 @@
 //! Matrix products of all types: one engine over 32-bit words, and a pass over its sums where the answer
 //! is narrower.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod blocks;
 mod lanes;
 mod multiply;
@@ -17,9 +19,9 @@ pub(super) mod words_x86;
 
 pub(super) use blocks::{Blocks, parts};
 pub(super) use lanes::To;
-pub(super) use multiply::{Engine, Right, Scratch, Target};
+pub(super) use multiply::{Engine, Left, Made, Right, Scratch, Target};
 pub(super) use pack::{Lines, Matrix, Panel};
-pub(super) use packed::words_mut;
+pub(super) use packed::{Packed, words_mut, words_of};
 pub(super) use tile::{CHUNK, Tile, fetch_far, kernels};
 pub(super) use transpose::{SIDE, Transpose};
 pub(super) use words::{Arithmetic, Finish};
@@ -36,7 +38,6 @@ use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 use lanes::Lane;
 use output::Output;
-use packed::Packed;
 use std::ops::Range;
 
 /// Factors beside the two matrices.
@@ -179,7 +180,7 @@ impl Terms {
 /// Which products, and which rows and columns of each, thread `id` of `count` computes.
 pub(super) fn portion(
     dims: GemmDims,
-    grain: usize,
+    [row_grain, column_grain]: [usize; 2],
     id: usize,
     count: usize,
 ) -> (Range<usize>, Range<usize>, Range<usize>) {
@@ -187,8 +188,8 @@ pub(super) fn portion(
         return (share(dims.batch, 1, id, count), 0..dims.m, 0..dims.n);
     }
     let (down, across) = grid(count, dims.m, dims.n);
-    let columns = share(dims.n, grain, id % across, across);
-    (0..dims.batch, share(dims.m, 1, id / across, down), columns)
+    let columns = share(dims.n, column_grain, id % across, across);
+    (0..dims.batch, share(dims.m, row_grain, id / across, down), columns)
 }
 
 /// How many threads share the rows and how many the columns: each thread copies its part of A and of B,
@@ -214,7 +215,7 @@ fn run<A: Element + To<LA>, LA: Lane, B: Element + To<LB>, LB: Lane, D: Output>(
     let packed = product.packed.get(set);
     let whole = Parts::new(outs[0].slice::<D>());
     team.pool.run(&|me| {
-        let (batches, rows, columns) = portion(layout.dims, engine.kernels.columns, me.id, me.count);
+        let (batches, rows, columns) = portion(layout.dims, engine.kernels.grains(), me.id, me.count);
         // Extra work is whole products where there are enough: a few rows cost more than their share.
         let repeated = batches.start..batches.start + extra.of(batches.len());
         let extra_rows = if repeated.is_empty() { extra.of(rows.len()) } else { 0 };

@@ -1,8 +1,8 @@
 //! A product on one thread: blocks, packing, tiles.
 
-use super::blocks::{Blocks, parts};
+use super::blocks::{Blocks, parts_in};
 use super::lanes::{Lane, To};
-use super::pack::{Lines, Matrix, Panel};
+use super::pack::{Lines, Matrix, Panel, Turned};
 use super::tile::{CHUNK, Kernel, Kernels, Tile};
 use super::words::{Arithmetic, Finish};
 use crate::backends::cpu::isa::Isa;
@@ -20,10 +20,40 @@ pub(in super::super) struct Engine {
     pub(in super::super) blocks: Blocks,
 }
 
-/// B, where it lies or laid out before.
+/// Most columns of a product that do not pay for a copy of A in tile registers' own order.
+const COLUMNS_IN_PLACE: usize = 1024;
+/// Rows so many bytes apart, or a multiple, share one set of the first cache.
+const ALIASED: usize = 4096;
+
+/// A factor that is no matrix in memory: it is made where a part of it is needed.
+pub(in super::super) trait Made {
+    /// Rows `rows` of A, or columns `across` of B, for the words of depth `depths`: of A as lines,
+    /// `[chunk of 16 words][row][16]`, of B as `[word][width of a tile]`; zeros where there are none.
+    fn make(&self, across: Range<usize>, depths: Range<usize>, to: &mut [u32]);
+}
+
+/// A, where it lies, laid out before, or made.
+pub(in super::super) enum Left<'a, T> {
+    Plain(Matrix<'a, T>),
+    /// By [`Engine::pack_left`].
+    Packed(&'a [u32]),
+    /// From this row on.
+    Made(&'a dyn Made, usize),
+}
+
+impl<T> Left<'_, T> {
+    /// Whether the tile gets lines.
+    fn is_by_rows(&self) -> bool {
+        !matches!(self, Self::Plain(matrix) if !matrix.is_by_rows())
+    }
+}
+
+/// B, where it lies, laid out before, or made.
 pub(in super::super) enum Right<'a, T> {
     Plain(Matrix<'a, T>),
     Packed(Panels<'a>),
+    /// From this column on.
+    Made(&'a dyn Made, usize),
 }
 
 impl<T: Copy> Right<'_, T> {
@@ -32,6 +62,7 @@ impl<T: Copy> Right<'_, T> {
         match self {
             Self::Plain(matrix) => Self::Plain(matrix.from(0, column)),
             Self::Packed(panels) => Self::Packed(Panels { first: panels.first + column, ..*panels }),
+            Self::Made(made, first) => Self::Made(*made, first + column),
         }
     }
 }
@@ -60,6 +91,8 @@ pub(in super::super) struct Target {
     /// Added with the factor beta, rows as far apart as said; nothing where it is null.
     pub(in super::super) init: *const u32,
     pub(in super::super) init_stride: usize,
+    /// Words between its columns: 1, or 0 where every tile adds the first ones again.
+    pub(in super::super) init_step: usize,
     /// For integers: the number that means 0 in the bytes of A as the tile sees them.
     pub(in super::super) zero: i32,
 }
@@ -68,7 +101,7 @@ impl Target {
     /// D = alpha A B.
     pub(in super::super) fn plain(start: *mut f32, stride: usize, alpha: f32) -> Self {
         let (start, none) = (start.cast(), std::ptr::null());
-        Self { start, stride, alpha, beta: 0.0, init: none, init_stride: 0, zero: 0 }
+        Self { start, stride, alpha, beta: 0.0, init: none, init_stride: 0, init_step: 1, zero: 0 }
     }
 }
 
@@ -87,7 +120,14 @@ impl Engine {
         let width = self.kernels.columns;
         let depth = self.blocks.depth_step(depth);
         let kept = if rows > most_rows { columns.min(most_columns).next_multiple_of(width) } else { width };
-        [rows.min(most_rows) * depth, kept * depth, 2 * width + CHUNK]
+        // A whole grain of rows may be read where the last is not full.
+        let beyond = (self.kernels.row_grain - 1) * CHUNK;
+        [rows.min(most_rows) * depth + beyond, kept * depth, 2 * width + CHUNK]
+    }
+
+    /// Words of depth that so many elements are laid out in.
+    pub(super) fn words<L: Lane>(&self, depth: usize) -> usize {
+        depth.div_ceil(L::PER_WORD).next_multiple_of(self.kernels.depth_grain)
     }
 
     /// Multiplies `extents` (rows, columns, elements of depth).
@@ -99,7 +139,20 @@ impl Engine {
         target: Target,
         scratch: &mut Scratch,
     ) {
-        let words = depth.div_ceil(LA::PER_WORD);
+        self.multiply_from::<LA, LB, A, B>(&Left::Plain(a), b, [rows, columns, depth], target, scratch);
+    }
+
+    /// [`Self::multiply`] of an A that need not lie in memory.
+    pub(in super::super) fn multiply_from<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>>(
+        &self,
+        a: &Left<A>,
+        b: &Right<B>,
+        [rows, columns, depth]: [usize; 3],
+        target: Target,
+        scratch: &mut Scratch,
+    ) {
+        let _session = self.kernels.session();
+        let words = self.words::<LA>(depth);
         let (zeros, ones) = scratch.rows.split_at_mut(self.kernels.columns);
         zeros.fill(0);
         ones[..CHUNK].fill(0x0101_0101);
@@ -107,6 +160,8 @@ impl Engine {
         let mut walk = Walk::<LA, LB, A, B> {
             engine: self,
             a,
+            rows,
+            columns,
             b,
             depth,
             keep: rows > self.blocks.rows,
@@ -120,12 +175,48 @@ impl Engine {
         };
         for across in parts_of(columns, self.blocks.columns, self.kernels.columns) {
             for depths in self.blocks.depths(words) {
-                for down in parts(rows, self.blocks.rows) {
+                for down in parts_in(rows, self.blocks.rows, self.kernels.row_grain) {
                     walk.block(&down, &across, &depths);
                 }
             }
         }
     }
+
+    /// Words of `rows` rows of A, `words` long each, as [`Left::Packed`].
+    pub(in super::super) fn left_len(&self, rows: usize, words: usize) -> usize {
+        rows * words.next_multiple_of(CHUNK)
+    }
+
+    /// Lays out rows `rows` of A for products by all of them: block by block, tile by tile.
+    pub(in super::super) fn pack_left<L: Lane, T: To<L>>(
+        &self,
+        a: Matrix<T>,
+        rows: &Range<usize>,
+        depth: usize,
+        to: &mut [u32],
+    ) {
+        let Kernels { most_rows, row_grain, .. } = self.kernels;
+        for depths in self.blocks.depths(self.words::<L>(depth)) {
+            let elements = depths.start * L::PER_WORD..(depths.end * L::PER_WORD).min(depth);
+            for down in parts_in(rows.len(), self.blocks.rows, row_grain) {
+                let to = &mut to[packed_block(rows.len(), &down, &depths)];
+                for part in parts_in(down.len(), most_rows, row_grain) {
+                    let padded = depths.len().next_multiple_of(CHUNK);
+                    let to = &mut to[part.start * padded..part.end * padded];
+                    let first = rows.start + down.start;
+                    let rows = first + part.start..first + part.end;
+                    self.isa.run(Lines { a, rows, depths: elements.clone(), to, lane: PhantomData::<L> });
+                }
+            }
+        }
+    }
+}
+
+/// Where a block of packed A stands.
+fn packed_block(rows: usize, down: &Range<usize>, depths: &Range<usize>) -> Range<usize> {
+    let padded = depths.len().next_multiple_of(CHUNK);
+    let start = depths.start * rows + down.start * padded;
+    start..start + down.len() * padded
 }
 
 /// `len` in parts of at most `most`, whole multiples of `grain` but for the last.
@@ -137,7 +228,9 @@ fn parts_of(len: usize, most: usize, grain: usize) -> impl Iterator<Item = Range
 /// A product under way.
 struct Walk<'a, LA, LB, A, B> {
     engine: &'a Engine,
-    a: Matrix<'a, A>,
+    a: &'a Left<'a, A>,
+    rows: usize,
+    columns: usize,
     b: &'a Right<'a, B>,
     /// Elements.
     depth: usize,
@@ -150,6 +243,20 @@ struct Walk<'a, LA, LB, A, B> {
     ones: *const u32,
     sums: *mut u32,
     lanes: PhantomData<(LA, LB)>,
+}
+
+/// Where tiles find a block of A.
+#[derive(Clone, Copy)]
+struct Lined {
+    start: *const u32,
+    /// Words between rows of an A that is read where it lies.
+    in_place: Option<usize>,
+}
+
+impl Lined {
+    fn packed(start: *const u32) -> Self {
+        Self { start, in_place: None }
+    }
 }
 
 /// Where a tile finds B.
@@ -165,30 +272,83 @@ struct Source {
 impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     /// Rows `down` and columns `across` for the words `depths`.
     fn block(&mut self, down: &Range<usize>, across: &Range<usize>, depths: &Range<usize>) {
-        self.pack_a(down, depths);
+        let a = self.lines(down, depths);
         let width = self.engine.kernels.columns;
         for (number, start) in across.clone().step_by(width).enumerate() {
             let columns = start..(start + width).min(across.end);
             let source = self.source(number, &columns, depths, down.start == 0);
-            self.column_of_tiles(source, down, &columns, depths);
+            self.column_of_tiles(a, source, down, &columns, depths);
         }
+    }
+
+    /// The rows of each tile of a block.
+    fn parts(&self, rows: usize) -> impl ExactSizeIterator<Item = Range<usize>> + use<LA, LB, A, B> {
+        let Kernels { most_rows, row_grain, .. } = self.engine.kernels;
+        parts_in(rows, most_rows, row_grain)
+    }
+
+    /// A lies in lines for the tile.
+    fn by_lines(&self) -> bool {
+        self.a.is_by_rows() || self.engine.kernels.registers.is_some()
     }
 
     fn elements(&self, depths: &Range<usize>) -> Range<usize> {
         depths.start * LA::PER_WORD..(depths.end * LA::PER_WORD).min(self.depth)
     }
 
-    fn pack_a(&mut self, down: &Range<usize>, depths: &Range<usize>) {
+    /// A block of A as the tile reads it, laid out now unless it is already.
+    fn lines(&mut self, down: &Range<usize>, depths: &Range<usize>) -> Lined {
+        match self.a {
+            Left::Packed(words) => {
+                return Lined::packed(words[packed_block(self.rows, down, depths)].as_ptr());
+            }
+            Left::Plain(a) if self.is_in_place(a) => {
+                let start = a.data[down.start * a.strides[0] + depths.start * LA::PER_WORD..].as_ptr().cast();
+                return Lined { start, in_place: Some(a.strides[0] / LA::PER_WORD) };
+            }
+            Left::Plain(a) => self.pack_a(a, down, depths),
+            Left::Made(made, first) => {
+                let padded = depths.len().next_multiple_of(CHUNK);
+                for part in self.parts(down.len()) {
+                    let first = first + down.start;
+                    let to = &mut self.a_pack[part.start * padded..part.end * padded];
+                    made.make(first + part.start..first + part.end, depths.clone(), to);
+                }
+            }
+        }
+        Lined::packed(self.a_pack.as_ptr())
+    }
+
+    /// Whether tile registers read A where it lies: its elements are lanes, its rows whole cache lines, and there
+    /// are rows for whole registers. A copy pays where many columns use it, or where rows a power of two apart
+    /// would fight for a set of the first cache.
+    fn is_in_place(&self, a: &Matrix<A>) -> bool {
+        let Kernels { registers, row_grain, .. } = self.engine.kernels;
+        let stride = a.strides[0] * size_of::<A>();
+        registers.is_some()
+            && A::SAME_BUT == Some(0)
+            && a.is_by_rows()
+            && stride.is_multiple_of(size_of::<u32>())
+            && self.depth.is_multiple_of(CHUNK * LA::PER_WORD)
+            && self.rows.is_multiple_of(row_grain)
+            && self.columns <= COLUMNS_IN_PLACE
+            && !stride.is_multiple_of(ALIASED)
+    }
+
+    fn pack_a(&mut self, a: &Matrix<A>, down: &Range<usize>, depths: &Range<usize>) {
         let padded = depths.len().next_multiple_of(CHUNK);
         let elements = self.elements(depths);
-        for part in parts(down.len(), self.engine.kernels.most_rows) {
+        for part in self.parts(down.len()) {
             let rows = down.start + part.start..down.start + part.end;
             let to = &mut self.a_pack[part.start * padded..part.end * padded];
-            if self.a.is_by_rows() {
-                let lines = Lines { a: self.a, rows, depths: elements.clone(), to, lane: PhantomData::<LA> };
+            if a.is_by_rows() {
+                let lines = Lines { a: *a, rows, depths: elements.clone(), to, lane: PhantomData::<LA> };
                 self.engine.isa.run(lines);
+            } else if self.engine.kernels.registers.is_some() {
+                let (a, depths) = (*a, elements.clone());
+                self.engine.isa.run(Turned { a, rows, depths, to, lane: PhantomData::<LA> });
             } else {
-                let (b, width) = (self.a.transposed(), part.len());
+                let (b, width) = (a.transposed(), part.len());
                 let depths = elements.clone();
                 let panel = Panel { b, columns: rows, depths, width, to, lane: PhantomData::<LA> };
                 self.engine.isa.run(panel);
@@ -228,6 +388,14 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 self.engine.isa.run(Panel { b, columns, depths, width, to, lane: PhantomData::<LB> });
                 Source { panel, raw: None, followed }
             }
+            Right::Made(made, first) => {
+                let at = if self.keep { number * width * depths.len() } else { 0 };
+                let to = &mut self.b_pack[at..at + width * depths.len()];
+                if is_first {
+                    made.make(first + columns.start..first + columns.end, depths.clone(), to);
+                }
+                Source { panel: to.as_ptr(), raw: None, followed: self.keep && !is_first }
+            }
         }
     }
 
@@ -241,7 +409,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 shifts[first + columns.start..].as_ptr()
             }
             Right::Packed(_) => self.zeros,
-            Right::Plain(_) => self.shifts(source, depths),
+            Right::Plain(_) | Right::Made(..) => self.shifts(source, depths),
         }
     }
 
@@ -258,6 +426,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
 
     fn column_of_tiles(
         &mut self,
+        a: Lined,
         source: Source,
         down: &Range<usize>,
         columns: &Range<usize>,
@@ -267,30 +436,34 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         let (width, here) = (kernels.columns, depths.len());
         let padded = here.next_multiple_of(CHUNK);
         let row = self.row(source, columns, depths);
-        let (init, init_stride, finish) = self.init(row, depths);
-        let by_rows = self.a.is_by_rows();
-        let count = down.len().div_ceil(kernels.most_rows);
+        let (init, [init_stride, init_step], finish) = self.init(row, depths);
+        let count = self.parts(down.len()).len();
         // The next panel is fetched while this one's tiles are computed, spread evenly over them; where there
         // is one tile only, B streams and is fetched a fixed distance ahead.
         let step = (4 * width).div_ceil(count);
         let next = if count == 1 { STREAM_AHEAD * width } else { width * here };
         let ahead = source.panel.wrapping_add(next).cast::<u8>();
         let (ahead, ahead_step) = if source.followed { (ahead, step) } else { (source.panel.cast(), 0) };
-        for (number, part) in parts(down.len(), kernels.most_rows).enumerate() {
+        for (number, part) in self.parts(down.len()).enumerate() {
             let first = down.start + part.start;
+            let (a, a_step, a_stride) = match a.in_place {
+                Some(stride) => (a.start.wrapping_add(part.start * stride), CHUNK, stride),
+                None if self.by_lines() => {
+                    (a.start.wrapping_add(part.start * padded), part.len() * CHUNK, CHUNK)
+                }
+                None => (a.start.wrapping_add(part.start * padded), part.len(), 1),
+            };
             let tile = Tile {
+                rows: part.len(),
                 depth: here,
-                a: self.a_pack[part.start * padded..].as_ptr(),
-                a_step: if by_rows { part.len() * CHUNK } else { part.len() },
+                a,
+                a_step,
+                a_stride,
                 b: source.panel,
                 b_step: width,
                 finish,
                 row,
-                init: if init_stride == 0 {
-                    init
-                } else {
-                    init.wrapping_add(first * init_stride + columns.start)
-                },
+                init: init.wrapping_add(first * init_stride + columns.start * init_step),
                 init_stride,
                 d: self.target.start.wrapping_add(first * self.target.stride + columns.start),
                 d_stride: self.target.stride,
@@ -299,7 +472,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 ahead_step,
                 copy: source.panel.cast_mut(),
             };
-            let (kernel, tile) = self.with_raw(tile, source, number, count, part.len());
+            let (kernel, tile) = self.with_raw(tile, source, number, count);
             // SAFETY: the engine's family is compiled for instructions that `isa` proved; A and B were
             // packed above to the extents of the tile, or are read where `source` found whole rows of
             // them; D and init hold the rows and columns of the target; the rest is as long as a tile is
@@ -309,46 +482,41 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     }
 
     /// The tile with B as it lies, if it is the first to read it: packed on the way for those after it.
-    fn with_raw(
-        &self,
-        tile: Tile,
-        source: Source,
-        number: usize,
-        count: usize,
-        rows: usize,
-    ) -> (Kernel, Tile) {
+    fn with_raw(&self, tile: Tile, source: Source, number: usize, count: usize) -> (Kernel, Tile) {
         let kernels = &self.engine.kernels;
-        let plain = if self.a.is_by_rows() { &kernels.lines } else { &kernels.by_columns };
-        let Some((raw, stride)) = source.raw else { return (plain[rows - 1], tile) };
+        let plain = if self.by_lines() { kernels.lines } else { kernels.by_columns };
+        let Some((raw, stride)) = source.raw else { return (plain(tile.rows), tile) };
         let row_bytes = 4 * stride;
         if number == 0 {
             let is_last_use = count == 1 && !self.keep;
             let ahead = raw.wrapping_add(STREAM_AHEAD * stride).cast();
             let tile = Tile { b: raw, b_step: stride, ahead, ahead_step: row_bytes, ..tile };
-            return (if is_last_use { plain } else { &kernels.copying }[rows - 1], tile);
+            return (if is_last_use { plain } else { kernels.copying }(tile.rows), tile);
         }
         if number + 1 == count {
             // The next panel is not packed yet: its rows as they lie.
             let ahead = raw.wrapping_add(kernels.columns).cast();
-            return (plain[rows - 1], Tile { ahead, ahead_step: row_bytes, ..tile });
+            return (plain(tile.rows), Tile { ahead, ahead_step: row_bytes, ..tile });
         }
-        (plain[rows - 1], tile)
+        (plain(tile.rows), tile)
     }
 
     /// What D begins with, in the first block of depth what the caller adds and later what is there; the
-    /// distance of its rows; and what becomes of the sums with it.
-    fn init(&self, row: *const u32, depths: &Range<usize>) -> (*const u32, usize, Finish) {
-        let Target { start, stride, init, init_stride, alpha, beta, .. } = self.target;
+    /// distances of its rows and columns; and what becomes of the sums with it.
+    fn init(&self, row: *const u32, depths: &Range<usize>) -> (*const u32, [usize; 2], Finish) {
+        let Target { start, stride, init, init_stride, init_step, alpha, beta, .. } = self.target;
         let is_plain = alpha == 1.0 && std::ptr::eq(row, self.zeros);
         if depths.start > 0 {
             let finish = if is_plain { Finish::Add } else { Finish::General { alpha, beta: 1.0 } };
-            return (start, stride, finish);
+            return (start, [stride, 1], finish);
         }
         match init.is_null() {
-            true if is_plain => (init, 0, Finish::Store),
-            // Zeros as a row, which has no columns to be counted from.
-            true => (self.zeros, 0, Finish::General { alpha, beta: 0.0 }),
-            false => (init, init_stride, Finish::General { alpha, beta }),
+            true if is_plain => (init, [0, 0], Finish::Store),
+            // One row, which has no columns to be counted from.
+            true if alpha == 1.0 => (row, [0, 0], Finish::Add),
+            true => (self.zeros, [0, 0], Finish::General { alpha, beta: 0.0 }),
+            false if is_plain && beta == 1.0 => (init, [init_stride, init_step], Finish::Add),
+            false => (init, [init_stride, init_step], Finish::General { alpha, beta }),
         }
     }
 }
@@ -362,10 +530,10 @@ pub(super) fn column_sums(
     to: *mut u32,
 ) {
     let rows = Tile::between_rows_of(kernels.columns);
-    let tile = Tile { depth, a: ones, b: panel, d: to, ..rows };
+    let tile = Tile { rows: 1, depth, a: ones, b: panel, d: to, ..rows };
     // SAFETY: the panel holds `depth` rows of a tile's width, `ones` a line that every chunk of the one row
     // of A reads again, and the others a tile's width each.
-    unsafe { kernels.lines[0](&tile) };
+    unsafe { (kernels.lines)(1)(&tile) };
 }
 
 /// What a zero point of A adds to a column with this sum.

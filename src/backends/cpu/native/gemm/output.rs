@@ -43,7 +43,7 @@ impl<D: Element> Rectangle<'_, D> {
         let stride = self.layout.dims.n;
         let start = self.d.wrapping_add(at).cast();
         let (alpha, beta) = (self.terms.alpha, self.terms.beta);
-        Target { start, stride, alpha, beta, init, init_stride: stride, zero }
+        Target { start, stride, alpha, beta, init, init_stride: stride, init_step: 1, zero }
     }
 
     fn extents(&self) -> [usize; 3] {

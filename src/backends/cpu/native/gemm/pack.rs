@@ -1,6 +1,7 @@
 //! Factors in the order in which the tile reads them, with no gaps: lines of A, panels of B.
 //!
-//! Both are padded with zeros to whole words, so that the tile has no edge along the depth.
+//! Both are padded with zeros to whole words, and as far as there is room, so that the tile has no edge along
+//! the depth.
 
 use super::lanes::{Lane, To};
 use super::tile::{CHUNK, fetch_near};
@@ -78,6 +79,38 @@ impl<L: Lane, T: To<L>> Loops for Lines<'_, T, L> {
     }
 }
 
+/// The same of A whose columns are contiguous, so that each line is a column of words, turned.
+pub(super) struct Turned<'a, T, L> {
+    pub(super) a: Matrix<'a, T>,
+    pub(super) rows: Range<usize>,
+    pub(super) depths: Range<usize>,
+    pub(super) to: &'a mut [u32],
+    pub(super) lane: std::marker::PhantomData<L>,
+}
+
+impl<L: Lane, T: To<L>> Loops for Turned<'_, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { a, rows, depths, to, lane } = self;
+        let step = CHUNK * L::PER_WORD;
+        let chunks = to.chunks_exact_mut(rows.len() * CHUNK).zip(depths.clone().step_by(step));
+        for (to, start) in chunks {
+            let depths = start..(start + step).min(depths.end);
+            for (number, first) in rows.clone().step_by(SIDE).enumerate() {
+                let (b, columns) = (a.transposed(), first..(first + SIDE).min(rows.end));
+                let [mut block, mut turned] = [[0; SIDE * SIDE]; 2];
+                let depths = depths.clone();
+                Panel { b, columns: columns.clone(), depths, width: SIDE, to: &mut block, lane }.run::<V>();
+                Transpose { from: &block, from_stride: SIDE, to: &mut turned, to_stride: SIDE }.run::<V>();
+                let wanted = columns.len() * CHUNK;
+                to[number * SIDE * CHUNK..][..wanted].copy_from_slice(&turned[..wanted]);
+            }
+        }
+    }
+}
+
 /// As many whole words as `to` takes.
 #[inline(always)]
 fn whole_words<T: To<L>, L: Lane>(from: &[T], zero: i16, to: &mut [u32]) {
@@ -125,9 +158,9 @@ impl<L: Lane, T: To<L>> Loops for Panel<'_, T, L> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        if self.columns.len() < self.width {
-            self.to[..self.depths.len().div_ceil(L::PER_WORD) * self.width].fill(0);
-        }
+        let used = self.depths.len().div_ceil(L::PER_WORD) * self.width;
+        let beyond = if self.columns.len() < self.width { 0 } else { used };
+        self.to[beyond..].fill(0);
         if self.b.is_by_rows() {
             self.interleave();
         } else {

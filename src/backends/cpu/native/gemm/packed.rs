@@ -10,7 +10,7 @@ use crate::backends::cpu::parts::TeamScratch;
 use std::marker::PhantomData;
 
 /// One packed matrix for each product of a batch, or one for all.
-pub(super) struct Packed {
+pub(in super::super) struct Packed {
     words: TeamScratch,
     shifts: Vec<u32>,
     /// Words of one matrix.
@@ -21,7 +21,7 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Lays out `matrices` of `depth` by `columns`, each for a product whose bytes of A mean 0 at `zero`.
-    pub(super) fn new<'a, L: Lane, T: To<L> + 'a>(
+    pub(in super::super) fn new<'a, L: Lane, T: To<L> + 'a>(
         engine: &Engine,
         matrices: impl ExactSizeIterator<Item = Matrix<'a, T>>,
         [depth, columns]: [usize; 2],
@@ -29,7 +29,7 @@ impl Packed {
     ) -> Result<Self, Fault> {
         let width = engine.kernels.columns;
         let whole = columns.next_multiple_of(width);
-        let each = depth.div_ceil(L::PER_WORD) * whole;
+        let each = engine.words::<L>(depth) * whole;
         // Fetching ahead may look at a few rows more than there are; it need not find them.
         let words = TeamScratch::new(1, &[each * matrices.len()])?;
         let mut packed = Self { words, shifts: vec![0; whole * matrices.len()], each, columns: whole };
@@ -53,7 +53,7 @@ impl Packed {
         let words = words_mut(&mut words[number * self.each..(number + 1) * self.each]);
         let shifts = &mut self.shifts[number * self.columns..(number + 1) * self.columns];
         let (ones, mut sums) = ([0x0101_0101; CHUNK], vec![0; width]);
-        for depths in engine.blocks.depths(depth.div_ceil(L::PER_WORD)) {
+        for depths in engine.blocks.depths(engine.words::<L>(depth)) {
             let block = &mut words[depths.start * self.columns..depths.end * self.columns];
             for (start, to) in (0..columns).step_by(width).zip(block.chunks_exact_mut(width * depths.len())) {
                 let elements = depths.start * L::PER_WORD..(depths.end * L::PER_WORD).min(depth);
@@ -71,7 +71,7 @@ impl Packed {
     }
 
     /// Matrix `number` from column `first` on.
-    pub(super) fn panels(&self, number: usize, first: usize) -> Panels<'_> {
+    pub(in super::super) fn panels(&self, number: usize, first: usize) -> Panels<'_> {
         // SAFETY: nobody writes the buffer once it is filled.
         let words = words_of(&unsafe { self.words.filled() }[number * self.each..(number + 1) * self.each]);
         let shifts = &self.shifts[number * self.columns..(number + 1) * self.columns];
@@ -79,7 +79,7 @@ impl Packed {
     }
 
     /// Bytes of the copies.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in super::super) fn bytes(&self) -> u64 {
         self.words.bytes() + 4 * self.shifts.len() as u64
     }
 }
@@ -91,7 +91,7 @@ pub(in super::super) fn words_mut(floats: &mut [f32]) -> &mut [u32] {
 }
 
 /// The same memory as words.
-fn words_of(floats: &[f32]) -> &[u32] {
+pub(in super::super) fn words_of(floats: &[f32]) -> &[u32] {
     // SAFETY: both types have the same size and alignment, and every pattern of bits is a value of both.
     unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), floats.len()) }
 }

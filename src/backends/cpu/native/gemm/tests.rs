@@ -46,6 +46,62 @@ fn check(engine: &Engine, extents: [usize; 3], trans_a: bool, trans_b: bool) {
     }
 }
 
+/// A product of small whole numbers, exact in every arithmetic.
+fn check_narrow<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>>(
+    engine: &Engine,
+    [m, n, k]: [usize; 3],
+    (trans_a, trans_b): (bool, bool),
+    of_a: fn(i32) -> A,
+    of_b: fn(i32) -> B,
+    read: fn(u32) -> i32,
+) {
+    let numbers = |len: usize, step: usize| (0..len).map(move |i| (i * step % 17) as i32 - 8);
+    let (a, b): (Vec<i32>, Vec<i32>) = (numbers(m * k, 5).collect(), numbers(k * n, 3).collect());
+    let (stored_a, stored_b): (Vec<A>, Vec<B>) =
+        (a.iter().map(|x| of_a(*x)).collect(), b.iter().map(|x| of_b(*x)).collect());
+    let matrix_a = Matrix::new(&stored_a, if trans_a { [1, m] } else { [k, 1] });
+    let matrix_b = Matrix::new(&stored_b, if trans_b { [1, k] } else { [n, 1] });
+    let lens = engine.scratch_lens([m, n, k.div_ceil(LA::PER_WORD)]);
+    // Not a number wherever nothing was laid out.
+    let [mut pack_a, mut pack_b, mut rows] = lens.map(|len| vec![u32::MAX; len]);
+    let mut scratch = Scratch { a: &mut pack_a, b: &mut pack_b, rows: &mut rows };
+    let mut d = vec![f32::NAN; m * n];
+    // The bytes of A stand 8 too high, which the zero point takes back.
+    let target = Target { zero: 8, ..Target::plain(d.as_mut_ptr(), n, 1.0) };
+    engine.multiply::<LA, LB, A, B>(matrix_a, &Right::Plain(matrix_b), [m, n, k], target, &mut scratch);
+    for row in 0..m {
+        for column in 0..n {
+            let at_a = |i: usize| a[if trans_a { i * m + row } else { row * k + i }];
+            let at_b = |i: usize| b[if trans_b { column * k + i } else { i * n + column }];
+            let want: i32 = (0..k).map(|i| at_a(i) * at_b(i)).sum();
+            let got = read(d[row * n + column].to_bits());
+            assert_eq!(got, want, "{} {m} {n} {k} {trans_a} {trans_b} {row} {column}", engine.isa.name());
+        }
+    }
+}
+
+#[test]
+fn narrow_numbers_give_the_exact_product_at_every_edge() {
+    let sizes = [1, 2, 15, 16, 17, 31, 32, 33, 47];
+    let mut extents: Vec<[usize; 3]> = sizes.iter().flat_map(|&m| sizes.map(|n| [m, n, 61])).collect();
+    extents.extend((1..=70).map(|k| [19, 35, k]));
+    extents.extend([[300, 70, 129], [33, 33, 4200], [290, 40, 4200]]);
+    for isa in Isa::here() {
+        for &extents in &extents {
+            for trans in [(false, false), (true, false), (false, true), (true, true)] {
+                if let Some(engine) = engine(isa, Arithmetic::Bytes) {
+                    let of = (|x: i32| (x + 8) as u8, |x: i32| x as i8);
+                    check_narrow::<u8, i8, u8, i8>(&engine, extents, trans, of.0, of.1, |d| d as i32);
+                }
+                if let Some(engine) = engine(isa, Arithmetic::Bf16) {
+                    let (of, read) = (|x: i32| bf16::from_f32(x as f32), |d: u32| f32::from_bits(d) as i32);
+                    check_narrow::<bf16, bf16, bf16, bf16>(&engine, extents, trans, of, of, read);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn threads_are_spread_so_that_little_is_copied() {
     for (threads, rows, columns, want) in [

@@ -6,6 +6,8 @@
 //! for each number of rows, so that the rows of a product are cut into nearly equal parts instead of
 //! whole tiles and a thin rest; C beyond the last column is masked off.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::words::{Arithmetic, Finish, Place, PortableF32, PortablePairs, Words};
 #[cfg(target_arch = "x86_64")]
 use super::words_x86::{self, Avx2F32, Avx2Pairs, Avx512};
@@ -15,18 +17,22 @@ use crate::backends::cpu::isa::Level;
 
 /// Words of depth that lie together for one row of packed A: one cache line.
 pub(in super::super) const CHUNK: usize = 16;
-/// Rows of the tallest family.
+/// Rows of the tallest family of vector registers.
 const MOST_ROWS: usize = 14;
 
 /// Everything that one call works on. Steps and strides are in words.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Tile {
-    /// Words of depth.
+    /// Rows of A and D.
+    pub(in super::super) rows: usize,
+    /// Words of depth, a multiple of the family's grain.
     pub(in super::super) depth: usize,
     /// A by lines: `[chunk of 16 words][row][16]`, chunks `a_step` apart; packing it copies whole cache
     /// lines and transposes nothing. By columns: `[word of depth][row]`, columns `a_step` apart.
     pub(in super::super) a: *const u32,
     pub(in super::super) a_step: usize,
+    /// Words between rows of A by lines, for tile registers; the others read rows of lines only.
+    pub(in super::super) a_stride: usize,
     /// B: a row of the tile's width for each word of depth, `b_step` apart.
     pub(in super::super) b: *const u32,
     pub(in super::super) b_step: usize,
@@ -50,12 +56,14 @@ pub(in super::super) struct Tile {
 
 impl Tile {
     /// A tile whose B and D are whole rows of its own width, one right behind the other, with nothing added
-    /// and nothing fetched ahead; depth, A, B and D are to be set.
+    /// and nothing fetched ahead; rows, depth, A, B and D are to be set.
     pub(in super::super) fn between_rows_of(width: usize) -> Self {
         Self {
+            rows: 0,
             depth: 0,
             a: std::ptr::null(),
             a_step: 0,
+            a_stride: CHUNK,
             b: std::ptr::null(),
             b_step: width,
             finish: Finish::Store,
@@ -87,22 +95,72 @@ const COLUMNS: u8 = 1;
 /// packing B free where B is read row by row.
 const COPYING: u8 = 2;
 
-/// The kernels of one kind of words on one instruction set: entry r - 1 does r rows.
+/// The kernel for a number of rows, 1 to the family's most.
+pub(in super::super) type OfRows = fn(usize) -> Kernel;
+
+/// The kernels of one kind of words on one instruction set.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Kernels {
     /// Columns of a tile.
     pub(in super::super) columns: usize,
     /// Rows of the tallest tile.
     pub(in super::super) most_rows: usize,
-    pub(in super::super) lines: [Kernel; MOST_ROWS],
-    pub(in super::super) by_columns: [Kernel; MOST_ROWS],
-    pub(in super::super) copying: [Kernel; MOST_ROWS],
+    /// Rows that cost as much as fewer of them do.
+    pub(in super::super) row_grain: usize,
+    /// Words that the depth of every tile is a multiple of.
+    pub(in super::super) depth_grain: usize,
+    /// Sums live in tile registers: these are set up while the kernels run, as many rows of A are read as a
+    /// grain has, and A comes by lines only.
+    pub(in super::super) registers: Option<Registers>,
+    pub(in super::super) lines: OfRows,
+    pub(in super::super) by_columns: OfRows,
+    pub(in super::super) copying: OfRows,
+}
+
+/// How a thread sets up tile registers, and how it gives them back.
+///
+/// # Safety
+/// The processor has them, and this process the system's leave.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Registers {
+    pub(in super::super) open: unsafe fn(),
+    pub(in super::super) close: unsafe fn(),
+}
+
+/// While it lives, the kernels it was opened for may run on this thread.
+pub(in super::super) struct Session(Option<Registers>);
+
+impl Kernels {
+    /// Rows and columns that threads share products by.
+    pub(in super::super) fn grains(&self) -> [usize; 2] {
+        [self.row_grain, self.columns]
+    }
+
+    /// Sets up what the kernels need of this thread.
+    pub(in super::super) fn session(&self) -> Session {
+        if let Some(Registers { open, .. }) = self.registers {
+            // SAFETY: the family was made for an instruction set that proves them.
+            unsafe { open() };
+        }
+        Session(self.registers)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(Registers { close, .. }) = self.0 {
+            // SAFETY: as when it was opened.
+            unsafe { close() };
+        }
+    }
 }
 
 /// The family for `arithmetic` on `isa`, if it has one.
 pub(in super::super) fn kernels(isa: Isa, arithmetic: Arithmetic) -> Option<Kernels> {
     #[cfg(target_arch = "x86_64")]
     match (arithmetic, isa.level()) {
+        (Arithmetic::Bytes, _) if isa.has_tiles() => return Some(amx::family::<words_x86::Bytes>()),
+        (Arithmetic::Bf16, _) if isa.has_tiles() => return Some(amx::family::<words_x86::Bf16>()),
         (Arithmetic::F32, Level::Avx512) => return Some(family::<Avx512<words_x86::F32>>()),
         (Arithmetic::F32, Level::Avx2) => return Some(family::<Avx2F32>()),
         (Arithmetic::Bytes, Level::Avx512) if isa.has_bytes() => {
@@ -126,7 +184,7 @@ pub(in super::super) fn kernels(isa: Isa, arithmetic: Arithmetic) -> Option<Kern
 const SHORT: usize = 6;
 
 /// Kernels of a kind of words, compiled for their instruction set.
-trait Compiled: Words {
+pub(super) trait Compiled: Words {
     fn kernel<const ROWS: usize, const VECTORS: usize, const MODE: u8>() -> Kernel;
 
     /// Those of more than [`SHORT`] rows; a family without them repeats its first and never asks for one.
@@ -135,17 +193,21 @@ trait Compiled: Words {
     }
 }
 
-fn family<W: Compiled>() -> Kernels {
+/// The family of a kind of vector registers.
+pub(super) fn family<W: Compiled>() -> Kernels {
     Kernels {
         columns: 2 * W::LANES,
         most_rows: W::MOST_ROWS,
-        lines: by_rows::<W, 2, LINES>(),
-        by_columns: by_rows::<W, 2, COLUMNS>(),
-        copying: by_rows::<W, 2, COPYING>(),
+        row_grain: 1,
+        depth_grain: 1,
+        registers: None,
+        lines: of_rows::<W, 2, LINES>,
+        by_columns: of_rows::<W, 2, COLUMNS>,
+        copying: of_rows::<W, 2, COPYING>,
     }
 }
 
-fn by_rows<W: Compiled, const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST_ROWS] {
+fn of_rows<W: Compiled, const VECTORS: usize, const MODE: u8>(rows: usize) -> Kernel {
     let short: [Kernel; SHORT] = [
         W::kernel::<1, VECTORS, MODE>(),
         W::kernel::<2, VECTORS, MODE>(),
@@ -154,8 +216,7 @@ fn by_rows<W: Compiled, const VECTORS: usize, const MODE: u8>() -> [Kernel; MOST
         W::kernel::<5, VECTORS, MODE>(),
         W::kernel::<6, VECTORS, MODE>(),
     ];
-    let tall = W::tall::<VECTORS, MODE>();
-    std::array::from_fn(|at| if at < SHORT { short[at] } else { tall[at - SHORT] })
+    if rows <= SHORT { short[rows - 1] } else { W::tall::<VECTORS, MODE>()[rows - 1 - SHORT] }
 }
 
 /// The tile, or its half where that holds all columns that are wanted.

@@ -133,7 +133,7 @@ impl Row {
         let (a, b, c) = (args[0].slice(), args[1].slice(), args.get(2).map(View::slice));
         let whole = Parts::new(outs[0].slice());
         team.pool.run(&|me| {
-            let (batches, _, columns) = portion(layout.dims, GRAIN, me.id, me.count);
+            let (batches, _, columns) = portion(layout.dims, [1, GRAIN], me.id, me.count);
             let again = columns.start..columns.start + extra.of(columns.len());
             for batch in batches {
                 for columns in [&columns, &again].into_iter().filter(|columns| !columns.is_empty()) {

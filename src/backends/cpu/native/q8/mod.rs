@@ -150,7 +150,7 @@ impl Product {
         let (engine, isa, scratch, dims) = (self.engine, self.team.isa, &self.scratch, self.dims);
         let (width, blocks) = (engine.kernels.columns, k / BLOCK);
         self.team.pool.run(&|me| {
-            let (_, rows, columns) = portion(dims, width, me.id, me.count);
+            let (_, rows, columns) = portion(dims, [1, width], me.id, me.count);
             // SAFETY: the pool gives each thread its own number.
             let [x, w, a, b, rest] = unsafe { scratch.of(me.id) };
             for first in rows.clone().step_by(ROWS) {

@@ -19,13 +19,13 @@ struct OneScale(f32);
 impl Formula<1> for OneScale {
     #[inline(always)]
     fn of<V: Vector>(&self, [x]: [V; 1]) -> V {
-        x.from_whole().mul(V::splat(self.0))
+        x.of_whole().mul(V::splat(self.0))
     }
 }
 impl Formula<2> for OneScale {
     #[inline(always)]
     fn of<V: Vector>(&self, [x, bias]: [V; 2]) -> V {
-        x.from_whole().multiply_add(V::splat(self.0), bias)
+        x.of_whole().multiply_add(V::splat(self.0), bias)
     }
 }
 
@@ -35,13 +35,13 @@ struct Scales(f32);
 impl Formula<2> for Scales {
     #[inline(always)]
     fn of<V: Vector>(&self, [x, scale]: [V; 2]) -> V {
-        x.from_whole().mul(V::splat(self.0).mul(scale))
+        x.of_whole().mul(V::splat(self.0).mul(scale))
     }
 }
 impl Formula<3> for Scales {
     #[inline(always)]
     fn of<V: Vector>(&self, [x, scale, bias]: [V; 3]) -> V {
-        x.from_whole().multiply_add(V::splat(self.0).mul(scale), bias)
+        x.of_whole().multiply_add(V::splat(self.0).mul(scale), bias)
     }
 }
 

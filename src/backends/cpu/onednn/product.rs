@@ -1,14 +1,12 @@
 //! A step as a oneDNN product: operands' layouts, then a primitive.
 
 use super::ID;
-use super::api::{Api, ExecArg};
-use super::objects::{DESTINATION, Extras, Layout, Matmul, Owned, SOURCE, WEIGHTS, ZERO_POINT, argument};
-use crate::backends::cpu::buffer::{View, ViewMut};
-use crate::backends::cpu::loaded::Kernel;
+use super::api::Api;
+use super::execution::{Execution, Weights};
+use super::objects::{Extras, Layout};
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{GemmDims, Op};
-use crate::program::{Program, Step};
-use crate::tensor::DType;
+use crate::tensor::{DType, ValueSpec};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -41,13 +39,12 @@ fn check_types(input: DType, accumulate: DType, output: DType) -> Result<(), Uns
 }
 
 impl Product {
-    /// The product that `step` is, or why oneDNN has none.
-    pub(super) fn new(step: &Step, program: &Program) -> Result<Self, Unsupported> {
-        let args = program.specs(&step.args);
+    /// The product that `op` is for these arguments, or why oneDNN has none.
+    pub(super) fn new(op: &Op, args: &[ValueSpec]) -> Result<Self, Unsupported> {
         let refused = |error: crate::ops::ShapeError| Unsupported(error.0);
-        match &step.op {
+        match op {
             Op::Gemm(op) => {
-                let dims = op.dims(&args).map_err(refused)?;
+                let dims = op.dims(args).map_err(refused)?;
                 check_types(args[0].dtype, op.accumulate, op.output)?;
                 let layouts =
                     layouts(dims, [op.trans_a, op.trans_b], [args[0].dtype, args[1].dtype, op.output]);
@@ -55,7 +52,7 @@ impl Product {
                 Ok(Self { layouts, extras: Extras { alpha, beta, zero_points: [false; 2] }, zeros: [0; 2] })
             }
             Op::GemmI8(op) => {
-                let dims = op.dims(&args).map_err(refused)?;
+                let dims = op.dims(args).map_err(refused)?;
                 let layouts =
                     layouts(dims, [op.trans_a, op.trans_b], [args[0].dtype, args[1].dtype, DType::I32]);
                 let zeros = [op.zero_a, op.zero_b];
@@ -63,51 +60,22 @@ impl Product {
                 Ok(Self { layouts, extras: Extras { alpha: 1.0, beta: 0.0, zero_points }, zeros })
             }
             other => Err(Unsupported(format!(
-                "{ID} is asked for matrix products only, not for {}",
+                "{ID} is asked for matrix products and convolutions only, not for {}",
                 other.operation().name()
             ))),
         }
     }
 
     /// The primitive with memories for its operands.
-    pub(super) fn kernel(&self, api: &Rc<Api>, packed: bool) -> Result<Box<dyn Kernel>, Unsupported> {
-        self.build(api, packed)
-            .map(|kernel| Box::new(kernel) as Box<dyn Kernel>)
-            .map_err(|fault| Unsupported(fault.to_string()))
-    }
-
-    fn build(&self, api: &Rc<Api>, packed: bool) -> Result<Multiply, Fault> {
+    pub(super) fn build(&self, api: &Rc<Api>, packed: bool) -> Result<Execution, Fault> {
         let [source, weights, destination] = &self.layouts;
         let (source, destination) = (api.strided(source)?, api.strided(destination)?);
-        let plain = api.strided(weights)?;
-        let any = if packed { Some(api.any(weights)?) } else { None };
-        let matmul = api.matmul([&source, any.as_ref().unwrap_or(&plain), &destination], self.extras)?;
-        let memories = [api.memory(&source)?, api.memory(&plain)?, api.memory(&destination)?];
-        let mut args: Vec<ExecArg> = [SOURCE, WEIGHTS, DESTINATION]
-            .into_iter()
-            .zip(&memories)
-            .map(|(number, memory)| argument(number, memory))
-            .collect();
-        let zeros = Box::new(self.zeros);
-        let mut zero_points = Vec::new();
-        for (number, zero) in [SOURCE, WEIGHTS].into_iter().zip(zeros.iter()).filter(|(_, zero)| **zero != 0)
-        {
-            let memory = api.integer(zero)?;
-            args.push(argument(ZERO_POINT | number, &memory));
-            zero_points.push(memory);
-        }
-        let layouts = packed.then_some(plain);
-        Ok(Multiply {
-            api: Rc::clone(api),
-            matmul,
-            memories,
-            args,
-            layouts,
-            packed: Vec::new(),
-            beta: self.extras.beta,
-            _zero_points: zero_points,
-            _zeros: zeros,
-        })
+        let weights = Weights::new(api, weights, packed)?;
+        let matmul = api.matmul([&source, weights.wanted(), &destination], self.extras)?;
+        let mut execution = Execution::new(api, matmul, weights, [&source, &destination], None)?;
+        execution.accumulates = self.extras.beta != 0.0;
+        execution.take_zero_points(self.zeros)?;
+        Ok(execution)
     }
 }
 
@@ -130,47 +98,4 @@ fn layouts(dims: GemmDims, [trans_a, trans_b]: [bool; 2], [a, b, d]: [DType; 3])
         layout(b, if shared_b { 1 } else { batch }, k, n, trans_b),
         layout(d, batch, m, n, false),
     ]
-}
-
-/// A product with memories that are pointed to the operands of each call.
-struct Multiply {
-    api: Rc<Api>,
-    matmul: Matmul,
-    /// Of source, plain weights and destination.
-    memories: [Owned; 3],
-    args: Vec<ExecArg>,
-    /// How the weights lie before they are packed; none in the plain lane.
-    layouts: Option<Owned>,
-    /// Packed weights by set.
-    packed: Vec<Option<Owned>>,
-    beta: f32,
-    // The arguments hold these two.
-    _zero_points: Vec<Owned>,
-    _zeros: Box<[i32; 2]>,
-}
-
-impl Kernel for Multiply {
-    fn run(&mut self, set: usize, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
-        self.api.point(&self.memories[0], args[0].as_ptr())?;
-        self.api.point(&self.memories[2], outs[0].as_mut_ptr())?;
-        match self.packed.get(set) {
-            Some(Some(weights)) => self.args[1] = argument(WEIGHTS, weights),
-            _ => self.api.point(&self.memories[1], args[1].as_ptr())?,
-        }
-        self.matmul.run(&self.args)
-    }
-
-    fn in_place(&self) -> &'static [(usize, usize)] {
-        if self.beta == 0.0 { &[] } else { &[(0, 2)] }
-    }
-
-    fn pack(&mut self, set: usize, args: &[View]) -> Result<u64, Fault> {
-        let Some(plain) = &self.layouts else { return Ok(0) };
-        let (memory, bytes) = self.matmul.packed(plain, args[1].as_ptr())?.unzip();
-        if self.packed.len() <= set {
-            self.packed.resize_with(set + 1, || None);
-        }
-        self.packed[set] = memory;
-        Ok(bytes.unwrap_or(0))
-    }
 }
