@@ -74,8 +74,8 @@ impl Seen {
 /// it (`cuda` is any of `cuda/native/0`, `cuda/cublaslt/0`, ..).
 pub(super) fn require(available: &Available) -> anyhow::Result<()> {
     let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
-    let missing = required.split(',').map(str::trim).filter(|name| !name.is_empty());
-    missing.map(|name| require_one(name, available)).collect()
+    let mut names = required.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.try_for_each(|name| require_one(name, available))
 }
 
 fn require_one(name: &str, available: &Available) -> anyhow::Result<()> {

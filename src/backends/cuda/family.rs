@@ -18,12 +18,17 @@ use crate::backends::*;
 use std::path::Path;
 use std::rc::Rc;
 
+/// An engine on an open device.
+type Started = Result<Box<dyn Engine>, Unsupported>;
+/// Starts the engine of a family, which is named first.
+type Start = fn(&'static str, &Rc<Gpu>) -> Started;
+
 /// A way of computing on NVIDIA's cards.
 pub struct Cuda {
     id: &'static str,
     about: &'static str,
     serves: fn(&'static str, &Step, &Program) -> Result<(), Unsupported>,
-    start: fn(&'static str, &Rc<Gpu>) -> Result<Box<dyn Engine>, Unsupported>,
+    start: Start,
 }
 
 /// This program's kernels.

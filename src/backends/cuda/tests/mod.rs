@@ -69,9 +69,9 @@ fn increment(parameters: &[*mut c_void]) {
 }
 
 fn script() -> Script {
-    let kernels: [(&str, fn(&[*mut c_void])); 2] = [("copy_bytes", copy_bytes), ("increment", increment)];
-    let kernels = kernels.map(|(name, run)| (name.to_string(), Rc::new(run) as FakeKernel));
-    Script { kernels: kernels.into(), ..Script::default() }
+    let copy = ("copy_bytes".to_string(), Rc::new(copy_bytes) as FakeKernel);
+    let add = ("increment".to_string(), Rc::new(increment) as FakeKernel);
+    Script { kernels: [copy, add].into(), ..Script::default() }
 }
 
 static INCREMENT: Source =
