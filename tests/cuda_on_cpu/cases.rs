@@ -94,7 +94,9 @@ fn elementwise() -> Vec<(Op, Vec<ValueSpec>)> {
 /// Several tiles in each direction and several stages, with every type and transpose, whole and not.
 fn products() -> Vec<(Op, Vec<ValueSpec>)> {
     let mut cases = vec![];
-    for (m, n, k) in [(130, 136, 72), (129, 131, 67), (264, 128, 200), (64, 72, 136), (68, 72, 132)] {
+    for (m, n, k) in
+        [(130, 136, 72), (129, 131, 67), (264, 128, 200), (64, 72, 136), (68, 72, 132), (65, 66, 80)]
+    {
         for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
             let turned = |rows, columns, turned| if turned { [columns, rows] } else { [rows, columns] };
             let shapes = [turned(m, k, trans_a), turned(k, n, trans_b)];

@@ -54,7 +54,7 @@ impl Nvrtc {
     fn compile(&self, source: &'static Source, arch: &'static str) -> Result<Compiled, String> {
         let text = CString::new(source.complete()).unwrap();
         let mut options = vec![format!("--gpu-architecture={arch}")];
-        options.extend(["--std=c++17", "--default-device", "--ptxas-options=-v"].map(String::from));
+        options.extend(["--std=c++17", "-default-device", "--ptxas-options=-v"].map(String::from));
         options.extend(source.defines.iter().map(|define| format!("-D{define}")));
         let options: Vec<CString> = options.into_iter().map(|option| CString::new(option).unwrap()).collect();
         let pointers: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();

@@ -9,6 +9,8 @@ use crate::tensor::ValueSpec;
 
 /// Columns up to which a warp has a row.
 const SHORT: usize = 512;
+/// Columns up to which 256 threads have enough of a row.
+const MIDDLE: usize = 4096;
 /// Columns up to which a row stays in shared memory, in f32: beside it lie the parts of a block's sums, and
 /// 48 KiB need no leave of the driver.
 const CACHED: usize = 11 * 1024;
@@ -28,10 +30,12 @@ impl Rows {
 
     /// Threads of a row, and rows of a block.
     fn block(&self) -> [u32; 2] {
-        match self.columns {
-            ..=SHORT => [32, 8],
-            ..=4096 => [256, 1],
-            _ => [512, 1],
+        if self.columns <= SHORT {
+            [32, 8]
+        } else if self.columns <= MIDDLE {
+            [256, 1]
+        } else {
+            [512, 1]
         }
     }
 
