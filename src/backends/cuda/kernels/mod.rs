@@ -5,8 +5,7 @@
 //! ```text
 //! // arch: sm_75 sm_80 sm_86 sm_89 sm_90 sm_100      what it compiles for
 //! // registers: 64                                   the most that an entry may use, without spilling
-//! // instructions: HMMA LDGSTS                       what its machine code must contain (optional; from
-//! //                                                 sm_80 on, because earlier cards lack LDGSTS)
+//! // instructions: HMMA LDGSTS                       what its machine code must contain on each (optional)
 //! ```
 //!
 //! `arch INPUT=bf16` stands for `arch` in the unit with that define.
