@@ -330,6 +330,20 @@ fn golden_numbers_of_one_cell() {
     assert_eq!(model.tally.wrong, 1);
 }
 
+/// The fields of a line of CSV; a quoted one may hold commas.
+fn unquoted(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            c => fields.last_mut().unwrap().push(c),
+        }
+    }
+    fields
+}
+
 #[test]
 fn our_kernels_stand_beside_the_best_peer_of_their_own_lane() {
     let folder = tempfile::tempdir().unwrap();
@@ -338,7 +352,7 @@ fn our_kernels_stand_beside_the_best_peer_of_their_own_lane() {
     write(&model, &to).unwrap();
     let table = fs::read_to_string(folder.path().join("peers.csv")).unwrap();
     let cell = |contender: &str, threads: &str, packing: &str| -> Option<Vec<String>> {
-        let rows = table.lines().map(|line| line.split(',').map(str::to_string).collect::<Vec<_>>());
+        let rows = table.lines().map(unquoted);
         let mut named =
             rows.filter(|row| row[2] == "square" && row[3] == "512 × 512 × 512" && row[7] == contender);
         named.find(|row| row[4] == threads && row[5] == packing)

@@ -13,6 +13,7 @@ mod plain;
 pub mod process;
 pub mod sched;
 mod system;
+pub mod topology;
 
 pub use build::{Build, build};
 pub use facts::{Cache, Container, Cpu, Facts, Memory, Module, Moment, System};

@@ -4,8 +4,8 @@
 use crate::conformance_programs::programs;
 use cutgpu::backends::cuda::launch::{Arch, Plan, launches};
 use cutgpu::ops::{
-    Adamw, Add, AddLayerNorm, Attention, BiasAdd, BiasGelu, Gelu, GeluForm, Gemm, GemmI8, Granularity,
-    LayerNorm, Op, Quantize, SgdMomentum, Softmax, Triad,
+    Adamw, Add, AddLayerNorm, Attention, BiasAdd, BiasGelu, Gelu, GeluForm, Gemm, GemmI8, GemmQ8,
+    Granularity, LayerNorm, Op, Quantize, SgdMomentum, Softmax, Triad,
 };
 use cutgpu::tensor::{DType, ValueSpec};
 use std::collections::BTreeSet;
@@ -62,6 +62,22 @@ fn own() -> Vec<(Op, Vec<ValueSpec>)> {
     cases.extend(long_rows());
     cases.extend(elementwise());
     cases.extend(attentions());
+    cases.extend(blocks_of_8_bits());
+    cases
+}
+
+/// Rows and columns that do not fill a warp's or a block's, depths shorter and longer than a warp takes at once.
+fn blocks_of_8_bits() -> Vec<(Op, Vec<ValueSpec>)> {
+    let mut cases = vec![];
+    for (m, n, k) in [(1, 9, 32), (5, 33, 160), (7, 8, 416)] {
+        let b = [spec(&[n, k], DType::I8), spec(&[n, k / 32], DType::F16)];
+        let wide = [vec![spec(&[m, k], DType::F32)], b.to_vec()].concat();
+        cases.push((Op::GemmQ8(GemmQ8 { quantized_a: false }), wide));
+        for scales in [DType::F16, DType::F32] {
+            let a = vec![spec(&[m, k], DType::I8), spec(&[m, k / 32], scales)];
+            cases.push((Op::GemmQ8(GemmQ8 { quantized_a: true }), [a, b.to_vec()].concat()));
+        }
+    }
     cases
 }
 

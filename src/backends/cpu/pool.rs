@@ -2,6 +2,7 @@
 //! sleeping thread costs tens. After a few idle milliseconds they sleep all the same, because a
 //! spinning thread takes half a core from whatever runs next.
 
+use crate::host::topology;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::cell::{Cell, UnsafeCell};
 use std::ops::Range;
@@ -19,6 +20,8 @@ type Job = dyn Fn(&Member) + Sync;
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Where the members stay, by number; empty where they go where they like.
+    cores: Vec<usize>,
     /// The caller's own mask, to be restored.
     mask: Option<CpuSet>,
     // Also keeps the pool from being shared: two callers at once would overwrite each other's job.
@@ -78,8 +81,8 @@ impl Member<'_> {
 }
 
 impl Pool {
-    /// A team of `threads`, the caller included. Each stays on a core of its own where the process may
-    /// use that many: a worker that wakes on its caller's core would wait there while the caller spins
+    /// A team of `threads`, the caller included. Each stays on a processor of its own ([`topology::in_order`])
+    /// where the process may use that many: a worker that wakes on its caller's core would wait there while the caller spins
     /// for it. A team of one starts nothing and pins nothing.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let members = threads.max(1);
@@ -87,6 +90,7 @@ impl Pool {
         let mask = sched_getaffinity(None).ok();
         let cores: Vec<usize> =
             mask.iter().flat_map(|mask| (0..CpuSet::MAX_CPU).filter(|&core| mask.is_set(core))).collect();
+        let cores = topology::in_order(&cores);
         let core_of = |id: usize| if cores.len() >= members { cores.get(id).copied() } else { None };
         for id in 1..members {
             let (shared, core) = (pool.shared.clone(), core_of(id));
@@ -99,6 +103,7 @@ impl Pool {
         if members > 1 {
             stay_on(core_of(0));
             pool.mask = mask;
+            pool.cores = (0..members).filter_map(core_of).collect();
         }
         Ok(pool)
     }
@@ -120,12 +125,17 @@ impl Pool {
             arrived: AtomicUsize::new(0),
             round: AtomicUsize::new(0),
         });
-        Self { shared, threads: Vec::new(), mask: None, busy: Cell::new(false) }
+        Self { shared, threads: Vec::new(), cores: Vec::new(), mask: None, busy: Cell::new(false) }
     }
 
     /// Threads in the team.
     pub fn threads(&self) -> usize {
         self.shared.members
+    }
+
+    /// The processor of each member; empty where they go where they like.
+    pub fn cores(&self) -> &[usize] {
+        &self.cores
     }
 
     /// Runs `job` once on every thread and returns when all are back.
@@ -283,6 +293,16 @@ mod tests {
             assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err());
             pool.run(&|_| {});
         }
+    }
+
+    #[test]
+    fn members_stay_on_processors_of_their_own_where_there_are_as_many() {
+        let allowed = sched_getaffinity(None).unwrap().count() as usize;
+        let mut cores = Pool::new(allowed).unwrap().cores().to_vec();
+        cores.sort_unstable();
+        cores.dedup();
+        assert_eq!(cores.len(), if allowed > 1 { allowed } else { 0 });
+        assert!(Pool::new(allowed + 1).unwrap().cores().is_empty());
     }
 
     #[test]

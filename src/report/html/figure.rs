@@ -33,9 +33,14 @@ pub(super) fn figure(html: &mut Html, scene: &Scene, with_png: bool) -> Result<(
 
 /// A table that scrolls within itself, its first rows.
 pub(super) fn numbers(html: &mut Html, table: &Numbers, name: &str) {
-    rows(html, table, name, ROWS);
-    if table.rows.len() > ROWS {
-        let left = (table.rows.len() - ROWS).to_string();
+    first_numbers(html, table, name, ROWS);
+}
+
+/// A table that scrolls within itself, its first `most` rows.
+pub(super) fn first_numbers(html: &mut Html, table: &Numbers, name: &str, most: usize) {
+    rows(html, table, name, most);
+    if table.rows.len() > most {
+        let left = (table.rows.len() - most).to_string();
         html.raw("<p class=\"source\">").text(&left).raw(" more rows are left out here.</p>");
     }
 }

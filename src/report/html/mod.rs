@@ -73,6 +73,9 @@ pub fn page(model: &Model, charts: &[(Section, Vec<Scene>)], with_png: bool) -> 
     Ok(html.finish())
 }
 
+/// Most rows of each table of tendencies: `cutgpu compare` prints them all.
+const TENDENCIES: usize = 30;
+
 /// What fewer bits give and how work grows, where a run tells.
 fn tendencies(html: &mut Html, model: &Model) {
     let bits = (
@@ -92,7 +95,7 @@ fn tendencies(html: &mut Html, model: &Model) {
         if !table.rows.is_empty() {
             open(html, anchor, title);
             html.element("p", "lead", about);
-            figure::numbers(html, &table, title);
+            figure::first_numbers(html, &table, title, TENDENCIES);
             html.raw("</section>\n");
         }
     }

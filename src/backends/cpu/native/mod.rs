@@ -148,6 +148,10 @@ impl Library for Kernels {
         let told = [("isa", isa.name())].into_iter().chain(isa.narrow_instructions());
         let mut notes: BTreeMap<_, _> =
             told.map(|(note, text)| (note.to_string(), text.to_string())).collect();
+        let cores: Vec<String> = self.team.pool.cores().iter().map(usize::to_string).collect();
+        if !cores.is_empty() {
+            notes.insert("processors".to_string(), cores.join(","));
+        }
         if self.team.extra.0 > 0.0 {
             notes.insert("extra_work".to_string(), self.team.extra.0.to_string());
         }

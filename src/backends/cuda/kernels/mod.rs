@@ -35,6 +35,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("gemm.cuh", include_str!("gemm.cuh")),
     ("gemm_i8.cuh", include_str!("gemm_i8.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
+    ("simt.cuh", include_str!("simt.cuh")),
 ];
 
 const fn unit(name: &'static str, file: &'static str, text: &'static str) -> Source {
@@ -60,6 +61,11 @@ pub static LAYER_NORM: Source = unit("layer_norm", "layer_norm.cu", include_str!
 pub static QUANTIZE: Source = unit("quantize", "quantize.cu", include_str!("quantize.cu"));
 /// From sums of 8 bits.
 pub static DEQUANTIZE: Source = unit("dequantize", "dequantize.cu", include_str!("dequantize.cu"));
+
+/// Products with weights in blocks of 8 bits.
+pub static GEMM_Q8: Source = unit("gemm_q8", "gemm_q8.cu", include_str!("gemm_q8.cu"));
+/// Convolutions.
+pub static CONV: Source = unit("conv", "conv.cu", include_str!("conv.cu"));
 
 const GEMM_SIMT: Source = unit("gemm_simt", "gemm_simt.cu", include_str!("gemm_simt.cu"));
 const GEMM_MMA: Source = unit("gemm_mma", "gemm_mma.cu", include_str!("gemm_mma.cu"));
@@ -105,6 +111,8 @@ pub static SOURCES: &[&Source] = &[
     &GEMM_F16,
     &GEMM_I8_MMA,
     &GEMM_I8_DOT,
+    &GEMM_Q8,
+    &CONV,
     &LAYER_NORM,
     &SOFTMAX,
     &ELEMENTWISE,

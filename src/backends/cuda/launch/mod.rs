@@ -5,6 +5,7 @@
 //! gaps. Kernels of element-wise ops may write to the buffers that they read.
 
 mod attention;
+mod conv;
 mod gemm;
 mod quantize;
 mod rows;
@@ -130,14 +131,9 @@ pub fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], arch: Arch) -> 
         Op::AddLayerNorm(op) => rows::layer_norm(&shapes, "add_layer_norm", op.eps),
         Op::Quantize(op) => quantize::quantize(&shapes, op),
         Op::Dequantize(_) => quantize::dequantize(&shapes),
-        Op::GemmQ8(_) => none("gemm_q8", "its blocks of 8 bits"),
-        Op::Conv2d(_) => none("conv2d", "an implicit product over images"),
+        Op::GemmQ8(op) => quantize::gemm_q8(&shapes, op),
+        Op::Conv2d(op) => conv::conv2d(&shapes, op),
     }
-}
-
-/// A hole: the op, and what a kernel for it would have to know.
-fn none(op: &str, what: &str) -> Result<Plan, Unsupported> {
-    Err(Unsupported(format!("cuda/native has no kernel for {op}: none was written for {what}")))
 }
 
 /// What a planner knows.

@@ -2,10 +2,11 @@
 
 use super::Argument::{F32, I32, I64, Input, Null, Output, Scratch};
 use super::streams::over;
-use super::{Argument, Launch, Plan, Shapes, rows};
+use super::{Argument, Launch, Plan, Shapes, along_x, extent, rows};
 use crate::backends::Unsupported;
-use crate::backends::cuda::kernels::{DEQUANTIZE, QUANTIZE};
-use crate::ops::{Granularity, Quantize};
+use crate::backends::cuda::kernels::{DEQUANTIZE, GEMM_Q8, QUANTIZE};
+use crate::ops::{GemmQ8, Granularity, Quantize};
+use crate::tensor::DType;
 
 /// Blocks that look for the extremes of a whole value, at most.
 const LOOKERS: u64 = 1024;
@@ -75,4 +76,34 @@ pub(super) fn dequantize(shapes: &Shapes) -> Result<Plan, Unsupported> {
     ];
     let launch = over(&DEQUANTIZE, "dequantize".to_string(), x.elements() as u64, 4, arguments)?;
     Ok(Plan::one(launch))
+}
+
+/// Rows of D that a warp makes, columns that a block does, and the most blocks along y.
+const ROWS: usize = 4;
+const WARPS: usize = 8;
+const MOST_ALONG_Y: u32 = 65_535;
+
+pub(super) fn gemm_q8(shapes: &Shapes, op: &GemmQ8) -> Result<Plan, Unsupported> {
+    let dims = op.dims(shapes.args).map_err(|error| Unsupported(error.to_string()))?;
+    let last = shapes.args.len() - 1;
+    let (kernel, scales_a) = match (op.quantized_a, shapes.args[1].dtype) {
+        (false, _) => ("gemm_q8_f32", Null),
+        (true, DType::F16) => ("gemm_q8_i8_f16", Input(1)),
+        (true, _) => ("gemm_q8_i8_f32", Input(1)),
+    };
+    let down = along_x(dims.m.div_ceil(ROWS) as u64)?;
+    if down > MOST_ALONG_Y {
+        let most = MOST_ALONG_Y as usize * ROWS;
+        return Err(Unsupported(format!("cuda/native takes {most} rows of gemm_q8 at most, not {}", dims.m)));
+    }
+    let buffers = [Input(0), scales_a, Input(last - 1), Input(last), Output(0)];
+    let sizes = [I32(extent(dims.m)?), I32(extent(dims.n)?), I32(extent(dims.k)?)];
+    Ok(Plan::one(Launch {
+        source: &GEMM_Q8,
+        kernel: kernel.to_string(),
+        grid: [along_x(dims.n.div_ceil(WARPS) as u64)?, down, 1],
+        block: [THREADS, 1, 1],
+        shared_bytes: 0,
+        arguments: buffers.into_iter().chain(sizes).collect(),
+    }))
 }
