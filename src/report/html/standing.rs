@@ -1,14 +1,13 @@
 //! Who is best at each point, and our own kernels beside the best peer.
 
 use super::builder::Html;
-use super::figure::first_numbers;
+use super::figure::{first_numbers, numbers};
 use crate::report::model::{Contest, Entrant, Model};
 use crate::report::scene::Numbers;
 use crate::report::{standing, text};
 
-/// Most rows of each table: a page of a thousand cells stays below 500 kB, and the rest is in the files beside it.
+/// Most rows of the table: a page of a thousand cells stays below 500 kB, and the rest is in the files beside it.
 const CONTENDERS: usize = 30;
-const POINTS: usize = 100;
 
 /// Writes every contender of the points at which our own kernels met others.
 pub(super) fn peers(html: &mut Html, model: &Model) {
@@ -39,5 +38,5 @@ pub(super) fn best(html: &mut Html, model: &Model) {
     let rows =
         model.contests.iter().flat_map(|contest| contest.best.iter().map(move |best| row(contest, best)));
     let columns = ["point", "best", "rate", "share of probe", "validity"].map(String::from).into();
-    first_numbers(html, &Numbers { columns, rows: rows.collect() }, "The best at each point", POINTS);
+    numbers(html, &Numbers { columns, rows: rows.collect() }, "The best at each point");
 }
