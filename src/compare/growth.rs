@@ -36,7 +36,7 @@ pub struct Growth {
     pub case: String,
     /// The parameters that stay the same.
     pub fixed: Params,
-    /// The one that grows.
+    /// The one that grows: its axis, or several that have one value, as `k = m = n`.
     pub extent: String,
     /// Its least and largest value.
     pub range: (u64, u64),
@@ -61,10 +61,9 @@ pub fn growths(records: &[Record]) -> Vec<Growth> {
     for record in records.iter().filter(timed) {
         let case = format!("{}/{}", record.suite, record.case);
         for extent in extents.get(&case).into_iter().flatten() {
-            let Some(Param::Int(value)) = record.point.get(extent) else { continue };
-            let mut fixed = record.point.clone();
-            fixed.remove(extent);
-            let shown = fixed.iter().map(|(axis, value)| format!("{axis}={value},")).collect();
+            let Some(Param::Int(value)) = record.point.get(&extent[0]) else { continue };
+            let shown =
+                fixed(&record.point, extent).iter().map(|(axis, value)| format!("{axis}={value},")).collect();
             let name = record.contender.to_string();
             let key = (case.clone(), extent.clone(), shown, record.repeat, record.host.clone(), name);
             lines.entry(key).or_default().push((*value, record));
@@ -74,27 +73,43 @@ pub fn growths(records: &[Record]) -> Vec<Growth> {
 }
 
 /// Case, extent, what stays the same, repeat, host, contender.
-type Key = (String, String, String, u32, String, String);
+type Key = (String, Extent, String, u32, String, String);
+
+/// Axes of a workload that have the same value at every point of a case, and so grow as one.
+type Extent = Vec<String>;
+
+/// The parameters beside an extent.
+fn fixed(point: &Params, extent: &Extent) -> Params {
+    point
+        .iter()
+        .filter(|(axis, _)| !extent.contains(axis))
+        .map(|(axis, x)| (axis.clone(), x.clone()))
+        .collect()
+}
 
 /// The extents of each case that take enough values.
-fn growing(records: &[Record]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut values: BTreeMap<(String, &str), BTreeSet<u64>> = BTreeMap::new();
+fn growing(records: &[Record]) -> BTreeMap<String, Vec<Extent>> {
+    let mut values: BTreeMap<String, BTreeMap<&str, Vec<u64>>> = BTreeMap::new();
     for record in records {
+        let case = values.entry(format!("{}/{}", record.suite, record.case)).or_default();
         for (axis, value) in &record.point {
             if let Param::Int(value) = value {
-                let case = format!("{}/{}", record.suite, record.case);
-                values.entry((case, axis)).or_default().insert(*value);
+                case.entry(axis).or_default().push(*value);
             }
         }
     }
-    let mut growing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for ((case, axis), _) in values.into_iter().filter(|(_, values)| values.len() >= FEWEST) {
-        growing.entry(case).or_default().insert(axis.to_string());
-    }
-    growing
+    let of_case = |axes: BTreeMap<&str, Vec<u64>>| {
+        let mut alike: BTreeMap<Vec<u64>, Extent> = BTreeMap::new();
+        for (axis, values) in axes {
+            alike.entry(values).or_default().push(axis.to_string());
+        }
+        let grows = |values: &Vec<u64>| values.iter().collect::<BTreeSet<_>>().len() >= FEWEST;
+        alike.into_iter().filter(|(values, _)| grows(values)).map(|(_, extent)| extent).collect()
+    };
+    values.into_iter().map(|(case, axes)| (case, of_case(axes))).collect()
 }
 
-fn laws(case: &str, extent: &str, mut line: Vec<(u64, &Record)>, noise: &Noise) -> Vec<Growth> {
+fn laws(case: &str, extent: &Extent, mut line: Vec<(u64, &Record)>, noise: &Noise) -> Vec<Growth> {
     line.sort_by_key(|(value, _)| *value);
     line.dedup_by_key(|(value, _)| *value);
     let Some(((least, first), (most, _))) = line.first().zip(line.last()) else { return vec![] };
@@ -105,12 +120,10 @@ fn laws(case: &str, extent: &str, mut line: Vec<(u64, &Record)>, noise: &Noise) 
         let time = |record: &Record| Some(estimate_with(series_of(record, kind)?, &noise.times)?.ns.centre);
         let times: Vec<(u64, f64)> =
             line.iter().filter_map(|(value, record)| Some((*value, time(record)?))).collect();
-        let mut fixed = first.point.clone();
-        fixed.remove(extent);
         Some(Growth {
             case: case.to_string(),
-            fixed,
-            extent: extent.to_string(),
+            fixed: fixed(&first.point, extent),
+            extent: extent.join(" = "),
             range: (*least, *most),
             points: times.len(),
             contender: first.contender.clone(),
@@ -193,6 +206,19 @@ mod tests {
         let expected =
             4.302_65 * (4.0 * off * off * 0.8 / 2.0 / (5.0 * std::f64::consts::LN_2.powi(2))).sqrt();
         assert!((half / expected - 1.0).abs() < 1e-4, "{half} {expected}");
+    }
+
+    #[test]
+    fn axes_of_one_value_grow_as_one() {
+        let mut records = [128u64, 256, 512].map(|queries| at(queries, (queries * queries) as f64, 1));
+        for record in &mut records {
+            let queries = record.point["queries"].clone();
+            record.point.insert("keys".to_string(), queries);
+        }
+        let growths = growths(&records);
+        let [growth] = growths.as_slice() else { panic!("{growths:?}") };
+        assert_eq!(growth.extent, "keys = queries");
+        assert!((growth.time.centre - 2.0).abs() < 1e-9 && growth.fixed.len() == 1);
     }
 
     #[test]
