@@ -110,12 +110,21 @@ impl Team {
         let isa = self.isa;
         let absent =
             || Unsupported(format!("cpu/native has no products of {arithmetic:?} on {}", isa.name()));
-        let kernels = gemm::kernels(isa, arithmetic).ok_or_else(absent)?;
+        Ok(self.engine_of(gemm::kernels(isa, arithmetic).ok_or_else(absent)?))
+    }
+
+    /// What multiplies f32 by wide tiles, where the processor has registers for them. It takes an A that lies
+    /// in memory.
+    fn wide_engine(&self) -> Option<gemm::Engine> {
+        gemm::wide_kernels(self.isa).map(|kernels| self.engine_of(kernels))
+    }
+
+    fn engine_of(&self, kernels: gemm::Kernels) -> gemm::Engine {
         let blocks = match &self.facts {
             Some(facts) => gemm::Blocks::of(facts, &kernels),
             None => gemm::Blocks::usual(&kernels),
         };
-        Ok(gemm::Engine { isa, kernels, blocks })
+        gemm::Engine { isa: self.isa, kernels, blocks }
     }
 }
 

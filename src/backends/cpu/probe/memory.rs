@@ -99,9 +99,13 @@ impl Streams {
 
     /// Walks all streams of `thread` `turns` times.
     pub(super) fn walk(&self, mix: Mix, way: Way, isa: Isa, thread: usize, turns: u64) {
+        // SAFETY: the pool gives each thread its own number.
+        let mut streams: [_; MOST] = unsafe { self.scratch.of(thread) };
+        if mix == Mix::Read {
+            return read(way, isa, streams[0], turns);
+        }
         for _ in 0..turns {
-            // SAFETY: the pool gives each thread its own number.
-            walk(mix, way, isa, unsafe { self.scratch.of(thread) });
+            walk(mix, way, isa, streams.each_mut().map(|stream| &mut **stream));
         }
     }
 }
@@ -109,8 +113,7 @@ impl Streams {
 fn walk(mix: Mix, way: Way, isa: Isa, [a, b, c, d]: [&mut [f32]; MOST]) {
     let past = way == Way::Past;
     match (mix, way) {
-        (Mix::Read, Way::Ahead) => drop(black_box(isa.run(Sum::<true>(a)))),
-        (Mix::Read, _) => drop(black_box(isa.run(Sum::<false>(a)))),
+        (Mix::Read, _) => read(way, isa, a, 1),
         (Mix::Copy, Way::Library) => a.copy_from_slice(b),
         (Mix::Copy, _) => isa.run(Walk { z: &mut *a, x: [&*b], f: Same, past }),
         (Mix::Triad, _) => isa.run(Walk { z: &mut *a, x: [&*b, &*c], f: Scaled(SCALE), past }),
@@ -126,8 +129,16 @@ const SCALE: f32 = 0.5;
 /// Elements between what is asked for and what is read: 2 KiB.
 const DISTANCE: usize = 512;
 
-/// Independent sums, so that loads and not the latency of additions are the limit.
-struct Sum<'a, const AHEAD: bool>(&'a [f32]);
+fn read(way: Way, isa: Isa, a: &[f32], turns: u64) {
+    black_box(match way {
+        Way::Ahead => isa.run(Sum::<true>(a, turns)),
+        _ => isa.run(Sum::<false>(a, turns)),
+    });
+}
+
+/// Independent sums, so that loads and not the latency of additions are the limit; they are added up after the
+/// last turn, because that takes as long as reading a third of the first cache.
+struct Sum<'a, const AHEAD: bool>(&'a [f32], u64);
 
 impl<const AHEAD: bool> Loops for Sum<'_, AHEAD> {
     type Output = f32;
@@ -135,13 +146,15 @@ impl<const AHEAD: bool> Loops for Sum<'_, AHEAD> {
     fn run<V: Vector>(self) -> f32 {
         const SUMS: usize = 16;
         let mut sums = [V::splat(0.0); SUMS];
-        for block in self.0.chunks_exact(SUMS * V::LANES) {
-            for (number, sum) in sums.iter_mut().enumerate() {
-                let x = &block[number * V::LANES..];
-                if AHEAD {
-                    V::prefetch(x.as_ptr().wrapping_add(DISTANCE));
+        for _ in 0..self.1 {
+            for block in black_box(self.0).chunks_exact(SUMS * V::LANES) {
+                for (number, sum) in sums.iter_mut().enumerate() {
+                    let x = &block[number * V::LANES..];
+                    if AHEAD {
+                        V::prefetch(x.as_ptr().wrapping_add(DISTANCE));
+                    }
+                    *sum = sum.add(V::load(x));
                 }
-                *sum = sum.add(V::load(x));
             }
         }
         sums.into_iter().fold(V::splat(0.0), V::add).sum()
@@ -217,7 +230,7 @@ mod tests {
         let x: Vec<f32> = (0..4 * BLOCK).map(|i| i as f32).collect();
         let want = (x.len() * (x.len() - 1) / 2) as f32;
         for isa in Isa::here() {
-            assert_eq!([isa.run(Sum::<false>(&x)), isa.run(Sum::<true>(&x))], [want; 2]);
+            assert_eq!([isa.run(Sum::<false>(&x, 1)), isa.run(Sum::<true>(&x, 1))], [want; 2]);
         }
     }
 }

@@ -136,14 +136,15 @@ impl Loops for Fill<'_, '_> {
         let next = geometry.seen(columns.end, taps - geometry.dims.kernel[1]).unwrap_or(first);
         for channel in depths.start / taps..depths.end.div_ceil(taps) {
             let from = &image[channel * plane..][..plane];
-            V::prefetch(from.as_ptr().wrapping_add(next));
-            V::prefetch(from.as_ptr().wrapping_add(next + width / 2));
+            for line in (0..width).step_by(V::LANES) {
+                V::prefetch(from.as_ptr().wrapping_add(next + line));
+            }
             // Of the first channel and of the last one some rows may be another block's.
             let rows = (channel * taps).max(depths.start)..((channel + 1) * taps).min(depths.end);
             let mine = rows.start - channel * taps..rows.end - channel * taps;
             let to = &mut to[(rows.start - depths.start) * width..(rows.end - depths.start) * width];
             if is_whole {
-                copy_whole::<V>(geometry, &from[first..], mine, to);
+                copy_whole::<V>(geometry, &from[first..], mine, width, to);
             } else if rows.len() == taps {
                 pieces.iter().for_each(|piece| copy::<V>(from, to, *piece));
             } else {
@@ -156,12 +157,17 @@ impl Loops for Fill<'_, '_> {
     }
 }
 
-/// Rows `taps` of a channel, each two registers of neighbours; `plane` begins with what the first place of the
-/// kernel sees.
+/// Rows `taps` of a channel, each `width` neighbours; `plane` begins with what the first place of the kernel
+/// sees.
 #[inline(always)]
-fn copy_whole<V: Vector>(geometry: &Geometry, plane: &[f32], taps: Range<usize>, to: &mut [f32]) {
+fn copy_whole<V: Vector>(
+    geometry: &Geometry,
+    plane: &[f32],
+    taps: Range<usize>,
+    width: usize,
+    to: &mut [f32],
+) {
     let [rows, columns] = geometry.dims.kernel;
-    let width = 2 * V::LANES;
     for i in 0..rows {
         let line = &plane[i * geometry.dims.size[1]..][..width + columns - 1];
         for j in 0..columns {
@@ -170,9 +176,9 @@ fn copy_whole<V: Vector>(geometry: &Geometry, plane: &[f32], taps: Range<usize>,
                 continue;
             }
             let to = &mut to[(tap - taps.start) * width..][..width];
-            let (low, high) = to.split_at_mut(V::LANES);
-            V::load(&line[j..]).store(low);
-            V::load(&line[j + V::LANES..]).store(high);
+            for (to, from) in to.chunks_exact_mut(V::LANES).zip(line[j..].chunks(V::LANES)) {
+                V::load(from).store(to);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::super::gemm::{CHUNK, Made, kernels};
+use super::super::gemm::{CHUNK, Made, kernels, wide_kernels};
 use super::*;
 use crate::backends::cpu::isa::Isa;
 use crate::tensor::DType;
@@ -45,8 +45,9 @@ fn blocks(depth: usize) -> [Range<usize>; 3] {
 
 #[test]
 fn panels_hold_what_the_kernel_sees_at_every_level() {
-    for isa in Isa::here() {
-        let width = kernels(isa, Arithmetic::F32).unwrap().columns;
+    let families = |isa| [kernels(isa, Arithmetic::F32), wide_kernels(isa)].into_iter().flatten();
+    for (isa, kernels) in Isa::here().flat_map(|isa| families(isa).map(move |kernels| (isa, kernels))) {
+        let width = kernels.columns;
         for (shape, kernel, how) in CASES {
             let geometry = geometry(ImageLayout::Nchw, shape, kernel, how);
             let (image, taps, mut pieces) = (image(&geometry), geometry.taps(), Vec::new());

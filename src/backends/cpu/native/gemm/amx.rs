@@ -91,6 +91,7 @@ unsafe fn products<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile)
     // All of D in the first half of the time, so that the last line has come too.
     let rows_each = (2 * tile.rows).div_ceil(chunks.max(1));
     let mut rows_of_d = 0..tile.rows;
+    let ahead_bytes = tile.ahead_rows.div_ceil(chunks.max(1)) * tile.ahead_step;
     for _ in 0..chunks {
         // SAFETY: by the contract of `Kernel`; rows of A beyond the tile's are there to be read.
         unsafe { products_of_chunk::<D, ROWS, COLUMNS>([a, b], [tile.a_stride, tile.b_step]) };
@@ -99,10 +100,10 @@ unsafe fn products<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile)
                 fetch_far(tile.d.wrapping_add(row * tile.d_stride + column * SIDE).cast());
             });
         }
-        for line in (0..CHUNK * tile.ahead_step).step_by(LINE) {
+        for line in (0..ahead_bytes).step_by(LINE) {
             fetch_far(ahead.wrapping_add(line));
         }
-        ahead = ahead.wrapping_add(CHUNK * tile.ahead_step);
+        ahead = ahead.wrapping_add(ahead_bytes);
         a = a.wrapping_add(tile.a_step);
         b = b.wrapping_add(CHUNK * tile.b_step);
     }

@@ -22,7 +22,7 @@ pub(super) use lanes::To;
 pub(super) use multiply::{Engine, Left, Made, Right, Scratch, Target};
 pub(super) use pack::{Lines, Matrix, Panel};
 pub(super) use packed::{Packed, words_mut, words_of};
-pub(super) use tile::{CHUNK, Tile, fetch_far, kernels};
+pub(super) use tile::{CHUNK, Kernels, Tile, fetch_far, kernels, wide_kernels};
 pub(super) use transpose::{SIDE, Transpose};
 pub(super) use words::{Arithmetic, Finish};
 
@@ -39,6 +39,9 @@ use half::{bf16, f16};
 use lanes::Lane;
 use output::Output;
 use std::ops::Range;
+
+/// Rows and columns from which on a product is worth a transposed A: one tile of the other family has fewer.
+const WIDE_FROM: [usize; 2] = [16, 48];
 
 /// Factors beside the two matrices.
 #[derive(Clone, Copy, Debug)]
@@ -160,8 +163,10 @@ impl Product {
         LB: Lane,
         D: Output,
     {
-        let engine = team.engine(LA::ARITHMETIC)?;
         let GemmDims { m, n, k, .. } = layout.dims;
+        let pays = LA::ARITHMETIC == Arithmetic::F32 && m >= WIDE_FROM[0] && n >= WIDE_FROM[1];
+        let wide = if pays { team.wide_engine() } else { None };
+        let engine = wide.map_or_else(|| team.engine(LA::ARITHMETIC), Ok)?;
         let [a, b, rows] = engine.scratch_lens([m, n, k.div_ceil(LA::PER_WORD)]);
         let scratch = team.scratch(&[a, if packs { 0 } else { b }, rows, D::sums([m, n])])?;
         let (run, pack) = (run::<A, LA, B, LB, D>, pack::<A, B, LB>);

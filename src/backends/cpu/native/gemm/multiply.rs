@@ -2,8 +2,8 @@
 
 use super::blocks::{Blocks, parts_in};
 use super::lanes::{Lane, To};
-use super::pack::{Lines, Matrix, Panel, Turned};
-use super::tile::{CHUNK, Kernel, Kernels, Tile};
+use super::pack::{Columns, Lines, Matrix, Panel, Turned};
+use super::tile::{CHUNK, GROUP, Kernel, Kernels, Tile};
 use super::words::{Arithmetic, Finish};
 use crate::backends::cpu::isa::Isa;
 use std::marker::PhantomData;
@@ -204,10 +204,25 @@ impl Engine {
                     let padded = depths.len().next_multiple_of(CHUNK);
                     let to = &mut to[part.start * padded..part.end * padded];
                     let first = rows.start + down.start;
-                    let rows = first + part.start..first + part.end;
-                    self.isa.run(Lines { a, rows, depths: elements.clone(), to, lane: PhantomData::<L> });
+                    self.pack_rows::<L, T>(a, first + part.start..first + part.end, &elements, to);
                 }
             }
+        }
+    }
+
+    /// Rows of A that are contiguous, for one tile.
+    fn pack_rows<L: Lane, T: To<L>>(
+        &self,
+        a: Matrix<T>,
+        rows: Range<usize>,
+        elements: &Range<usize>,
+        to: &mut [u32],
+    ) {
+        let (depths, lane) = (elements.clone(), PhantomData::<L>);
+        if self.kernels.by_columns_only {
+            self.isa.run(Columns { a, rows, depths, to, lane });
+        } else {
+            self.isa.run(Lines { a, rows, depths, to, lane });
         }
     }
 }
@@ -289,7 +304,8 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
 
     /// A lies in lines for the tile.
     fn by_lines(&self) -> bool {
-        self.a.is_by_rows() || self.engine.kernels.registers.is_some()
+        let Kernels { by_columns_only, registers, .. } = self.engine.kernels;
+        !by_columns_only && (self.a.is_by_rows() || registers.is_some())
     }
 
     fn elements(&self, depths: &Range<usize>) -> Range<usize> {
@@ -342,8 +358,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
             let rows = down.start + part.start..down.start + part.end;
             let to = &mut self.a_pack[part.start * padded..part.end * padded];
             if a.is_by_rows() {
-                let lines = Lines { a: *a, rows, depths: elements.clone(), to, lane: PhantomData::<LA> };
-                self.engine.isa.run(lines);
+                self.engine.pack_rows::<LA, A>(*a, rows, &elements, to);
             } else if self.engine.kernels.registers.is_some() {
                 let (a, depths) = (*a, elements.clone());
                 self.engine.isa.run(Turned { a, rows, depths, to, lane: PhantomData::<LA> });
@@ -364,7 +379,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         depths: &Range<usize>,
         is_first: bool,
     ) -> Source {
-        let width = self.engine.kernels.columns;
+        let Kernels { columns: width, by_columns_only, .. } = self.engine.kernels;
         match self.b {
             Right::Packed(Panels { words, columns: all, first, .. }) => {
                 let at = depths.start * all + (first + columns.start) * depths.len();
@@ -376,7 +391,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 let to = &mut self.b_pack[at..at + width * depths.len()];
                 let panel = to.as_mut_ptr();
                 let followed = self.keep && !is_first;
-                let is_whole = columns.len() == width && self.a.is_by_rows();
+                let is_whole = columns.len() == width && (self.a.is_by_rows() || by_columns_only);
                 if !is_first {
                     return Source { panel, raw: None, followed };
                 }
@@ -438,12 +453,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         let row = self.row(source, columns, depths);
         let (init, [init_stride, init_step], finish) = self.init(row, depths);
         let count = self.parts(down.len()).len();
-        // The next panel is fetched while this one's tiles are computed, spread evenly over them; where there
-        // is one tile only, B streams and is fetched a fixed distance ahead.
-        let step = (4 * width).div_ceil(count);
-        let next = if count == 1 { STREAM_AHEAD * width } else { width * here };
-        let ahead = source.panel.wrapping_add(next).cast::<u8>();
-        let (ahead, ahead_step) = if source.followed { (ahead, step) } else { (source.panel.cast(), 0) };
+        let (ahead, ahead_step) = self.ahead(source, here, count);
         for (number, part) in self.parts(down.len()).enumerate() {
             let first = down.start + part.start;
             let (a, a_step, a_stride) = match a.in_place {
@@ -468,8 +478,14 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 d: self.target.start.wrapping_add(first * self.target.stride + columns.start),
                 d_stride: self.target.stride,
                 columns: columns.len(),
-                ahead: ahead.wrapping_add(number * here * ahead_step),
+                ahead: ahead.wrapping_add(number * here / count * ahead_step),
                 ahead_step,
+                ahead_rows: if ahead_step == 0 {
+                    0
+                } else {
+                    (number + 1) * here / count - number * here / count
+                },
+                ahead_pace: GROUP.div_ceil(count),
                 copy: source.panel.cast_mut(),
             };
             let (kernel, tile) = self.with_raw(tile, source, number, count);
@@ -486,19 +502,28 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         let kernels = &self.engine.kernels;
         let plain = if self.by_lines() { kernels.lines } else { kernels.by_columns };
         let Some((raw, stride)) = source.raw else { return (plain(tile.rows), tile) };
-        let row_bytes = 4 * stride;
-        if number == 0 {
-            let is_last_use = count == 1 && !self.keep;
-            let ahead = raw.wrapping_add(STREAM_AHEAD * stride).cast();
-            let tile = Tile { b: raw, b_step: stride, ahead, ahead_step: row_bytes, ..tile };
-            return (if is_last_use { plain } else { kernels.copying }(tile.rows), tile);
+        if number > 0 {
+            return (plain(tile.rows), tile);
         }
-        if number + 1 == count {
-            // The next panel is not packed yet: its rows as they lie.
-            let ahead = raw.wrapping_add(kernels.columns).cast();
-            return (plain(tile.rows), Tile { ahead, ahead_step: row_bytes, ..tile });
+        let is_last_use = count == 1 && !self.keep;
+        let kernel = if is_last_use { plain } else { kernels.copying }(tile.rows);
+        (kernel, Tile { b: raw, b_step: stride, ..tile })
+    }
+
+    /// What is fetched while the `count` tiles of a panel are computed, each its share of `depth` rows, and how
+    /// many bytes these lie apart: the next panel, as it lies or as it was packed; where there is one tile only,
+    /// B streams and is fetched a fixed distance ahead.
+    fn ahead(&self, source: Source, depth: usize, count: usize) -> (*const u8, usize) {
+        let width = self.engine.kernels.columns;
+        let (start, stride, next) = match source.raw {
+            Some((raw, stride)) => (raw, stride, width),
+            None => (source.panel, width, width * depth),
+        };
+        if source.raw.is_none() && !source.followed {
+            return (start.cast(), 0);
         }
-        (plain(tile.rows), tile)
+        let distance = if count == 1 { STREAM_AHEAD * stride } else { next };
+        (start.wrapping_add(distance).cast(), size_of::<u32>() * stride)
     }
 
     /// What D begins with, in the first block of depth what the caller adds and later what is there; the

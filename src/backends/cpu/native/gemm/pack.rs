@@ -1,11 +1,11 @@
-//! Factors in the order in which the tile reads them, with no gaps: lines of A, panels of B.
+//! Factors in the order in which the tile reads them, with no gaps: lines or columns of A, panels of B.
 //!
 //! Both are padded with zeros to whole words, and as far as there is room, so that the tile has no edge along
 //! the depth.
 
 use super::lanes::{Lane, To};
 use super::tile::{CHUNK, fetch_near};
-use super::transpose::{SIDE, Transpose};
+use super::transpose::{FEW, SIDE, Transpose, TransposeFew};
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::vector::Vector;
 use std::ops::Range;
@@ -66,14 +66,7 @@ impl<L: Lane, T: To<L>> Loops for Lines<'_, T, L> {
             for (chunk, from) in from.chunks(step).enumerate() {
                 fetch_near(next.wrapping_add(chunk * step).cast());
                 let to = &mut self.to[(chunk * count + number) * CHUNK..][..CHUNK];
-                if from.len() == step {
-                    whole_words::<T, L>(from, self.a.zero, to);
-                } else {
-                    to.fill(0);
-                    for (to, from) in to.iter_mut().zip(from.chunks(L::PER_WORD)) {
-                        *to = word::<T, L>(from, self.a.zero);
-                    }
-                }
+                line_of::<T, L>(from, self.a.zero, to);
             }
         }
     }
@@ -108,6 +101,63 @@ impl<L: Lane, T: To<L>> Loops for Turned<'_, T, L> {
                 to[number * SIDE * CHUNK..][..wanted].copy_from_slice(&turned[..wanted]);
             }
         }
+    }
+}
+
+/// Rows `rows` of A, at most 8, elements `depths` of each, to `[word of depth][row]`. The rows are contiguous.
+pub(super) struct Columns<'a, T, L> {
+    pub(super) a: Matrix<'a, T>,
+    pub(super) rows: Range<usize>,
+    pub(super) depths: Range<usize>,
+    pub(super) to: &'a mut [u32],
+    pub(super) lane: std::marker::PhantomData<L>,
+}
+
+/// Cache lines of a row between what is fetched and what is turned.
+const LINES_AHEAD: usize = 4;
+
+impl<L: Lane, T: To<L>> Loops for Columns<'_, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let (count, stride) = (self.rows.len(), self.a.strides[0]);
+        let step = CHUNK * L::PER_WORD;
+        let a = &self.a.data[self.rows.start * stride..];
+        for (to, start) in self.to.chunks_mut(count * CHUNK).zip(self.depths.clone().step_by(step)) {
+            let depths = start..(start + step).min(self.depths.end);
+            (0..count).for_each(|row| {
+                fetch_near(a.as_ptr().wrapping_add(row * stride + start + LINES_AHEAD * step).cast());
+            });
+            let is_whole = to.len() == FEW * CHUNK && depths.len() == step;
+            if is_whole && T::SAME_BUT == Some(0) && L::PER_WORD == 1 && size_of::<T>() == size_of::<u32>() {
+                let from = &a[start..(FEW - 1) * stride + depths.end];
+                // SAFETY: where elements are lanes, and each fills a word, they are words.
+                let from = unsafe { std::slice::from_raw_parts(from.as_ptr().cast(), from.len()) };
+                TransposeFew { from, from_stride: stride, to }.run::<V>();
+                continue;
+            }
+            let [mut block, mut turned] = [[0; FEW * CHUNK]; 2];
+            for (row, line) in block.chunks_exact_mut(CHUNK).take(count).enumerate() {
+                line_of::<T, L>(&a[row * stride..][depths.clone()], self.a.zero, line);
+            }
+            TransposeFew { from: &block, from_stride: CHUNK, to: &mut turned }.run::<V>();
+            for (to, from) in to.chunks_mut(count).zip(turned.chunks_exact(FEW)) {
+                to.copy_from_slice(&from[..to.len()]);
+            }
+        }
+    }
+}
+
+/// Words of a row that fill a line, or all that are left of it and zeros.
+#[inline(always)]
+fn line_of<T: To<L>, L: Lane>(from: &[T], zero: i16, to: &mut [u32]) {
+    if from.len() == to.len() * L::PER_WORD {
+        return whole_words::<T, L>(from, zero, to);
+    }
+    to.fill(0);
+    for (to, from) in to.iter_mut().zip(from.chunks(L::PER_WORD)) {
+        *to = word::<T, L>(from, zero);
     }
 }
 

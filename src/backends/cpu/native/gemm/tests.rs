@@ -12,11 +12,24 @@ fn engine(isa: Isa, arithmetic: Arithmetic) -> Option<Engine> {
 fn every_edge_and_stride_gives_the_product() {
     for isa in Isa::here() {
         let Some(engine) = engine(isa, Arithmetic::F32) else { panic!("no products of f32") };
-        for [m, n, k] in
-            [[1, 1, 1], [3, 7, 5], [14, 32, 16], [15, 33, 17], [141, 40, 1029], [13, 64, 15], [2, 1100, 9]]
-        {
-            for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
-                check(&engine, [m, n, k], trans_a, trans_b);
+        let wide = wide_kernels(isa).map(|kernels| Engine { kernels, ..engine });
+        let extents = [
+            [1, 1, 1],
+            [3, 7, 5],
+            [8, 48, 16],
+            [14, 32, 16],
+            [15, 33, 17],
+            [17, 49, 35],
+            [141, 40, 1029],
+            [600, 100, 33],
+            [13, 64, 15],
+            [2, 1100, 9],
+        ];
+        for engine in std::iter::once(engine).chain(wide) {
+            for extents in extents {
+                for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
+                    check(&engine, extents, trans_a, trans_b);
+                }
             }
         }
     }

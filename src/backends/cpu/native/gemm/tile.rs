@@ -2,6 +2,10 @@
 //!
 //! D = finish(A B) for up to 14 rows and two registers of columns (AVX-512; 6 rows elsewhere): 28 sums, two
 //! registers of B and a broadcast word of A are 31 of 32 registers, and 28 multiply-adds go with 16 loads.
+//! The wide family has 8 rows and three registers of columns: 24 multiply-adds with 11 loads, all words of A
+//! for one step side by side. It leaves more room to whoever shares the core's ports (beside a busy sibling an
+//! Intel core of 2023 kept 81 % of its peak where the other family kept 72 %; alone 97 and 95 %), but its A has
+//! to be transposed, which a product of few rows does not pay for.
 //! At least 8 independent chains are needed to hide a latency of 4 in two units. A family has one kernel
 //! for each number of rows, so that the rows of a product are cut into nearly equal parts instead of
 //! whole tiles and a thin rest; C beyond the last column is masked off.
@@ -19,6 +23,10 @@ use crate::backends::cpu::isa::Level;
 pub(in super::super) const CHUNK: usize = 16;
 /// Rows of the tallest family of vector registers.
 const MOST_ROWS: usize = 14;
+/// Rows of the wide family.
+pub(super) const WIDE_ROWS: usize = 8;
+/// Words of depth between two looks at what is to be fetched.
+pub(super) const GROUP: usize = 4;
 
 /// Everything that one call works on. Steps and strides are in words.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +54,12 @@ pub(in super::super) struct Tile {
     pub(in super::super) d_stride: usize,
     /// Columns that are wanted, 1 to the tile's width.
     pub(in super::super) columns: usize,
-    /// What is fetched meanwhile: two cache lines from `ahead` on with every word of depth, each pair
-    /// `ahead_step` bytes after the last. It need not exist.
+    /// What is fetched meanwhile: `ahead_rows` rows of the tile's width, `ahead_step` bytes apart, `ahead_pace`
+    /// of them with every [`GROUP`] words of depth. They need not exist.
     pub(in super::super) ahead: *const u8,
     pub(in super::super) ahead_step: usize,
+    pub(in super::super) ahead_rows: usize,
+    pub(in super::super) ahead_pace: usize,
     /// Where copying kernels store the rows of B that they read, one after another.
     pub(in super::super) copy: *mut u32,
 }
@@ -75,6 +85,8 @@ impl Tile {
             columns: width,
             ahead: std::ptr::null(),
             ahead_step: 0,
+            ahead_rows: 0,
+            ahead_pace: 1,
             copy: std::ptr::null_mut(),
         }
     }
@@ -94,6 +106,16 @@ const COLUMNS: u8 = 1;
 /// A by lines, and the rows of B are stored on the way: two stores in the shadow of 28 multiply-adds make
 /// packing B free where B is read row by row.
 const COPYING: u8 = 2;
+/// The same with A by columns.
+const COPYING_BY_COLUMNS: u8 = 3;
+
+const fn copies(mode: u8) -> bool {
+    matches!(mode, COPYING | COPYING_BY_COLUMNS)
+}
+
+const fn is_by_columns(mode: u8) -> bool {
+    matches!(mode, COLUMNS | COPYING_BY_COLUMNS)
+}
 
 /// The kernel for a number of rows, 1 to the family's most.
 pub(in super::super) type OfRows = fn(usize) -> Kernel;
@@ -109,6 +131,8 @@ pub(in super::super) struct Kernels {
     pub(in super::super) row_grain: usize,
     /// Words that the depth of every tile is a multiple of.
     pub(in super::super) depth_grain: usize,
+    /// A comes by columns only.
+    pub(in super::super) by_columns_only: bool,
     /// Sums live in tile registers: these are set up while the kernels run, as many rows of A are read as a
     /// grain has, and A comes by lines only.
     pub(in super::super) registers: Option<Registers>,
@@ -153,6 +177,16 @@ impl Drop for Session {
             unsafe { close() };
         }
     }
+}
+
+/// The wide family, where there are registers enough.
+pub(in super::super) fn wide_kernels(isa: Isa) -> Option<Kernels> {
+    #[cfg(target_arch = "x86_64")]
+    if isa.level() == Level::Avx512 {
+        return Some(wide_family::<Avx512<words_x86::F32>>());
+    }
+    let _ = isa;
+    None
 }
 
 /// The family for `arithmetic` on `isa`, if it has one.
@@ -200,11 +234,43 @@ pub(super) fn family<W: Compiled>() -> Kernels {
         most_rows: W::MOST_ROWS,
         row_grain: 1,
         depth_grain: 1,
+        by_columns_only: false,
         registers: None,
         lines: of_rows::<W, 2, LINES>,
         by_columns: of_rows::<W, 2, COLUMNS>,
         copying: of_rows::<W, 2, COPYING>,
     }
+}
+
+/// That of [`WIDE_ROWS`] rows by three registers.
+#[cfg(target_arch = "x86_64")]
+fn wide_family<W: Compiled>() -> Kernels {
+    Kernels {
+        columns: 3 * W::LANES,
+        most_rows: WIDE_ROWS,
+        row_grain: 1,
+        depth_grain: 1,
+        by_columns_only: true,
+        registers: None,
+        lines: of_wide_rows::<W, COLUMNS>,
+        by_columns: of_wide_rows::<W, COLUMNS>,
+        copying: of_wide_rows::<W, COPYING_BY_COLUMNS>,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn of_wide_rows<W: Compiled, const MODE: u8>(rows: usize) -> Kernel {
+    let all: [Kernel; WIDE_ROWS] = [
+        W::kernel::<1, 3, MODE>(),
+        W::kernel::<2, 3, MODE>(),
+        W::kernel::<3, 3, MODE>(),
+        W::kernel::<4, 3, MODE>(),
+        W::kernel::<5, 3, MODE>(),
+        W::kernel::<6, 3, MODE>(),
+        W::kernel::<7, 3, MODE>(),
+        W::kernel::<8, 3, MODE>(),
+    ];
+    all[rows - 1]
 }
 
 fn of_rows<W: Compiled, const VECTORS: usize, const MODE: u8>(rows: usize) -> Kernel {
@@ -219,12 +285,15 @@ fn of_rows<W: Compiled, const VECTORS: usize, const MODE: u8>(rows: usize) -> Ke
     if rows <= SHORT { short[rows - 1] } else { W::tall::<VECTORS, MODE>()[rows - 1 - SHORT] }
 }
 
-/// The tile, or its half where that holds all columns that are wanted.
+/// The tile, or as many of its registers of columns as hold all that are wanted.
 #[inline(always)]
-unsafe fn compute<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+unsafe fn compute<W: Compiled, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
     // SAFETY: by the contract of `Kernel`. A copying kernel stores whole rows of B.
     unsafe {
-        if VECTORS == 2 && MODE != COPYING && tile.columns <= W::LANES {
+        if VECTORS == 3 && !copies(MODE) && tile.columns <= 2 * W::LANES {
+            return W::kernel::<ROWS, 2, MODE>()(tile);
+        }
+        if VECTORS == 2 && !copies(MODE) && tile.columns <= W::LANES {
             return in_chains::<W, ROWS, 1, MODE>(tile);
         }
         in_chains::<W, ROWS, VECTORS, MODE>(tile);
@@ -259,20 +328,24 @@ unsafe fn run<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8,
     }
     // SAFETY: by the contract of `Kernel`.
     let mut sums = unsafe { [[[W::zero(); VECTORS]; ROWS]; CHAINS] };
-    let mut cursor = Cursor { a: tile.a, b: tile.b, ahead: tile.ahead, copy: tile.copy };
-    let stretch = if MODE == COLUMNS { tile.depth } else { CHUNK };
+    let Tile { a, b, ahead, ahead_rows, copy, .. } = *tile;
+    let mut cursor = Cursor { a, b, ahead, ahead_left: ahead_rows, copy };
+    let stretch = if is_by_columns(MODE) { tile.depth } else { CHUNK };
     let mut left = tile.depth;
     while left > 0 {
         let steps = left.min(stretch);
-        for _ in 0..steps / CHAINS {
-            for sums in &mut sums {
+        for _ in 0..steps / GROUP {
+            if CHAINS == 1 {
+                cursor.fetch::<VECTORS>(tile);
+            }
+            for number in 0..GROUP {
                 // SAFETY: by the contract of `Kernel`, which has `depth` rows of B and words of A.
-                unsafe { cursor.step::<W, ROWS, VECTORS, MODE, CHAINS>(tile, sums) };
+                unsafe { cursor.step::<W, ROWS, VECTORS, MODE>(tile, &mut sums[number % CHAINS]) };
             }
         }
-        for _ in 0..steps % CHAINS {
+        for _ in 0..steps % GROUP {
             // SAFETY: as above.
-            unsafe { cursor.step::<W, ROWS, VECTORS, MODE, CHAINS>(tile, &mut sums[0]) };
+            unsafe { cursor.step::<W, ROWS, VECTORS, MODE>(tile, &mut sums[0]) };
         }
         // From the end of a row's line to the next chunk; by columns nothing is left to read.
         cursor.a = cursor.a.wrapping_add(tile.a_step.wrapping_sub(CHUNK));
@@ -294,33 +367,46 @@ struct Cursor {
     a: *const u32,
     b: *const u32,
     ahead: *const u8,
+    ahead_left: usize,
     copy: *mut u32,
 }
 
 impl Cursor {
+    /// Asks for the next rows of what lies ahead, a cache line for each register: where they are used within
+    /// this tile into the first cache, else into the second, because the first is full of A and B.
+    #[inline(always)]
+    fn fetch<const LINES_A_ROW: usize>(&mut self, tile: &Tile) {
+        if self.ahead_left == 0 {
+            return;
+        }
+        for _ in 0..tile.ahead_pace {
+            for line in 0..LINES_A_ROW {
+                let at = self.ahead.wrapping_add(64 * line);
+                if tile.ahead_pace == GROUP { fetch_near(at) } else { fetch_far(at) }
+            }
+            self.ahead = self.ahead.wrapping_add(tile.ahead_step);
+        }
+        self.ahead_left = self.ahead_left.saturating_sub(tile.ahead_pace);
+    }
+
     /// A word of each row of A times a row of B.
     ///
     /// # Safety
     /// As [`Kernel`]; another row of B and word of A are there.
     #[inline(always)]
-    unsafe fn step<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8, const CHAINS: usize>(
+    unsafe fn step<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(
         &mut self,
         tile: &Tile,
         sums: &mut [[W::Sum; VECTORS]; ROWS],
     ) {
-        let (row_step, depth_step) = if MODE == COLUMNS { (1, tile.a_step) } else { (CHUNK, 1) };
-        if CHAINS == 1 {
-            fetch_near(self.ahead);
-            fetch_near(self.ahead.wrapping_add(64));
-            self.ahead = self.ahead.wrapping_add(tile.ahead_step);
-        }
+        let (row_step, depth_step) = if is_by_columns(MODE) { (1, tile.a_step) } else { (CHUNK, 1) };
         // SAFETY: by this function's contract.
         unsafe {
             let mut row_of_b = [W::load(self.b); VECTORS];
             for (vector, words) in row_of_b.iter_mut().enumerate().skip(1) {
                 *words = W::load(self.b.add(vector * W::LANES));
             }
-            if MODE == COPYING {
+            if copies(MODE) {
                 for (vector, words) in row_of_b.iter().enumerate() {
                     words.store(self.copy.add(vector * W::LANES));
                 }
@@ -404,7 +490,7 @@ pub(in super::super) fn fetch_far(at: *const u8) {
 }
 
 /// On any processor.
-unsafe fn portable<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+unsafe fn portable<W: Compiled, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
     // SAFETY: by the contract of `Kernel`.
     unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
 }
@@ -439,25 +525,25 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+    unsafe fn avx2<W: Compiled, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
         // SAFETY: by the contract of `Kernel`.
         unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    unsafe fn avx512<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+    unsafe fn avx512<W: Compiled, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
         // SAFETY: by the contract of `Kernel`.
         unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    unsafe fn vnni<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+    unsafe fn vnni<W: Compiled, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
         // SAFETY: by the contract of `Kernel`.
         unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-    unsafe fn bf16<W: Words, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
+    unsafe fn bf16<W: Compiled, const ROWS: usize, const VECTORS: usize, const MODE: u8>(tile: &Tile) {
         // SAFETY: by the contract of `Kernel`.
         unsafe { compute::<W, ROWS, VECTORS, MODE>(tile) }
     }

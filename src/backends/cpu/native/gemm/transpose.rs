@@ -45,10 +45,82 @@ impl Loops for Transpose<'_> {
     }
 }
 
+/// Rows of a block of few.
+pub(super) const FEW: usize = 8;
+
+/// Word `[row][column]` of 8 rows of 16 words goes to `[column][row]` of `to`, without gaps.
+///
+/// # Panics
+/// When a side has fewer words.
+pub(super) struct TransposeFew<'a> {
+    pub(super) from: &'a [u32],
+    pub(super) from_stride: usize,
+    pub(super) to: &'a mut [u32],
+}
+
+impl Loops for TransposeFew<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { from, from_stride, to } = self;
+        assert!(from.len() >= (FEW - 1) * from_stride + SIDE && to.len() >= FEW * SIDE);
+        #[cfg(target_arch = "x86_64")]
+        if V::LANES == SIDE {
+            // SAFETY: registers of 16 lanes are those of AVX-512, which `Isa::run` has found; both sides hold
+            // 8 rows of 16 words.
+            unsafe { x86::transpose_few(from.as_ptr(), from_stride, to.as_mut_ptr()) };
+            return;
+        }
+        for row in 0..FEW {
+            for column in 0..SIDE {
+                to[column * FEW + row] = from[row * from_stride + column];
+            }
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::SIDE;
+    use super::{FEW, SIDE};
     use std::arch::x86_64::*;
+
+    /// Two rounds as for 16 rows; then a quarter of four rows goes beside the same one of the four others.
+    ///
+    /// # Safety
+    /// Compiled into code for AVX-512; 8 rows of 16 words on either side.
+    #[inline(always)]
+    pub(super) unsafe fn transpose_few(from: *const u32, from_stride: usize, to: *mut u32) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let mut rows = [_mm512_setzero_si512(); FEW];
+            for (number, row) in rows.iter_mut().enumerate() {
+                *row = _mm512_loadu_si512(from.add(number * from_stride).cast());
+            }
+            let mut pairs = rows;
+            for i in (0..FEW).step_by(2) {
+                pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+                pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+            }
+            for i in (0..FEW).step_by(4) {
+                rows[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+                rows[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+                rows[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+                rows[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+            }
+            // Quarter q of register i holds column 4 q + i, of the first four rows or, in i + 4, of the others.
+            let first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+            let last = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+            for i in 0..4 {
+                for (half, quarters) in [first, last].into_iter().enumerate() {
+                    let columns = _mm512_permutex2var_epi64(rows[i], quarters, rows[i + 4]);
+                    let to = to.add((8 * half + i) * FEW);
+                    _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(columns));
+                    _mm256_storeu_si256(to.add(4 * FEW).cast(), _mm512_extracti64x4_epi64::<1>(columns));
+                }
+            }
+        }
+    }
 
     /// Four rounds of exchanges: of words, of pairs, of quarters and of halves of registers.
     ///
@@ -104,6 +176,20 @@ mod tests {
             for row in 0..SIDE {
                 for column in 0..SIDE {
                     assert_eq!(to[column * 18 + row], from[row * 21 + column], "{}", isa.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn few_rows_become_columns_at_every_level() {
+        let from: Vec<u32> = (0..FEW as u32 * 19).collect();
+        for isa in Isa::here() {
+            let mut to = vec![0; FEW * SIDE];
+            isa.run(TransposeFew { from: &from, from_stride: 19, to: &mut to });
+            for row in 0..FEW {
+                for column in 0..SIDE {
+                    assert_eq!(to[column * FEW + row], from[row * 19 + column], "{}", isa.name());
                 }
             }
         }
