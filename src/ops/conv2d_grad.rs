@@ -63,11 +63,7 @@ fn shape(layout: ImageLayout, [images, channels, rows, columns]: Axes) -> [usize
 }
 
 /// Extents of the forward pass, whose y must have the axes `y`.
-fn forward(
-    shapes: &Shapes,
-    op: &Conv2d,
-    [x, weights, y]: [&[usize; 4]; 3],
-) -> Result<ConvDims, ShapeError> {
+fn forward(shapes: &Shapes, op: &Conv2d, [x, weights, y]: [&[usize; 4]; 3]) -> Result<ConvDims, ShapeError> {
     let args = [x, weights].map(|shape| ValueSpec::new(shape, DType::F32));
     let dims = op.dims(&args).map_err(|error| shapes.wrong(&error.0))?;
     let made = shape(op.layout, [dims.images, dims.out, dims.out_size[0], dims.out_size[1]]);
@@ -193,7 +189,8 @@ impl Operation for Conv2dInputGrad {
                 let meetings = down.iter().flat_map(|down| across.iter().map(move |across| (down, across)));
                 for (&(r, i), &(s, j)) in meetings {
                     for out in 0..dims.out {
-                        let weight = ((out * dims.channels + channel) * dims.kernel[0] + i) * dims.kernel[1] + j;
+                        let weight =
+                            ((out * dims.channels + channel) * dims.kernel[0] + i) * dims.kernel[1] + j;
                         let term = weights[weight] * dy[at_y(self.layout, &dims, out, r, s)];
                         sum += term;
                         size += term.abs();
@@ -247,8 +244,8 @@ impl Operation for Conv2dWeightGrad {
                     let Some(line) = op.seen(&dims, 0, r, i) else { continue };
                     for s in 0..dims.out_size[1] {
                         let Some(column) = op.seen(&dims, 1, s, j) else { continue };
-                        let term = dy[at_y(self.layout, &dims, out, r, s)]
-                            * x[op.at(&dims, channel, line, column)];
+                        let term =
+                            dy[at_y(self.layout, &dims, out, r, s)] * x[op.at(&dims, channel, line, column)];
                         sum += term;
                         size += term.abs();
                     }

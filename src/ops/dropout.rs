@@ -32,12 +32,12 @@ impl Dropout {
         1.0 / (1.0 - self.rate)
     }
 
-    /// The mask of a step: asked with 24-bit numbers by place.
-    pub fn key(&self, step: i32) -> u64 {
-        random::key(self.seed, u64::from(step.cast_unsigned()))
+    /// What all elements of the mask of a step share.
+    pub fn key_of(seed: u64, step: i32) -> u64 {
+        random::key(seed, u64::from(step.cast_unsigned()))
     }
 
-    /// Whether the element at `index` stays in the mask of [`Self::key`].
+    /// Whether the element at `index` stays in the mask of [`Self::key_of`].
     #[inline(always)]
     pub fn stays(key: u64, index: usize, threshold: u32) -> bool {
         (random::element(key, index as u64) >> 40) as u32 >= threshold
@@ -78,7 +78,7 @@ impl Operation for Dropout {
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let spec = args[0].spec;
         let range = run(spec.elements(), unit);
-        let (key, threshold) = (self.key(args[1].at(0..1)[0] as i32), self.threshold());
+        let (key, threshold) = (Self::key_of(self.seed, args[1].at(0..1)[0] as i32), self.threshold());
         let element = |(index, x): (usize, &f64)| {
             if !Self::stays(key, index, threshold) {
                 return Expected::exact(0.0);

@@ -34,7 +34,8 @@ impl Operation for Embedding {
     fn outputs(&self, args: &[ValueSpec]) -> Result<Vec<ValueSpec>, ShapeError> {
         let shapes = Shapes::new(self.name(), args, 2)?;
         let [table, ids] = args else { return Err(shapes.wrong("takes 2 arguments")) };
-        shapes.require(table.shape.len() == 2 && table.dtype.is_float(), "the table must be rows of numbers")?;
+        shapes
+            .require(table.shape.len() == 2 && table.dtype.is_float(), "the table must be rows of numbers")?;
         shapes.require(ids.dtype == DType::I32, "the ids must be i32")?;
         shapes.require(i32::try_from(table.rows()).is_ok(), "the table has more rows than an id can name")?;
         Ok(vec![shapes.output([&ids.shape[..], &[table.columns()]].concat(), table.dtype)?])
@@ -116,7 +117,8 @@ impl Operation for EmbeddingGrad {
         let places: Vec<usize> = (0..ids.len()).filter(|&place| ids[place] == unit as f64).collect();
         let (mut sums, mut sizes) = (vec![0.0; dy.columns()], vec![0.0; dy.columns()]);
         for &place in &places {
-            for ((sum, size), x) in sums.iter_mut().zip(&mut sizes).zip(args[0].at(row(dy.columns(), place))) {
+            for ((sum, size), x) in sums.iter_mut().zip(&mut sizes).zip(args[0].at(row(dy.columns(), place)))
+            {
                 *sum += x;
                 *size += x.abs();
             }

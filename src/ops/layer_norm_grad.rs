@@ -26,7 +26,8 @@ pub struct LayerNormParamGrad {}
 fn check(shapes: &Shapes, args: &[ValueSpec]) -> Result<(), ShapeError> {
     shapes.all_float()?;
     let x = &args[1];
-    shapes.require(!x.shape.is_empty() && args[0] == *x, "dy and x must be rows of one shape and one type")?;
+    shapes
+        .require(!x.shape.is_empty() && args[0] == *x, "dy and x must be rows of one shape and one type")?;
     let statistic = ValueSpec::new(&x.shape[..x.shape.len() - 1], wide(x.dtype));
     let fits = args[2] == statistic && args[3] == statistic;
     shapes.require(fits, "mean and rstd must be wide, one for each row")

@@ -1,8 +1,8 @@
 //! A factor, and another type.
 
+use super::Expected;
 use super::pointwise::Pointwise;
 use super::shapes::{ShapeError, Shapes, wide};
-use super::Expected;
 use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
 

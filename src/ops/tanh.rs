@@ -1,8 +1,8 @@
 //! The hyperbolic tangent and its gradient.
 
+use super::Expected;
 use super::pointwise::Pointwise;
 use super::shapes::wide;
-use super::Expected;
 use crate::random::Fill;
 use crate::tensor::DType;
 use serde::{Deserialize, Serialize};

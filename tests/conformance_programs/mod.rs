@@ -249,7 +249,7 @@ fn operands(
 fn single(op: Op, args: Vec<ValueSpec>) -> Case {
     let mut program = Program::default();
     let input = |(number, spec): (usize, &ValueSpec)| {
-        let fill = op.operation().fill(number, spec);
+        let fill = op.operation().input(&args, number);
         program.input(&format!("x{number}"), spec.clone(), State::Batch, fill)
     };
     let ids: Vec<_> = args.iter().enumerate().map(input).collect();

@@ -14,10 +14,15 @@
 //! layers it is the first ones, with 64, that notice. There whole panels within one row of the image are
 //! copied by the place of the kernel alone; what crosses rows or sees padding is copied by a list of pieces.
 
+mod input_grad;
 mod pixels;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod weight_grad;
+
+pub(super) use input_grad::prepare as prepare_input_grad;
+pub(super) use weight_grad::prepare as prepare_weight_grad;
 
 use super::Team;
 use super::gemm::{

@@ -17,7 +17,7 @@ use half::{bf16, f16};
 use std::ops::Range;
 
 /// The largest element, times a scale where it is `SCALED`; NaN elements may be missed.
-struct Largest<V, const SCALED: bool>(V);
+pub(super) struct Largest<V, const SCALED: bool>(pub(super) V);
 impl<V: Vector, const SCALED: bool> Fold<V> for Largest<V, SCALED> {
     const START: f32 = f32::NEG_INFINITY;
     const REST: f32 = f32::NEG_INFINITY;
