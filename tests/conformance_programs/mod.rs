@@ -1,6 +1,8 @@
 //! The programs that every backend is asked for.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
+mod training;
+
 use cutgpu::ops::{Conv2d, Gemm, GemmI8, ImageLayout, Op, Softmax};
 use cutgpu::program::{Phase, Program, State};
 use cutgpu::tensor::{DType, ValueSpec};
@@ -31,6 +33,7 @@ pub(crate) fn programs() -> Vec<Case> {
     cases.extend(integer_products());
     cases.extend(softmaxes());
     cases.extend(convolutions());
+    cases.extend(training::training());
     cases.extend(LAYERS.iter().map(|row| from_workload(row)));
     cases
 }

@@ -50,3 +50,47 @@ impl Kernel for Checked {
         self.inner.workspace()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backends::cpu::buffer::Arena;
+    use crate::ops::{Add, Embedding};
+    use crate::tensor::{DType, HostArray};
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    struct Counts(Rc<Cell<usize>>);
+
+    impl Kernel for Counts {
+        fn run(&mut self, _: usize, _: &[View], _: &mut [ViewMut]) -> Result<(), Fault> {
+            self.0.set(self.0.get() + 1);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_number_of_no_row_is_a_fault_and_reaches_no_kernel() {
+        let specs = [ValueSpec::new(&[5, 2], DType::F32), ValueSpec::new(&[3], DType::I32)];
+        let mut arena = Arena::new(specs.iter()).unwrap();
+        let runs = Rc::new(Cell::new(0));
+        let op = Op::Embedding(Embedding {});
+        let mut kernel = checked(&op, &specs, Box::new(Counts(runs.clone())));
+        for (ids, told) in [
+            ([0, 4, 2], None),
+            ([0, 5, 2], Some("number 1 of argument 1 is 5, which is not from 0 to 4")),
+            ([0, 1, -1], Some("number 2 of argument 1 is -1")),
+            ([i32::MIN, 1, 1], Some("number 0")),
+        ] {
+            arena.view_mut(1).write(&HostArray::I32(ids.to_vec()));
+            let args = [arena.view(0), arena.view(1)];
+            let outcome = kernel.run(0, &args, &mut []).map_err(|fault| fault.to_string());
+            assert_eq!(outcome.is_ok(), told.is_none(), "{outcome:?}");
+            let said = |why: &str| outcome.as_ref().is_err_and(|fault| fault.contains(why));
+            assert!(told.is_none_or(said), "{outcome:?}");
+        }
+        assert_eq!(runs.get(), 1);
+        checked(&Op::Add(Add {}), &specs, Box::new(Counts(runs.clone()))).run(0, &[], &mut []).unwrap();
+        assert_eq!(runs.get(), 2);
+    }
+}

@@ -172,11 +172,8 @@ fn tables_and_losses() {
     });
     assert_eq!(table, (35, 0));
     // One factor for all rows, as the backward op has it.
-    let mut forward = Case::new(
-        Op::CrossEntropy(CrossEntropy {}),
-        &[&[6, 5], &[6]],
-        &[DType::F64, DType::I32],
-    );
+    let mut forward =
+        Case::new(Op::CrossEntropy(CrossEntropy {}), &[&[6, 5], &[6]], &[DType::F64, DType::I32]);
     forward.data[1][2] = -1.0;
     let [x, labels] = [0, 1].map(|arg| (&forward.specs[arg], &forward.data[arg][..]));
     let lse = (ValueSpec::new(&[6], DType::F64), forward.values(1));

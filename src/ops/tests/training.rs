@@ -61,12 +61,10 @@ fn of_rows() -> Vec<Case> {
 fn of_images() -> Vec<Case> {
     let (first, last) = (ImageLayout::Nchw, ImageLayout::Nhwc);
     let (stride, padding) = ([2, 3], [1, 1]);
-    let input_grad = |layout, stride, size| {
-        Op::Conv2dInputGrad(Conv2dInputGrad { layout, stride, padding, size })
-    };
-    let weight_grad = |layout, stride, kernel| {
-        Op::Conv2dWeightGrad(Conv2dWeightGrad { layout, stride, padding, kernel })
-    };
+    let input_grad =
+        |layout, stride, size| Op::Conv2dInputGrad(Conv2dInputGrad { layout, stride, padding, size });
+    let weight_grad =
+        |layout, stride, kernel| Op::Conv2dWeightGrad(Conv2dWeightGrad { layout, stride, padding, kernel });
     let pool_grad = |layout, window| Op::MaxPoolGrad(MaxPoolGrad { layout, window });
     vec![
         Case::f32(input_grad(first, [1, 1], [5, 7]), &[&[2, 4, 5, 7], &[4, 3, 3, 3]]),
@@ -83,10 +81,8 @@ fn of_images() -> Vec<Case> {
 #[test]
 fn ties_in_a_window_go_to_the_first() {
     let (x, y) = ([1, 1, 2, 4], [1, 1, 1, 2]);
-    let mut case = Case::f32(
-        Op::MaxPoolGrad(MaxPoolGrad { layout: ImageLayout::Nchw, window: 2 }),
-        &[&y, &x, &y],
-    );
+    let mut case =
+        Case::f32(Op::MaxPoolGrad(MaxPoolGrad { layout: ImageLayout::Nchw, window: 2 }), &[&y, &x, &y]);
     case.data = vec![vec![5.0, 7.0], vec![1.0, 3.0, 2.0, 2.0, 3.0, 3.0, 2.0, 2.0], vec![3.0, 2.0]];
     assert_eq!(case.values(0), [0.0, 5.0, 7.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 }
@@ -108,7 +104,8 @@ fn a_loss_is_the_logarithm_of_a_share_and_minus_one_is_not_counted() {
 #[test]
 fn places_are_drawn_from_those_that_there_are() {
     let case = Case::new(Op::Embedding(Embedding {}), &[&[5, 1], &[1000]], &[F64, I32]);
-    let ends = |data: &[f64]| data.iter().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
+    let ends =
+        |data: &[f64]| data.iter().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
     assert_eq!(ends(&case.data[1]), (0.0, 4.0));
     let case = Case::new(Op::CrossEntropy(CrossEntropy {}), &[&[1000, 3], &[1000]], &[F64, I32]);
     assert_eq!(ends(&case.data[1]), (-1.0, 2.0));
