@@ -33,6 +33,16 @@ impl Formula<1> for Same {
     }
 }
 
+/// y = s x.
+#[derive(Clone, Copy, Debug)]
+pub struct Times(pub f32);
+impl Formula<1> for Times {
+    #[inline(always)]
+    fn of<V: Vector>(&self, [x]: [V; 1]) -> V {
+        x.mul(V::splat(self.0))
+    }
+}
+
 /// z = x + s y.
 #[derive(Clone, Copy, Debug)]
 pub struct Scaled(pub f32);

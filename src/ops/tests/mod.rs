@@ -5,6 +5,7 @@ mod formulas;
 mod gradients;
 mod images;
 mod precision;
+mod precision_training;
 mod quantised;
 mod training;
 

@@ -1,6 +1,6 @@
 //! Element-wise ops of training.
 
-use super::streams::{Prepared, with_bias, zip};
+use super::streams::{Prepared, each, with_bias, zip};
 use super::{Call, Plain};
 use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
@@ -102,10 +102,4 @@ pub(super) fn dropout(op: &Dropout, specs: Vec<ValueSpec>) -> Prepared {
         }
     }
     Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
-}
-
-fn each<T: Float>(args: &[View], outs: &mut [ViewMut], f: impl Fn(f32) -> f32) {
-    for (y, x) in outs[0].slice::<T>().iter_mut().zip(args[0].slice::<T>()) {
-        *y = T::from_f32(f(x.to_f32()));
-    }
 }

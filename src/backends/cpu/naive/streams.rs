@@ -41,9 +41,7 @@ pub(super) fn bias_add(op: &BiasAdd, specs: Vec<ValueSpec>) -> Prepared {
 pub(super) fn gelu(op: &Gelu, specs: Vec<ValueSpec>) -> Prepared {
     fn run<T: Float>(call: Call<Gelu>, args: &[View], outs: &mut [ViewMut]) {
         let gelu = GeluFunction::new(call.op.form);
-        for (y, x) in outs[0].slice::<T>().iter_mut().zip(args[0].slice::<T>()) {
-            *y = T::from_f32(gelu.of_one(x.to_f32()));
-        }
+        each::<T>(args, outs, |x| gelu.of_one(x));
     }
     Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
 }
@@ -54,6 +52,12 @@ pub(super) fn bias_gelu(op: &BiasGelu, specs: Vec<ValueSpec>) -> Prepared {
         with_bias::<T>(args, outs, |sum| gelu.of_one(sum));
     }
     Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
+}
+
+pub(super) fn each<T: Float>(args: &[View], outs: &mut [ViewMut], f: impl Fn(f32) -> f32) {
+    for (y, x) in outs[0].slice::<T>().iter_mut().zip(args[0].slice::<T>()) {
+        *y = T::from_f32(f(x.to_f32()));
+    }
 }
 
 pub(super) fn zip<T: Float>(args: &[View], outs: &mut [ViewMut], mut f: impl FnMut(f32, f32) -> f32) {

@@ -7,7 +7,7 @@ use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::functions::{GeluSlope, tanh as tanh_of};
 use crate::backends::cpu::isa::Loops;
-use crate::backends::cpu::streaming::{Formula, Same, Walk};
+use crate::backends::cpu::streaming::{Formula, Same, Times, Walk};
 use crate::backends::cpu::vector::Vector;
 use crate::ops::{Dropout, GeluForm, Scale};
 use crate::tensor::{DType, ValueSpec};
@@ -69,15 +69,6 @@ impl Formula<3> for GeluSlope {
     #[inline(always)]
     fn of<V: Vector>(&self, [dy, x, bias]: [V; 3]) -> V {
         dy.mul(Self::of(self, x.add(bias)))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Times(f32);
-impl Formula<1> for Times {
-    #[inline(always)]
-    fn of<V: Vector>(&self, [x]: [V; 1]) -> V {
-        x.mul(V::splat(self.0))
     }
 }
 
