@@ -1,6 +1,6 @@
 //! Sums over all rows, or over all pixels: the gradients of biases.
 
-use super::shapes::{ShapeError, Shapes, wide};
+use super::shapes::{ShapeError, Shapes, row, wide};
 use super::{Arg, Expected, Operation, Work};
 use crate::tensor::ValueSpec;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ impl Operation for ColumnSum {
     }
 
     fn writes(&self, _: &[ValueSpec], unit: usize) -> Vec<Range<usize>> {
-        vec![unit..unit + 1]
+        vec![row(1, unit)]
     }
 
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
@@ -81,7 +81,7 @@ impl Operation for ChannelSum {
     }
 
     fn writes(&self, _: &[ValueSpec], unit: usize) -> Vec<Range<usize>> {
-        vec![unit..unit + 1]
+        vec![row(1, unit)]
     }
 
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {

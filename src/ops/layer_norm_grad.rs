@@ -141,7 +141,7 @@ impl Operation for LayerNormParamGrad {
     }
 
     fn writes(&self, _: &[ValueSpec], unit: usize) -> Vec<Range<usize>> {
-        vec![unit..unit + 1; 2]
+        vec![row(1, unit); 2]
     }
 
     // Sums in blocks as for `column_sum`, and what each n is off by.

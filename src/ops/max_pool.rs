@@ -54,6 +54,11 @@ impl PoolDims {
         (0..window * window).map(move |place| first + (place / window * columns + place % window) * channels)
     }
 
+    /// Whether windows are two by two pixels of one channel, as convolutional networks have them.
+    pub fn is_pairs(&self) -> bool {
+        self.channels == 1 && self.window == 2
+    }
+
     /// Elements of a plane of x.
     pub fn plane(&self) -> usize {
         self.channels * self.size[0] * self.size[1]

@@ -198,7 +198,7 @@ impl GeluSlope {
 #[inline(always)]
 pub fn tanh<V: Vector>(x: V) -> V {
     const SMALL: f32 = 0.625;
-    const ODD: [f32; 5] = [-0.333_332_82, 0.133_314_42, -0.053_739_715, 0.020_639_088, -0.005_704_988_7];
+    const ODD: [f32; 5] = [-0.333_332_8, 0.133_314_42, -0.053_739_715, 0.020_639_088, -0.005_704_988_7];
     let (size, one) = (x.abs(), V::splat(1.0));
     let square = size.mul(size);
     let near = square.mul(polynomial(&ODD, square)).multiply_add(size, size);

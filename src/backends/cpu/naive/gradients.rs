@@ -19,10 +19,9 @@ fn sum(x: impl Iterator<Item = f32>) -> f32 {
     // Number i holds a sum of 2^i elements where bit i of their count is set.
     let (mut parts, mut count) = ([0.0; 64], 0u64);
     for mut x in x {
-        for level in 0..count.trailing_ones() as usize {
-            x += parts[level];
-        }
-        parts[count.trailing_ones() as usize] = x;
+        let level = count.trailing_ones() as usize;
+        parts[..level].iter().for_each(|part| x += part);
+        parts[level] = x;
         count += 1;
     }
     (0..64).filter(|level| count >> level & 1 == 1).map(|level| parts[level]).sum()

@@ -196,8 +196,8 @@ impl<T: Float + To<f32>> Head<'_, T> {
         product(Matrix::new(q, by_row(depth)), k, [count, computed, depth], plain(weights, keys), scratch);
         product(Matrix::new(dy, by_row(width)), v, [count, computed, width], plain(slopes, keys), scratch);
         engine.isa.run(Rows {
-            weights: &mut *weights,
-            slopes: &mut *slopes,
+            weights,
+            slopes,
             dy,
             y: &self.y[rows(width)],
             log_sums: &self.log_sums[block.clone()],
@@ -207,7 +207,7 @@ impl<T: Float + To<f32>> Head<'_, T> {
             computed,
             seen,
         });
-        let (p, ds) = (Matrix::new(&**weights, by_column(keys)), Matrix::new(&**slopes, by_column(keys)));
+        let (p, ds) = (Matrix::new(weights, by_column(keys)), Matrix::new(slopes, by_column(keys)));
         // The keys that this block sees first have no sums yet.
         if block.start == 0 {
             dk.fill(0.0);
@@ -216,7 +216,7 @@ impl<T: Float + To<f32>> Head<'_, T> {
         let by_query = Matrix::new(dy, by_row(width));
         of_sums(p, by_query, [computed, width, count], more(dv, width), scratch);
         of_sums(ds, Matrix::new(q, by_row(depth)), [computed, depth, count], more(dk, depth), scratch);
-        let (ds, k) = (Matrix::new(&**slopes, by_row(keys)), Matrix::new(self.k, by_row(depth)));
+        let (ds, k) = (Matrix::new(slopes, by_row(keys)), Matrix::new(self.k, by_row(depth)));
         of_sums(ds, k, [count, depth, computed], plain(sums, depth), scratch);
         narrow(engine, &sums[..count * depth], dq);
     }

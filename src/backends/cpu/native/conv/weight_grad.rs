@@ -27,27 +27,30 @@ struct Patches<'a> {
 }
 
 impl Patches<'_> {
-    /// Pixels of one row of y that `pixels` begins with, and where in x element `[i, j]` of the kernel sees the first
-    /// of them that lies inside: how many before it are padding, and how many from it on are not.
+    /// The pixels of one row of y that `pixels` begins with, as element `[i, j]` of the kernel sees them.
     fn run(&self, pixels: &Range<usize>, [i, j]: [usize; 2]) -> Run {
         let Geometry { op, dims } = self.geometry;
         let (row, first) = (pixels.start / dims.out_size[1], pixels.start % dims.out_size[1]);
         let len = (dims.out_size[1] - first).min(pixels.len());
-        let nothing = Run { len, skipped: len, inside: 0, from: 0 };
-        let Some(line) = op.seen(dims, 0, row, i) else { return nothing };
-        let seen = |place: usize| op.seen(dims, 1, first + place, j);
-        let Some(skipped) = (0..len).find(|&place| seen(place).is_some()) else { return nothing };
-        let inside = (skipped..len).take_while(|&place| seen(place).is_some()).count();
-        let from = line * dims.size[1] + seen(skipped).unwrap_or_default();
-        Run { len, skipped, inside, from }
+        let Some(line) = op.seen(dims, 0, row, i) else { return Run { len, inside: len..len, from: 0 } };
+        let (stride, padding) = (op.stride[1], op.padding[1]);
+        // Places from which on the kernel sees the image, and no longer.
+        let [start, end] = [padding, padding + dims.size[1]]
+            .map(|edge| edge.saturating_sub(j).div_ceil(stride).saturating_sub(first).min(len));
+        if start >= end {
+            return Run { len, inside: len..len, from: 0 };
+        }
+        let from = line * dims.size[1] + (first + start) * stride + j - padding;
+        Run { len, inside: start..end, from }
     }
 }
 
 /// Neighbouring pixels of y.
 struct Run {
     len: usize,
-    skipped: usize,
-    inside: usize,
+    /// Those that see no padding.
+    inside: Range<usize>,
+    /// Where in a plane of x the first of these sees.
     from: usize,
 }
 
@@ -63,41 +66,25 @@ impl Made for ByPlane<'_> {
         for (number, element) in across.enumerate() {
             let (channel, tap) = (element / taps, element % taps);
             let plane = &image[channel * plane..][..plane];
-            let mut line = Line { to, number, count, word: 0 };
-            let mut pixels = depths.clone();
+            let (mut pixels, place, mut word) = (depths.clone(), [number, count], 0);
             while !pixels.is_empty() {
-                let run = self.0.run(&pixels, [tap / dims.kernel[1], tap % dims.kernel[1]]);
-                line.zeros(run.skipped);
-                line.copy(plane[run.from..].iter().step_by(op.stride[1]).take(run.inside));
-                line.zeros(run.len - run.skipped - run.inside);
-                pixels.start += run.len;
+                let Run { len, inside, from } =
+                    self.0.run(&pixels, [tap / dims.kernel[1], tap % dims.kernel[1]]);
+                rows::copy(None, inside.start, word, place, to);
+                if op.stride[1] == 1 {
+                    let from = plane.get(from..from + inside.len());
+                    rows::copy(from, inside.len(), word + inside.start, place, to);
+                } else {
+                    for (step, word) in (word + inside.start..word + inside.end).enumerate() {
+                        rows::copy(plane.get(from + step * op.stride[1]..), 1, word, place, to);
+                    }
+                }
+                rows::copy(None, len - inside.end, word + inside.end, place, to);
+                word += len;
+                pixels.start += len;
             }
-            line.zeros(end - line.word);
+            rows::copy(None, end - word, word, place, to);
         }
-    }
-}
-
-/// A row of `[chunk of words][row][word]` that is being written.
-struct Line<'a> {
-    to: &'a mut [u32],
-    number: usize,
-    count: usize,
-    word: usize,
-}
-
-impl Line<'_> {
-    fn next(&mut self, bits: u32) {
-        let (chunk, word) = (self.word / CHUNK, self.word % CHUNK);
-        self.to[(chunk * self.count + self.number) * CHUNK + word] = bits;
-        self.word += 1;
-    }
-
-    fn zeros(&mut self, count: usize) {
-        (0..count).for_each(|_| self.next(0));
-    }
-
-    fn copy<'a>(&mut self, x: impl Iterator<Item = &'a f32>) {
-        x.for_each(|x| self.next(x.to_bits()));
     }
 }
 
