@@ -49,7 +49,9 @@ pub(crate) fn faulted() -> Vec<Case> {
         "conv3x3 height=9 in=5 out=7",
     ]
     .map(from_workload)
-    .into()
+    .into_iter()
+    .chain(training::faulted())
+    .collect()
 }
 
 /// Workloads with sizes that no tile divides, and some that several threads share.

@@ -21,6 +21,24 @@ pub(super) fn training() -> Vec<Case> {
     cases
 }
 
+/// Those on which each kind of wrong answer is planted, too: f32, with products whose factors can be rounded.
+pub(super) fn faulted() -> Vec<Case> {
+    let of_row = || spec(&[5], F32);
+    let x = || spec(&[5, 33], F32);
+    let norm = vec![x(), x(), of_row(), of_row(), spec(&[33], F32)];
+    let loss = vec![x(), spec(&[5], I32), of_row()];
+    let head = || spec(&[1, 17, 16], F32);
+    let heads = vec![head(), head(), head(), head(), head(), spec(&[1, 17], F32)];
+    let (layout, stride, padding, kernel) = (ImageLayout::Nchw, [1, 1], [1, 1], [3, 3]);
+    let images = vec![spec(&[2, 7, 9, 9], F32), spec(&[2, 5, 9, 9], F32)];
+    vec![
+        single(Op::LayerNormGrad(LayerNormGrad {}), norm),
+        single(Op::CrossEntropyGrad(CrossEntropyGrad { scale: 0.2 }), loss),
+        single(Op::AttentionGrad(AttentionGrad { scale: 0.25, causal: true }), heads),
+        single(Op::Conv2dWeightGrad(Conv2dWeightGrad { layout, stride, padding, kernel }), images),
+    ]
+}
+
 fn spec(shape: &[usize], dtype: DType) -> ValueSpec {
     ValueSpec::new(shape, dtype)
 }
