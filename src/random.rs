@@ -69,14 +69,18 @@ pub fn fill(fill: Fill, seed: u64, value: u64, dtype: DType, range: Range<usize>
     }
 }
 
-fn key(seed: u64, value: u64) -> u64 {
+/// What all elements of value number `value` share: `bits(seed, value, index) = element(key(seed, value), index)`.
+pub fn key(seed: u64, value: u64) -> u64 {
     mix(seed.wrapping_add(value.wrapping_add(1).wrapping_mul(GAMMA)))
 }
 
-fn element(key: u64, index: u64) -> u64 {
+/// 64 random bits for element `index` of the value that has this key.
+#[inline(always)]
+pub fn element(key: u64, index: u64) -> u64 {
     mix(key.wrapping_add(index.wrapping_add(1).wrapping_mul(GAMMA)))
 }
 
+#[inline(always)]
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

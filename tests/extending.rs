@@ -43,7 +43,7 @@ fn an_op_is_one_file_and_one_list() {
     for op in ["LayerNorm", "Adamw", "GemmI8"] {
         let lists = naming("src", &format!("Self::{op}(op) => op"));
         assert_eq!(lists, ["src/ops/mod.rs"]);
-        let defined = naming("src", &format!("impl Operation for {op}"));
+        let defined = naming("src", &format!("impl Operation for {op} {{"));
         assert_eq!((defined.len(), lists.len()), stated("an op"), "{defined:?}");
     }
 }

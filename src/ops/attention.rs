@@ -27,17 +27,21 @@ pub struct Attention {
 
 /// Extents of an attention.
 #[derive(Clone, Copy, Debug)]
-struct Dims {
-    batch: usize,
-    queries: usize,
-    keys: usize,
-    depth: usize,
-    width: usize,
+pub(super) struct Dims {
+    pub(super) batch: usize,
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) depth: usize,
+    pub(super) width: usize,
 }
 
 impl Attention {
     fn dims(&self, args: &[ValueSpec]) -> Result<Dims, ShapeError> {
-        let shapes = Shapes::new(self.name(), args, 3)?;
+        self.extents(&Shapes::new(self.name(), args, 3)?, args)
+    }
+
+    /// Extents of q, k and v, which `args` are.
+    pub(super) fn extents(&self, shapes: &Shapes, args: &[ValueSpec]) -> Result<Dims, ShapeError> {
         shapes.all_float()?;
         shapes.finite(&[self.scale])?;
         let rank = args[0].shape.len();

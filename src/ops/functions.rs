@@ -41,6 +41,19 @@ pub fn gelu_tanh(x: f64) -> f64 {
     0.5 * x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)).tanh())
 }
 
+/// The slope of [`gelu_erf`]: Phi(x) + x phi(x), with the normal distribution and its density.
+pub fn gelu_erf_slope(x: f64) -> f64 {
+    let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
+    0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)) + x * density
+}
+
+/// The slope of [`gelu_tanh`]: (1 + t) / 2 + x / 2 (1 - t^2) z', with t = tanh(z).
+pub fn gelu_tanh_slope(x: f64) -> f64 {
+    let factor = (2.0 / PI).sqrt();
+    let t = (factor * (x + 0.044_715 * x * x * x)).tanh();
+    0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * factor * (1.0 + 0.134_145 * x * x)
+}
+
 /// `(sum x y, sum |x y|)`.
 pub(super) fn dot(x: &[f64], y: &[f64]) -> (f64, f64) {
     // Independent lanes, because one chain of additions waits for itself.

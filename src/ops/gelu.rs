@@ -35,7 +35,7 @@ pub struct BiasGelu {
 }
 
 /// Where gelu bends: beyond 4 it is x or 0 to five digits.
-const BENT: Fill = Fill::Uniform { low: -4.0, high: 4.0 };
+pub(super) const BENT: Fill = Fill::Uniform { low: -4.0, high: 4.0 };
 
 impl GeluForm {
     /// Operations an element, a function call counting as one: three products, one sum and the call;

@@ -7,40 +7,67 @@
 mod adamw;
 mod add_layer_norm;
 mod attention;
+mod attention_grad;
+mod column_sum;
 mod conv2d;
+mod conv2d_grad;
+mod cross_entropy;
 mod dequantize;
+mod dropout;
+mod embedding;
 mod expected;
 mod functions;
 mod gelu;
+mod gelu_grad;
 mod gemm;
 mod gemm_i8;
 mod gemm_q8;
 mod layer_norm;
+mod layer_norm_grad;
+mod max_pool;
 mod parallel;
+mod pointwise;
 mod quantize;
+mod relu;
+mod scale;
 mod sgd;
 mod shapes;
 mod softmax;
+mod softmax_grad;
 mod streams;
+mod tanh;
 
 pub use adamw::Adamw;
 pub use add_layer_norm::AddLayerNorm;
 pub use attention::Attention;
+pub use attention_grad::AttentionGrad;
+pub use column_sum::{ChannelSum, ColumnSum};
 pub use conv2d::{Conv2d, ConvDims, ImageLayout};
+pub use conv2d_grad::{Conv2dInputGrad, Conv2dWeightGrad};
+pub use cross_entropy::{CrossEntropy, CrossEntropyGrad};
 pub use dequantize::Dequantize;
+pub use dropout::Dropout;
+pub use embedding::{Embedding, EmbeddingGrad};
 pub use expected::{Arg, Expected};
-pub use functions::{erf, gelu_erf, gelu_tanh};
+pub use functions::{erf, gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope};
 pub use gelu::{BiasGelu, Gelu, GeluForm};
+pub use gelu_grad::{BiasGeluGrad, GeluGrad};
 pub use gemm::{Gemm, GemmDims};
 pub use gemm_i8::GemmI8;
 pub use gemm_q8::GemmQ8;
 pub use layer_norm::LayerNorm;
+pub use layer_norm_grad::{LayerNormGrad, LayerNormParamGrad};
+pub use max_pool::{MaxPool, MaxPoolGrad, PoolDims};
 pub use parallel::in_parallel;
 pub use quantize::{BLOCK, Granularity, Quantize};
+pub use relu::{BiasRelu, Relu, ReluGrad};
+pub use scale::{Cast, Scale};
 pub use sgd::SgdMomentum;
 pub use shapes::ShapeError;
 pub use softmax::Softmax;
+pub use softmax_grad::SoftmaxGrad;
 pub use streams::{Add, BiasAdd, Copied, Triad};
+pub use tanh::{Tanh, TanhGrad};
 
 use crate::random::Fill;
 use crate::tensor::ValueSpec;
@@ -110,7 +137,23 @@ pub trait Operation: std::fmt::Debug + Sync {
     /// Work on paper.
     fn work(&self, args: &[ValueSpec]) -> Work;
 
-    /// What a random input in position `arg` should hold.
+    /// The least and the greatest number that the integers of argument `arg` may be, where they name a place: a
+    /// program holds its inputs to it.
+    fn indices(&self, args: &[ValueSpec], arg: usize) -> Option<[i64; 2]> {
+        let _ = (args, arg);
+        None
+    }
+
+    /// What a random input in position `arg` of `args` should hold: a number of a place where that is wanted,
+    /// else [`Self::fill`].
+    fn input(&self, args: &[ValueSpec], arg: usize) -> Fill {
+        match self.indices(args, arg) {
+            Some([low, high]) => Fill::Integers { low, high },
+            None => self.fill(arg, &args[arg]),
+        }
+    }
+
+    /// What a random input in position `arg` should hold, whatever the other arguments are.
     fn fill(&self, arg: usize, spec: &ValueSpec) -> Fill {
         let _ = arg;
         Fill::natural(spec.dtype)
@@ -181,6 +224,54 @@ pub enum Op {
     Adamw(Adamw),
     /// One step of gradient descent with momentum.
     SgdMomentum(SgdMomentum),
+    /// max(x, 0).
+    Relu(Relu),
+    /// max(x + bias, 0).
+    BiasRelu(BiasRelu),
+    /// The gradient of the rectifier.
+    ReluGrad(ReluGrad),
+    /// The hyperbolic tangent.
+    Tanh(Tanh),
+    /// Its gradient.
+    TanhGrad(TanhGrad),
+    /// The gradient of gelu.
+    GeluGrad(GeluGrad),
+    /// The gradient of gelu(x + bias) by x.
+    BiasGeluGrad(BiasGeluGrad),
+    /// y = a x.
+    Scale(Scale),
+    /// Another floating-point type.
+    Cast(Cast),
+    /// Random elements become 0.
+    Dropout(Dropout),
+    /// The sum of all rows.
+    ColumnSum(ColumnSum),
+    /// The sum of each channel of images.
+    ChannelSum(ChannelSum),
+    /// Rows of a table by number.
+    Embedding(Embedding),
+    /// The gradient of the table.
+    EmbeddingGrad(EmbeddingGrad),
+    /// The loss of a classifier.
+    CrossEntropy(CrossEntropy),
+    /// Its gradient.
+    CrossEntropyGrad(CrossEntropyGrad),
+    /// The gradient of softmax.
+    SoftmaxGrad(SoftmaxGrad),
+    /// The gradient of layer normalisation by x.
+    LayerNormGrad(LayerNormGrad),
+    /// The same by gain and bias.
+    LayerNormParamGrad(LayerNormParamGrad),
+    /// The gradients of attention by q, k and v.
+    AttentionGrad(AttentionGrad),
+    /// The gradient of a convolution by its images.
+    Conv2dInputGrad(Conv2dInputGrad),
+    /// The same by its weights.
+    Conv2dWeightGrad(Conv2dWeightGrad),
+    /// The largest element of each window.
+    MaxPool(MaxPool),
+    /// Its gradient.
+    MaxPoolGrad(MaxPoolGrad),
 }
 
 impl Op {
@@ -204,6 +295,30 @@ impl Op {
         "attention",
         "adamw",
         "sgd_momentum",
+        "relu",
+        "bias_relu",
+        "relu_grad",
+        "tanh",
+        "tanh_grad",
+        "gelu_grad",
+        "bias_gelu_grad",
+        "scale",
+        "cast",
+        "dropout",
+        "column_sum",
+        "channel_sum",
+        "embedding",
+        "embedding_grad",
+        "cross_entropy",
+        "cross_entropy_grad",
+        "softmax_grad",
+        "layer_norm_grad",
+        "layer_norm_param_grad",
+        "attention_grad",
+        "conv2d_input_grad",
+        "conv2d_weight_grad",
+        "max_pool",
+        "max_pool_grad",
     ];
 
     /// The op's own description of itself.
@@ -227,6 +342,30 @@ impl Op {
             Self::Attention(op) => op,
             Self::Adamw(op) => op,
             Self::SgdMomentum(op) => op,
+            Self::Relu(op) => op,
+            Self::BiasRelu(op) => op,
+            Self::ReluGrad(op) => op,
+            Self::Tanh(op) => op,
+            Self::TanhGrad(op) => op,
+            Self::GeluGrad(op) => op,
+            Self::BiasGeluGrad(op) => op,
+            Self::Scale(op) => op,
+            Self::Cast(op) => op,
+            Self::Dropout(op) => op,
+            Self::ColumnSum(op) => op,
+            Self::ChannelSum(op) => op,
+            Self::Embedding(op) => op,
+            Self::EmbeddingGrad(op) => op,
+            Self::CrossEntropy(op) => op,
+            Self::CrossEntropyGrad(op) => op,
+            Self::SoftmaxGrad(op) => op,
+            Self::LayerNormGrad(op) => op,
+            Self::LayerNormParamGrad(op) => op,
+            Self::AttentionGrad(op) => op,
+            Self::Conv2dInputGrad(op) => op,
+            Self::Conv2dWeightGrad(op) => op,
+            Self::MaxPool(op) => op,
+            Self::MaxPoolGrad(op) => op,
         }
     }
 }

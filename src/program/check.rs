@@ -62,6 +62,7 @@ impl Program {
         if outputs.len() != step.outs.len() {
             return wrong(format!("{named} has {} outputs and names {}", outputs.len(), step.outs.len()));
         }
+        self.validate_indices(&named, step)?;
         for (spec, &out) in outputs.iter().zip(&step.outs) {
             match written.get_mut(out) {
                 None => return wrong(format!("{named} writes value {out}, which does not exist")),
@@ -71,6 +72,26 @@ impl Program {
             let declared = &self.values[out].spec;
             if declared != spec {
                 return wrong(format!("{named} makes {spec:?}, and value {out} is declared as {declared:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers that name places are inputs whose fill names no other, so that no kernel reads beyond a value.
+    fn validate_indices(&self, named: &str, step: &Step) -> Result<(), ProgramError> {
+        let specs = self.specs(&step.args);
+        for (arg, &id) in step.args.iter().enumerate() {
+            let Some([least, most]) = step.op.operation().indices(&specs, arg) else { continue };
+            let inside = match self.values[id].input {
+                Some(Fill::Integers { low, high }) => least <= low && high <= most,
+                _ => false,
+            };
+            if !inside || self.carries.iter().any(|carry| carry.input == id) {
+                let name = &self.values[id].name;
+                return wrong(format!(
+                    "{named} takes value {id} ({name}) as places: it must be an input that is filled with integers \
+                     from {least} to {most}, and stays as it is"
+                ));
             }
         }
         Ok(())

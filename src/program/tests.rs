@@ -1,5 +1,8 @@
 use super::*;
-use crate::ops::{Add, AddLayerNorm, Attention, BiasGelu, Copied, GeluForm};
+use crate::ops::{
+    Add, AddLayerNorm, Attention, AttentionGrad, BiasGelu, BiasGeluGrad, BiasRelu, Copied, Embedding,
+    GeluForm,
+};
 use crate::tensor::DType;
 
 fn spec(shape: &[usize]) -> ValueSpec {
@@ -36,6 +39,29 @@ fn add_layer_norm_program() -> Program {
     program
 }
 
+/// Attention and its gradients: the fused one reads what the forward pass kept.
+fn attention_grad_program() -> Program {
+    let mut program = attention_program();
+    let dy = program.input("dy", spec(&[2, 5, 3]), State::Batch, Fill::UNIT);
+    let [y, lse] = program.outputs[..] else { panic!() };
+    let op = Op::AttentionGrad(AttentionGrad { scale: 0.5, causal: true });
+    let made = program.push(op, &[dy, 0, 1, 2, y, lse], Phase::Backward, State::Gradient).unwrap();
+    program.outputs.extend(made);
+    program
+}
+
+fn element_wise_program() -> Program {
+    let mut program = Program::default();
+    let [dy, x] = ["dy", "x"].map(|name| program.input(name, spec(&[3, 5]), State::Batch, Fill::UNIT));
+    let bias = program.input("bias", spec(&[5]), State::Parameter, Fill::UNIT);
+    let (grad, relu) = (BiasGeluGrad { form: GeluForm::Tanh }, BiasRelu {});
+    let mut push = |op, args: &[ValueId]| program.push(op, args, Phase::Forward, State::Activation).unwrap();
+    let mut made = push(Op::BiasGeluGrad(grad), &[dy, x, bias]);
+    made.extend(push(Op::BiasRelu(relu), &[x, bias]));
+    program.outputs = made;
+    program
+}
+
 fn lacks(names: &'static [&'static str]) -> impl Fn(&Step, &Program) -> Result<(), String> {
     move |step, program| {
         // Specs of every value must exist by the time a backend is asked.
@@ -52,6 +78,8 @@ fn an_expansion_computes_the_same_on_the_same_inputs() {
         (gelu_program(), &["bias_gelu"][..], 2),
         (attention_program(), &["attention"][..], 3),
         (add_layer_norm_program(), &["add_layer_norm"][..], 2),
+        (attention_grad_program(), &["attention_grad"][..], 8),
+        (element_wise_program(), &["bias_gelu_grad", "bias_relu"][..], 4),
     ] {
         let Expanded { program: expanded, names } = program.expand_for(lacks(lacking)).unwrap();
         assert_eq!(names, lacking);
@@ -127,6 +155,35 @@ fn whatever_a_foreign_program_says_is_refused_with_a_sentence() {
         spoil(&mut program);
         let error = program.validate().unwrap_err().to_string();
         assert!(error.contains(sentence), "{error} should say: {sentence}");
+    }
+}
+
+#[test]
+fn numbers_of_places_are_inputs_that_name_no_other() {
+    let with = |fill| {
+        let mut program = Program::default();
+        let table = program.input("table", spec(&[5, 3]), State::Parameter, Fill::UNIT);
+        let ids = program.input("ids", ValueSpec::new(&[4], DType::I32), State::Batch, fill);
+        let copied = program.push(Op::Copy(Copied {}), &[ids], Phase::Forward, State::Activation).unwrap();
+        let op = Op::Embedding(Embedding {});
+        program.outputs = program.push(op, &[table, ids], Phase::Forward, State::Activation).unwrap();
+        (program, copied[0])
+    };
+    let inside = Fill::Integers { low: 1, high: 4 };
+    with(inside).0.validate().unwrap();
+    let mut refused = vec![
+        with(Fill::Integers { low: 0, high: 5 }).0,
+        with(Fill::Integers { low: -1, high: 2 }).0,
+        with(Fill::Uniform { low: 0.0, high: 4.0 }).0,
+    ];
+    let (mut computed, copied) = with(inside);
+    computed.steps[1].args[1] = copied;
+    let (mut carried, copied) = with(inside);
+    carried.carry(copied, 1);
+    refused.extend([computed, carried]);
+    for program in refused {
+        let error = program.validate().unwrap_err().to_string();
+        assert!(error.contains("integers from 0 to 4"), "{error}");
     }
 }
 

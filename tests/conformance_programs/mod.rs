@@ -1,6 +1,8 @@
 //! The programs that every backend is asked for.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
+mod training;
+
 use cutgpu::ops::{Conv2d, Gemm, GemmI8, ImageLayout, Op, Softmax};
 use cutgpu::program::{Phase, Program, State};
 use cutgpu::tensor::{DType, ValueSpec};
@@ -31,6 +33,7 @@ pub(crate) fn programs() -> Vec<Case> {
     cases.extend(integer_products());
     cases.extend(softmaxes());
     cases.extend(convolutions());
+    cases.extend(training::training());
     cases.extend(LAYERS.iter().map(|row| from_workload(row)));
     cases
 }
@@ -46,7 +49,9 @@ pub(crate) fn faulted() -> Vec<Case> {
         "conv3x3 height=9 in=5 out=7",
     ]
     .map(from_workload)
-    .into()
+    .into_iter()
+    .chain(training::faulted())
+    .collect()
 }
 
 /// Workloads with sizes that no tile divides, and some that several threads share.
@@ -249,7 +254,7 @@ fn operands(
 fn single(op: Op, args: Vec<ValueSpec>) -> Case {
     let mut program = Program::default();
     let input = |(number, spec): (usize, &ValueSpec)| {
-        let fill = op.operation().fill(number, spec);
+        let fill = op.operation().input(&args, number);
         program.input(&format!("x{number}"), spec.clone(), State::Batch, fill)
     };
     let ids: Vec<_> = args.iter().enumerate().map(input).collect();

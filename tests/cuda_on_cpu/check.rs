@@ -8,7 +8,7 @@ use cutgpu::tensor::HostArray;
 pub(crate) fn inputs(case: &Case) -> Vec<HostArray> {
     let operation = case.op.operation();
     let input = |(number, spec): (usize, &cutgpu::tensor::ValueSpec)| {
-        let fill = operation.fill(number, spec);
+        let fill = operation.input(&case.args, number);
         cutgpu::random::fill(fill, 17, number as u64, spec.dtype, 0..spec.elements())
     };
     case.args.iter().enumerate().map(input).collect()

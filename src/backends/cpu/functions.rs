@@ -127,11 +127,22 @@ impl GeluFunction {
 /// (1 - erf(x / sqrt 2)) / 2 to 1.5e-7: Abramowitz and Stegun, 7.1.26.
 #[inline(always)]
 fn erf_tail<V: Vector>(x: V) -> V {
+    erf_tail_of(x, bell(x))
+}
+
+/// The same, where e^(-x^2/2) is known.
+#[inline(always)]
+fn erf_tail_of<V: Vector>(x: V, bell: V) -> V {
     const HALVES: [f32; 5] = [0.127_414_8, -0.142_248_37, 0.710_706_9, -0.726_576, 0.530_702_7];
     let one = V::splat(1.0);
     let t = one.quotient(x.multiply_add(V::splat(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2), one));
-    let bell = exp(x.mul(x).mul(V::splat(-0.5)));
     t.mul(polynomial(&HALVES, t)).mul(bell)
+}
+
+/// e^(-x^2/2)
+#[inline(always)]
+fn bell<V: Vector>(x: V) -> V {
+    exp(x.mul(x).mul(V::splat(-0.5)))
 }
 
 /// (1 - tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 = 1 / (1 + e^(2 ..)).
@@ -141,6 +152,61 @@ fn tanh_tail<V: Vector>(x: V) -> V {
     let one = V::splat(1.0);
     let double = x.mul(x.mul(x).multiply_add(V::splat(0.044_715 * TWICE), V::splat(TWICE)));
     one.quotient(exp(double).add(one))
+}
+
+/// The slope of the Gaussian error linear unit in one of its forms: d(|x|) below 0 and 1 - d(|x|) above, where d
+/// goes from 1/2 to 0.
+#[derive(Clone, Copy, Debug)]
+pub struct GeluSlope(pub GeluForm);
+
+/// From here on d is less than 1e-14 in both forms.
+const SLOPE_END: f32 = 9.0;
+
+impl GeluSlope {
+    /// Of each lane, to the bound of `gelu_grad`.
+    #[inline(always)]
+    pub fn of<V: Vector>(&self, x: V) -> V {
+        let (size, one) = (x.size_up_to(V::splat(SLOPE_END)), V::splat(1.0));
+        let d = match self.0 {
+            GeluForm::Erf => {
+                // q - x phi(x)
+                const DENSITY: f32 = 0.398_942_3;
+                let bell = bell(size);
+                erf_tail_of(size, bell).sub(size.mul(bell).mul(V::splat(DENSITY)))
+            }
+            GeluForm::Tanh => {
+                // q - 2 x q (1 - q) z'(x), because 1 - tanh(z)^2 = 4 q (1 - q)
+                const SLOPE: f32 = 0.797_884_6;
+                let q = tanh_tail(size);
+                let slope = size.mul(size).multiply_add(V::splat(0.134_145 * SLOPE), V::splat(SLOPE));
+                q.sub(size.add(size).mul(q.mul(one.sub(q))).mul(slope))
+            }
+        };
+        x.where_positive(one.sub(d), d)
+    }
+
+    /// Of one number.
+    pub fn of_one(&self, x: f32) -> f32 {
+        self.of(Portable::<1>::splat(x)).sum()
+    }
+}
+
+/// tanh(x) to 5 u of it.
+///
+/// Up to 0.625 the odd polynomial of the Cephes library's `tanhf` (Moshier), off by 1.3e-7 of it; from there on
+/// 1 - 2 / (e^(2x) + 1), whose difference does not cancel.
+#[inline(always)]
+pub fn tanh<V: Vector>(x: V) -> V {
+    const SMALL: f32 = 0.625;
+    const ODD: [f32; 5] = [-0.333_332_8, 0.133_314_42, -0.053_739_715, 0.020_639_088, -0.005_704_988_7];
+    let (size, one) = (x.abs(), V::splat(1.0));
+    let square = size.mul(size);
+    let near = square.mul(polynomial(&ODD, square)).multiply_add(size, size);
+    // Beyond 10 the answer is 1, and the exponential stays finite.
+    let most = V::splat(10.0).min(size);
+    let far = one.sub(V::splat(2.0).div(exp(most.add(most)).add(one)));
+    let value = V::splat(SMALL).sub(size).where_positive(near, far);
+    x.where_positive(value, V::splat(0.0).sub(value))
 }
 
 /// The function -q of [`GeluFunction`] as 32 polynomials of degree 3, one around each multiple of 1/6.
@@ -320,6 +386,7 @@ impl SgdFactors {
 mod tests {
     use super::*;
     use crate::backends::cpu::isa::{Isa, Loops};
+    use crate::ops::{gelu_erf_slope, gelu_tanh_slope};
 
     /// f of every number.
     struct Each<'a, F>(&'a mut [f32], F);
@@ -421,6 +488,48 @@ mod tests {
                     assert!((got - want).abs() <= allow + 1e-37, "{isa:?} {form:?} {x}: {got} {want}");
                 }
                 assert!(GeluFunction::new(form).of_one(f32::NAN).is_nan());
+            }
+        }
+    }
+
+    impl Function for GeluSlope {
+        #[inline(always)]
+        fn of<V: Vector>(&self, x: V) -> V {
+            Self::of(self, x)
+        }
+    }
+    struct TanhFunction;
+    impl Function for TanhFunction {
+        #[inline(always)]
+        fn of<V: Vector>(&self, x: V) -> V {
+            tanh(x)
+        }
+    }
+
+    #[test]
+    fn slopes_of_gelu_are_right_to_half_the_ops_bound() {
+        let x: Vec<f32> = (-10000..=10000).map(|i| i as f32 / 1000.0).chain([1e30, -1e30]).collect();
+        for isa in Isa::here() {
+            let forms =
+                [(GeluForm::Erf, gelu_erf_slope as fn(f64) -> f64), (GeluForm::Tanh, gelu_tanh_slope)];
+            for (form, want) in forms {
+                for (x, got) in x.iter().zip(each(isa, &x, GeluSlope(form))) {
+                    let want = if x.abs() > 20.0 { f64::from(*x > 0.0) } else { want(f64::from(*x)) };
+                    let off = (f64::from(got) - want).abs();
+                    assert!(off <= 6.0 * 2f64.powi(-24), "{isa:?} {form:?} {x}: {got} {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tanh_is_right_to_the_ops_bound() {
+        let x: Vec<f32> = (-12000..=12000).map(|i| i as f32 / 1000.0).chain([1e30, -1e-30, 0.0]).collect();
+        for isa in Isa::here() {
+            for (x, got) in x.iter().zip(each(isa, &x, TanhFunction)) {
+                let want = f64::from(*x).tanh();
+                let off = (f64::from(got) - want).abs();
+                assert!(off <= 6.0 * 2f64.powi(-24) * want.abs(), "{isa:?} {x}: {got} {want}");
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod dylib;
 pub mod float;
 pub mod functions;
 pub mod gemm;
+pub mod indices;
 pub mod isa;
 pub mod layout;
 pub mod loaded;

@@ -33,6 +33,16 @@ impl Formula<1> for Same {
     }
 }
 
+/// y = s x.
+#[derive(Clone, Copy, Debug)]
+pub struct Times(pub f32);
+impl Formula<1> for Times {
+    #[inline(always)]
+    fn of<V: Vector>(&self, [x]: [V; 1]) -> V {
+        x.mul(V::splat(self.0))
+    }
+}
+
 /// z = x + s y.
 #[derive(Clone, Copy, Debug)]
 pub struct Scaled(pub f32);
@@ -81,24 +91,28 @@ impl<Z: Float, X: Float, F: Formula<N>, const N: usize> Walk<'_, Z, X, F, N> {
 /// [`Walk`] where the last stream is a row, which begins anew with each row of z: z starts at its element
 /// `at`.
 #[derive(Debug)]
-pub struct WalkRows<'a, T, F> {
-    /// What is computed from the first stream and the row.
-    pub walk: Walk<'a, T, T, F, 2>,
+pub struct WalkRows<'a, T, F, const N: usize> {
+    /// What is computed from the other streams and the row.
+    pub walk: Walk<'a, T, T, F, N>,
     /// Place in the row.
     pub at: usize,
 }
 
-impl<T: Float, F: Formula<2>> Loops for WalkRows<'_, T, F> {
+impl<T: Float, F: Formula<N>, const N: usize> Loops for WalkRows<'_, T, F, N> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Walk { mut z, x: [mut x, row], f, past } = self.walk;
-        let mut at = self.at;
+        let Walk { mut z, mut x, f, past } = self.walk;
+        let (mut at, row) = (self.at, x[N - 1]);
         while !z.is_empty() {
             let count = (row.len() - at).min(z.len());
             let (now, later) = z.split_at_mut(count);
-            Walk { z: now, x: [x, &row[at..]], f, past }.one_of_many::<V>();
-            (z, x, at) = (later, &x[count..], 0);
+            x[N - 1] = &row[at..];
+            Walk { z: now, x, f, past }.one_of_many::<V>();
+            for stream in &mut x[..N - 1] {
+                *stream = &stream[count..];
+            }
+            (z, at) = (later, 0);
         }
         V::fence();
     }

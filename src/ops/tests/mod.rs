@@ -2,9 +2,12 @@
 
 mod contract;
 mod formulas;
+mod gradients;
 mod images;
 mod precision;
+mod precision_training;
 mod quantised;
+mod training;
 
 use super::*;
 use crate::tensor::DType;
@@ -23,7 +26,7 @@ impl Case {
             shapes.iter().zip(types).map(|(shape, &dtype)| ValueSpec::new(shape, dtype)).collect();
         let fill = |(arg, spec): (usize, &ValueSpec)| {
             let elements = spec.elements();
-            let fill = op.operation().fill(arg, spec);
+            let fill = op.operation().input(&specs, arg);
             crate::random::fill(fill, 5, arg as u64, spec.dtype, 0..elements).to_f64(0..elements)
         };
         let data = specs.iter().enumerate().map(fill).collect();
@@ -124,5 +127,6 @@ fn cases() -> Vec<Case> {
     cases.push(Case::f32(Op::SgdMomentum(SgdMomentum::default()), &[&[5, 7][..]; 3]));
     let p16 = SgdMomentum { p16: true, ..SgdMomentum::default() };
     cases.push(Case::new(Op::SgdMomentum(p16), &[&[4100][..]; 3], &[F32, Bf16, F32]));
+    cases.extend(training::cases());
     cases
 }

@@ -4,35 +4,35 @@ use super::*;
 use half::bf16;
 
 /// How factors are rounded before arithmetic.
-type Round = fn(f32) -> f32;
+pub(super) type Round = fn(f32) -> f32;
 
-fn full(x: f32) -> f32 {
+pub(super) fn full(x: f32) -> f32 {
     x
 }
 
-fn tf32(x: f32) -> f32 {
+pub(super) fn tf32(x: f32) -> f32 {
     f32::from_bits((x.to_bits() + 0x1000) & !0x1FFF)
 }
 
-fn to_bf16(x: f32) -> f32 {
+pub(super) fn to_bf16(x: f32) -> f32 {
     bf16::from_f32(x).to_f32()
 }
 
 /// What every output should be, with what plain code answers.
-struct Plain {
+pub(super) struct Plain {
     case: Case,
     answers: Vec<Vec<f32>>,
 }
 
 impl Plain {
-    fn new(case: Case, round: Round, code: impl Fn(&[Vec<f32>]) -> Vec<Vec<f32>>) -> Self {
+    pub(super) fn new(case: Case, round: Round, code: impl Fn(&[Vec<f32>]) -> Vec<Vec<f32>>) -> Self {
         let inputs: Vec<Vec<f32>> =
             case.data.iter().map(|data| data.iter().map(|&x| round(x as f32)).collect()).collect();
         Self { answers: code(&inputs), case }
     }
 
     /// The largest error of each output, in parts of what is allowed.
-    fn worst(&self) -> Vec<f64> {
+    pub(super) fn worst(&self) -> Vec<f64> {
         let pairs = self.answers.iter().zip(self.case.answer());
         let ratio = |(got, want): (&f32, &Expected)| {
             let error = (f64::from(*got) - want.value).abs();
@@ -42,7 +42,7 @@ impl Plain {
     }
 }
 
-fn dot(x: impl Iterator<Item = f32>, y: impl Iterator<Item = f32>) -> f32 {
+pub(super) fn dot(x: impl Iterator<Item = f32>, y: impl Iterator<Item = f32>) -> f32 {
     x.zip(y).fold(0.0, |sum, (x, y)| sum + x * y)
 }
 

@@ -2,15 +2,19 @@
 //!
 //! Each kernel is what a textbook prints: no blocking, no vectors, no threads, f32 arithmetic.
 
+mod activations;
 mod attention;
 mod conv;
 mod gemm;
+mod gradients;
+mod pool;
 mod quantised;
 mod rows;
 mod streams;
 mod update;
 
 use super::buffer::{View, ViewMut};
+use super::indices::checked;
 use super::loaded::{CpuDevice, Kernel, Library};
 use crate::backends::*;
 use crate::ops::Op;
@@ -66,7 +70,7 @@ impl Library for Loops {
     }
 
     fn prepare(&self, step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
-        prepare(step, program)
+        Ok(checked(&step.op, &program.specs(&step.args), prepare(step, program)?))
     }
 }
 
@@ -91,6 +95,37 @@ fn prepare(step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupporte
         Op::Attention(op) => attention::prepare(op, args),
         Op::Adamw(op) => update::adamw(op, &args),
         Op::SgdMomentum(op) => update::sgd_momentum(op, &args),
+        _ => prepare_training(step, args),
+    }
+}
+
+/// The ops that only training needs.
+fn prepare_training(step: &Step, args: Vec<ValueSpec>) -> Result<Box<dyn Kernel>, Unsupported> {
+    match &step.op {
+        Op::Relu(op) => activations::relu(op, args),
+        Op::BiasRelu(op) => activations::bias_relu(op, args),
+        Op::ReluGrad(op) => activations::relu_grad(op, args),
+        Op::Tanh(op) => activations::tanh(op, args),
+        Op::TanhGrad(op) => activations::tanh_grad(op, args),
+        Op::GeluGrad(op) => activations::gelu_grad(op, args),
+        Op::BiasGeluGrad(op) => activations::bias_gelu_grad(op, args),
+        Op::Scale(op) => activations::scale(op, args),
+        Op::Cast(op) => activations::cast(op, args),
+        Op::Dropout(op) => activations::dropout(op, args),
+        Op::ColumnSum(op) => gradients::column_sum(op, args),
+        Op::ChannelSum(op) => gradients::channel_sum(op, args),
+        Op::Embedding(op) => gradients::embedding(op, args),
+        Op::EmbeddingGrad(op) => gradients::embedding_grad(op, args),
+        Op::CrossEntropy(op) => gradients::cross_entropy(op, args),
+        Op::CrossEntropyGrad(op) => gradients::cross_entropy_grad(op, args),
+        Op::SoftmaxGrad(op) => gradients::softmax_grad(op, args),
+        Op::LayerNormGrad(op) => gradients::layer_norm_grad(op, args),
+        Op::LayerNormParamGrad(op) => gradients::layer_norm_param_grad(op, args),
+        Op::AttentionGrad(op) => attention::prepare_grad(op, args),
+        Op::Conv2dInputGrad(op) => conv::prepare_input_grad(op, args),
+        Op::Conv2dWeightGrad(op) => conv::prepare_weight_grad(op, args),
+        Op::MaxPool(op) => pool::max_pool(op, args),
+        Op::MaxPoolGrad(op) => pool::max_pool_grad(op, args),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/naive has no {}", other.operation().name()))),
     }

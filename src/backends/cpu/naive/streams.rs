@@ -10,7 +10,7 @@ use crate::ops::{Add, BiasAdd, BiasGelu, Gelu, Triad};
 use crate::tensor::ValueSpec;
 use half::{bf16, f16};
 
-type Prepared = Result<Box<dyn Kernel>, Unsupported>;
+pub(super) type Prepared = Result<Box<dyn Kernel>, Unsupported>;
 
 pub(super) fn copy(_: Call<()>, args: &[View], outs: &mut [ViewMut]) {
     outs[0].copy_from(&args[0]);
@@ -41,9 +41,7 @@ pub(super) fn bias_add(op: &BiasAdd, specs: Vec<ValueSpec>) -> Prepared {
 pub(super) fn gelu(op: &Gelu, specs: Vec<ValueSpec>) -> Prepared {
     fn run<T: Float>(call: Call<Gelu>, args: &[View], outs: &mut [ViewMut]) {
         let gelu = GeluFunction::new(call.op.form);
-        for (y, x) in outs[0].slice::<T>().iter_mut().zip(args[0].slice::<T>()) {
-            *y = T::from_f32(gelu.of_one(x.to_f32()));
-        }
+        each::<T>(args, outs, |x| gelu.of_one(x));
     }
     Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
 }
@@ -56,7 +54,13 @@ pub(super) fn bias_gelu(op: &BiasGelu, specs: Vec<ValueSpec>) -> Prepared {
     Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
 }
 
-fn zip<T: Float>(args: &[View], outs: &mut [ViewMut], f: impl Fn(f32, f32) -> f32) {
+pub(super) fn each<T: Float>(args: &[View], outs: &mut [ViewMut], f: impl Fn(f32) -> f32) {
+    for (y, x) in outs[0].slice::<T>().iter_mut().zip(args[0].slice::<T>()) {
+        *y = T::from_f32(f(x.to_f32()));
+    }
+}
+
+pub(super) fn zip<T: Float>(args: &[View], outs: &mut [ViewMut], mut f: impl FnMut(f32, f32) -> f32) {
     let pairs = args[0].slice::<T>().iter().zip(args[1].slice::<T>());
     for (z, (x, y)) in outs[0].slice::<T>().iter_mut().zip(pairs) {
         *z = T::from_f32(f(x.to_f32(), y.to_f32()));
@@ -64,7 +68,7 @@ fn zip<T: Float>(args: &[View], outs: &mut [ViewMut], f: impl Fn(f32, f32) -> f3
 }
 
 /// The bias is as long as a row.
-fn with_bias<T: Float>(args: &[View], outs: &mut [ViewMut], f: impl Fn(f32) -> f32) {
+pub(super) fn with_bias<T: Float>(args: &[View], outs: &mut [ViewMut], f: impl Fn(f32) -> f32) {
     let (x, bias) = (args[0].slice::<T>(), args[1].slice::<T>());
     let rows = outs[0].slice::<T>().chunks_exact_mut(bias.len()).zip(x.chunks_exact(bias.len()));
     for (y, x) in rows {

@@ -1,15 +1,18 @@
 //! This program's own kernels: one source for each, compiled for AVX-512, AVX2 and plain code and
 //! chosen when the program runs, on one pool of exactly as many threads as the lane has.
 
+mod activations;
 mod attention;
 mod conv;
 mod gemm;
 mod gemv;
+mod pool;
 mod q8;
 mod rows;
 mod streams;
 mod update;
 
+use super::indices::checked;
 use super::isa::Isa;
 use super::loaded::{CpuDevice, Kernel, Library, is_packable};
 use super::parts::TeamScratch;
@@ -17,6 +20,7 @@ use super::pool::Pool;
 use crate::backends::*;
 use crate::host::{self, Facts};
 use crate::ops::Op;
+use crate::tensor::ValueSpec;
 use std::rc::Rc;
 
 /// Environment variable: the share of their work that products, element-wise ops and AdamW steps do a second
@@ -175,7 +179,8 @@ impl Library for Kernels {
     }
 
     fn prepare(&self, step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
-        prepare(&self.team, step, program)
+        let kernel = prepare(&self.team, step, program)?;
+        Ok(checked(&step.op, &program.specs(&step.args), kernel))
     }
 }
 
@@ -201,6 +206,37 @@ fn prepare(team: &Team, step: &Step, program: &Program) -> Result<Box<dyn Kernel
         Op::Attention(op) => attention::prepare(team, op, &args),
         Op::Adamw(op) => update::adamw(team, op, &args),
         Op::SgdMomentum(op) => update::sgd_momentum(team, op, &args),
+        _ => prepare_training(team, step, &args),
+    }
+}
+
+/// The ops that only training needs.
+fn prepare_training(team: &Team, step: &Step, args: &[ValueSpec]) -> Result<Box<dyn Kernel>, Unsupported> {
+    match &step.op {
+        Op::Relu(_) => activations::relu(team, &args[0]),
+        Op::BiasRelu(_) => activations::bias_relu(team, args),
+        Op::ReluGrad(_) => activations::relu_grad(team, &args[0]),
+        Op::Tanh(_) => activations::tanh(team, &args[0]),
+        Op::TanhGrad(_) => activations::tanh_grad(team, &args[0]),
+        Op::GeluGrad(op) => activations::gelu_grad(team, op.form, &args[0]),
+        Op::BiasGeluGrad(op) => activations::bias_gelu_grad(team, op.form, &args[0]),
+        Op::Scale(op) => activations::scale(team, op, &args[0]),
+        Op::Cast(op) => activations::cast(team, args[0].dtype, op.output, &args[0]),
+        Op::Dropout(op) => activations::dropout(team, op, &args[0]),
+        Op::ColumnSum(op) => rows::column_sum(team, op, &args[0]),
+        Op::ChannelSum(op) => rows::channel_sum(team, op, &args[0]),
+        Op::Embedding(op) => rows::embedding(team, op, &args[0]),
+        Op::EmbeddingGrad(op) => rows::embedding_grad(team, op, &args[0]),
+        Op::CrossEntropy(op) => rows::cross_entropy(team, op, &args[0]),
+        Op::CrossEntropyGrad(op) => rows::cross_entropy_grad(team, op, &args[0]),
+        Op::SoftmaxGrad(op) => rows::softmax_grad(team, op, args),
+        Op::LayerNormGrad(op) => rows::layer_norm_grad(team, op, &args[1]),
+        Op::LayerNormParamGrad(op) => rows::layer_norm_param_grad(team, op, &args[1]),
+        Op::AttentionGrad(op) => attention::prepare_grad(team, op, args),
+        Op::Conv2dInputGrad(op) => conv::prepare_input_grad(team, op, args),
+        Op::Conv2dWeightGrad(op) => conv::prepare_weight_grad(team, op, args),
+        Op::MaxPool(op) => pool::max_pool(team, op, &args[0]),
+        Op::MaxPoolGrad(op) => pool::max_pool_grad(team, op, &args[1]),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/native has no {}", other.operation().name()))),
     }

@@ -14,7 +14,7 @@ use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 use std::ops::Range;
 
-type Prepared = Result<Box<dyn Kernel>, Unsupported>;
+pub(super) type Prepared = Result<Box<dyn Kernel>, Unsupported>;
 
 /// Elements that a thread's run is a multiple of: two threads never write one cache line.
 const GRAIN: usize = 64;
@@ -43,22 +43,22 @@ impl Formula<2> for GeluFunction {
     }
 }
 
-type Run<F> = fn(&Stream<F>, &[View], &mut [ViewMut]);
+pub(super) type Run<F> = fn(&Stream<F>, &[View], &mut [ViewMut]);
 
-struct Stream<F> {
-    team: Team,
-    f: F,
+pub(super) struct Stream<F> {
+    pub(super) team: Team,
+    pub(super) f: F,
     /// More bytes than the caches hold pass by in one execution.
-    past: bool,
-    run: Run<F>,
+    pub(super) past: bool,
+    pub(super) run: Run<F>,
 }
 
 /// One function for each type of element.
-struct Runs<F>([Run<F>; 3]);
+pub(super) struct Runs<F>(pub(super) [Run<F>; 3]);
 
 impl<F: Copy + 'static> Runs<F> {
     /// The kernel for `streams` streams like `spec`, the answer among them.
-    fn prepare(self, team: &Team, f: F, streams: u64, spec: &ValueSpec) -> Prepared {
+    pub(super) fn prepare(self, team: &Team, f: F, streams: u64, spec: &ValueSpec) -> Prepared {
         let run = match spec.dtype {
             DType::F32 => self.0[0],
             DType::Bf16 => self.0[1],
@@ -70,19 +70,19 @@ impl<F: Copy + 'static> Runs<F> {
     }
 
     /// Of streams as long as the answer.
-    fn along<const N: usize>() -> Self
+    pub(super) fn along<const N: usize>() -> Self
     where
         F: Formula<N>,
     {
         Self([walk::<f32, F, N>, walk::<bf16, F, N>, walk::<f16, F, N>])
     }
 
-    /// Of a stream and a row.
-    fn along_rows() -> Self
+    /// Of streams and a row, the last of `N`.
+    pub(super) fn along_rows<const N: usize>() -> Self
     where
-        F: Formula<2>,
+        F: Formula<N>,
     {
-        Self([walk_rows::<f32, F>, walk_rows::<bf16, F>, walk_rows::<f16, F>])
+        Self([walk_rows::<f32, F, N>, walk_rows::<bf16, F, N>, walk_rows::<f16, F, N>])
     }
 }
 
@@ -102,19 +102,25 @@ fn walk<T: Float, F: Formula<N>, const N: usize>(stream: &Stream<F>, args: &[Vie
     });
 }
 
-fn walk_rows<T: Float, F: Formula<2>>(stream: &Stream<F>, args: &[View], outs: &mut [ViewMut]) {
+fn walk_rows<T: Float, F: Formula<N>, const N: usize>(
+    stream: &Stream<F>,
+    args: &[View],
+    outs: &mut [ViewMut],
+) {
     let (team, f, past) = (&stream.team, stream.f, stream.past);
     let isa = team.isa;
-    let (x, row) = (args[0].slice::<T>(), args[1].slice::<T>());
+    let x: [&[T]; N] = std::array::from_fn(|arg| args[arg].slice());
     each_run(team, outs[0].slice::<T>(), |range, z| {
-        let at = range.start % row.len();
-        isa.run(WalkRows { walk: Walk { z, x: [&x[range], row], f, past }, at });
+        let at = range.start % x[N - 1].len();
+        let mut x = x;
+        x[..N - 1].iter_mut().for_each(|stream| *stream = &stream[range.clone()]);
+        isa.run(WalkRows { walk: Walk { z, x, f, past }, at });
     });
 }
 
 /// Calls `work` on each thread with its run of `out`, and then with as much of its start as the extra
 /// work asks for.
-fn each_run<T: Element>(team: &Team, out: &mut [T], work: impl Fn(Range<usize>, &mut [T]) + Sync) {
+pub(super) fn each_run<T: Element>(team: &Team, out: &mut [T], work: impl Fn(Range<usize>, &mut [T]) + Sync) {
     let (len, whole, extra) = (out.len(), Parts::new(out), team.extra);
     team.pool.run(&|me| {
         let range = me.share(len, GRAIN);
@@ -157,7 +163,7 @@ pub(super) fn add(team: &Team, spec: &ValueSpec) -> Prepared {
 
 /// y = x + bias.
 pub(super) fn bias_add(team: &Team, args: &[ValueSpec]) -> Prepared {
-    Runs::along_rows().prepare(team, Sum, 2, &args[0])
+    Runs::along_rows::<2>().prepare(team, Sum, 2, &args[0])
 }
 
 /// y = gelu(x).
@@ -167,5 +173,5 @@ pub(super) fn gelu(team: &Team, form: GeluForm, spec: &ValueSpec) -> Prepared {
 
 /// y = gelu(x + bias).
 pub(super) fn bias_gelu(team: &Team, form: GeluForm, args: &[ValueSpec]) -> Prepared {
-    Runs::along_rows().prepare(team, GeluFunction::new(form), 2, &args[0])
+    Runs::along_rows::<2>().prepare(team, GeluFunction::new(form), 2, &args[0])
 }

@@ -216,6 +216,11 @@ impl Vector for __m256 {
         unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), self) }
     }
     #[inline(always)]
+    fn where_positive(self, yes: Self, no: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX2.
+        unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(self, _mm256_setzero_ps())) }
+    }
+    #[inline(always)]
     fn sqrt(self) -> Self {
         // SAFETY: `Isa::run` has found AVX2.
         unsafe { _mm256_sqrt_ps(self) }

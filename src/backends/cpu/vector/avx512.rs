@@ -219,6 +219,14 @@ impl Vector for __m512 {
         unsafe { _mm512_abs_ps(self) }
     }
     #[inline(always)]
+    fn where_positive(self, yes: Self, no: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX-512.
+        unsafe {
+            let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, _mm512_setzero_ps());
+            _mm512_mask_blend_ps(positive, no, yes)
+        }
+    }
+    #[inline(always)]
     fn sqrt(self) -> Self {
         // SAFETY: `Isa::run` has found AVX-512.
         unsafe { _mm512_sqrt_ps(self) }

@@ -100,6 +100,8 @@ pub trait Vector: sealed::Register {
     fn min(self, other: Self) -> Self;
     /// Without its sign.
     fn abs(self) -> Self;
+    /// `yes` in lanes that are above 0, `no` in the others and where self is NaN.
+    fn where_positive(self, yes: Self, no: Self) -> Self;
     /// The smaller one of |self| and `limit`, which is not negative; either where self is NaN.
     #[inline(always)]
     fn size_up_to(self, limit: Self) -> Self {

@@ -162,6 +162,10 @@ impl<const N: usize> Vector for Portable<N> {
         self.each(f32::abs)
     }
     #[inline(always)]
+    fn where_positive(self, yes: Self, no: Self) -> Self {
+        Self(std::array::from_fn(|lane| if self.0[lane] > 0.0 { yes.0[lane] } else { no.0[lane] }))
+    }
+    #[inline(always)]
     fn sqrt(self) -> Self {
         self.each(f32::sqrt)
     }

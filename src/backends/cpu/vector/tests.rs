@@ -32,6 +32,7 @@ impl Loops for Methods<'_> {
             put(a.multiply_add(b, a));
             put(a.size_up_to(b.abs()));
             put(a.of_whole());
+            put(a.where_positive(b, V::splat(3.0)));
         }
     }
 }
@@ -65,7 +66,7 @@ fn every_level_computes_what_single_numbers_do() {
         let (x, mut y) = (ODD, ODD);
         y.rotate_left(turn);
         for isa in Isa::here() {
-            let mut results = vec![vec![]; 13];
+            let mut results = vec![vec![]; 14];
             isa.run(Methods(&x, &y, &mut results));
             for (lane, (a, b)) in x.into_iter().zip(y).enumerate() {
                 let larger = if a > b { a } else { b };
@@ -83,6 +84,7 @@ fn every_level_computes_what_single_numbers_do() {
                 let (size, want) = (results[11][lane], a.abs().min(b.abs()));
                 assert!(size == want || a.is_nan() || b.is_nan(), "{isa:?} {a} up to {b}: {size}");
                 assert_eq!(results[12][lane], a.to_bits() as i32 as f32, "{isa:?} {a}");
+                assert!(same(results[13][lane], if a > 0.0 { b } else { 3.0 }), "{isa:?} {a} positive");
                 let want = f64::from(a) * f64::from(b) + f64::from(a);
                 if want.abs() < 1e38 && a.abs() > 1e-30 && b.abs() > 1e-30 {
                     let off = (f64::from(results[10][lane]) - want).abs();

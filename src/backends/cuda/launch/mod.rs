@@ -133,6 +133,7 @@ pub fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], arch: Arch) -> 
         Op::Dequantize(_) => quantize::dequantize(&shapes),
         Op::GemmQ8(op) => quantize::gemm_q8(&shapes, op),
         Op::Conv2d(op) => conv::conv2d(&shapes, op),
+        other => Err(Unsupported(format!("cuda/native has no {}", other.operation().name()))),
     }
 }
 

@@ -11,8 +11,11 @@
 //!     Ot = Ot exp + Vt St   the tile again: a row of V, where it lies, is a column of Vt
 //! ```
 
+mod grad;
 mod online;
 mod queries;
+
+pub(super) use grad::prepare as prepare_grad;
 
 use super::Team;
 use super::gemm::{Arithmetic, CHUNK, Engine, To};

@@ -15,10 +15,15 @@
 //! there, and 79 to 87 % with 128 channels and more, 1.1 to 1.5 times oneDNN's rate in the same rounds. There whole panels within one row of the image are
 //! copied by the place of the kernel alone; what crosses rows or sees padding is copied by a list of pieces.
 
+mod input_grad;
 mod pixels;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod weight_grad;
+
+pub(super) use input_grad::prepare as prepare_input_grad;
+pub(super) use weight_grad::prepare as prepare_weight_grad;
 
 use super::Team;
 use super::gemm::{

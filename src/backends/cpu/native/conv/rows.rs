@@ -30,7 +30,13 @@ impl Made for Patches<'_> {
 }
 
 /// `run` elements, or as many zeros, to words `start` and on of row `number` among `count`.
-fn copy(from: Option<&[f32]>, run: usize, start: usize, [number, count]: [usize; 2], to: &mut [u32]) {
+pub(super) fn copy(
+    from: Option<&[f32]>,
+    run: usize,
+    start: usize,
+    [number, count]: [usize; 2],
+    to: &mut [u32],
+) {
     let mut done = 0;
     while done < run {
         let (chunk, word) = ((start + done) / CHUNK, (start + done) % CHUNK);

@@ -3,17 +3,27 @@
 
 mod add_layer_norm;
 mod blocks;
+mod column_sum;
+mod cross_entropy;
 mod dequantize;
+mod embedding;
 mod layer_norm;
+mod layer_norm_grad;
 mod moments;
 mod quantize;
 mod softmax;
+mod softmax_grad;
 
 pub(super) use add_layer_norm::add_layer_norm;
+pub(super) use column_sum::{channel_sum, column_sum};
+pub(super) use cross_entropy::{cross_entropy, cross_entropy_grad};
 pub(super) use dequantize::dequantize;
+pub(super) use embedding::{embedding, embedding_grad};
 pub(super) use layer_norm::layer_norm;
+pub(super) use layer_norm_grad::{layer_norm_grad, layer_norm_param_grad};
 pub(super) use quantize::quantize;
 pub(super) use softmax::softmax;
+pub(super) use softmax_grad::{dot, softmax_grad};
 
 use super::Team;
 use crate::backends::cpu::buffer::{View, ViewMut};
@@ -64,6 +74,20 @@ fn fold<V: Vector, T: Float, F: Fold<V>>(x: &[T], mut f: F) -> V {
 
 /// Chains of a [`fold`].
 const CHAINS: usize = 4;
+
+/// Elements from `at` on in a register; zeros where the slice ends.
+#[inline(always)]
+fn load<V: Vector, T: Float>(x: &[T], at: usize) -> V {
+    let x = &x[at..];
+    if x.len() >= V::LANES { T::load(x) } else { T::load_first(x) }
+}
+
+/// Writes as many lanes from `at` on as the slice has room for.
+#[inline(always)]
+fn store<V: Vector, T: Float>(value: V, to: &mut [T], at: usize) {
+    let to = &mut to[at..];
+    if to.len() >= V::LANES { T::store(value, to) } else { T::store_first(value, to) }
+}
 
 type Run<O> = fn(&Rows<O>, &[View], &mut [ViewMut]);
 

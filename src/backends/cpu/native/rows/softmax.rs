@@ -9,7 +9,7 @@ use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::native::Team;
 use crate::backends::cpu::parts::Parts;
-use crate::backends::cpu::streaming::{Formula, Walk};
+use crate::backends::cpu::streaming::{Times, Walk};
 use crate::backends::cpu::vector::{MOST_LANES, Vector};
 use crate::ops::Softmax;
 use crate::tensor::{DType, ValueSpec};
@@ -17,7 +17,7 @@ use half::{bf16, f16};
 use std::ops::Range;
 
 /// The largest element, times a scale where it is `SCALED`; NaN elements may be missed.
-struct Largest<V, const SCALED: bool>(V);
+pub(super) struct Largest<V, const SCALED: bool>(pub(super) V);
 impl<V: Vector, const SCALED: bool> Fold<V> for Largest<V, SCALED> {
     const START: f32 = f32::NEG_INFINITY;
     const REST: f32 = f32::NEG_INFINITY;
@@ -59,15 +59,6 @@ impl<V: Vector, T, const SCALED: bool> Fold<V> for Powers<'_, V, T, SCALED> {
     #[inline(always)]
     fn join(a: V, b: V) -> V {
         a.add(b)
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Times(f32);
-impl Formula<1> for Times {
-    #[inline(always)]
-    fn of<V: Vector>(&self, [x]: [V; 1]) -> V {
-        x.mul(V::splat(self.0))
     }
 }
 
