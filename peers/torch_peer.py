@@ -11,29 +11,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import torch_training as training
+from torch_common import adopt, as_stored, images, views, wide
 from worker.errors import Unsupported
 from worker.machine import mapped, short_hash
 from worker.program import Library, hidden_scores
-
-WIDE = {torch.float64: torch.float64}  # in what a type is computed; float32 where it is not named
-
-
-def wide(tensor):
-    """The type of statistics and of arithmetic on a tensor's elements."""
-    return WIDE.get(tensor.dtype, torch.float32)
-
-
-def adopt(out, answer):
-    """`out` becomes a tensor that PyTorch made, without a copy. Views of it keep the old memory."""
-    out.data = answer if answer.shape == out.shape else answer.view(out.shape)
-
-
-def views(tensors, make):
-    """A function that gives what `make` makes of tensors: made once, or anew where one of them adopts memory."""
-    if any(getattr(tensor, "adopts", False) for tensor in tensors):
-        return make
-    made = make()
-    return lambda: made
 
 
 def matrices(step, args, outs):
@@ -289,16 +271,6 @@ def packed_gemm(loaded, step, number, turn):
     return lambda: adopt(outs[0], linear(operands()[0], weight, None, "none", [], ""))
 
 
-def images(step, tensor):
-    """Channels second, as PyTorch has them, wherever they lie."""
-    return tensor.permute(0, 3, 1, 2) if step["layout"] == "nhwc" else tensor
-
-
-def as_stored(step, answer):
-    """The answer as the program has it; a copy only where PyTorch chose another layout."""
-    return (answer.permute(0, 2, 3, 1) if step["layout"] == "nhwc" else answer).contiguous()
-
-
 def conv2d(step, args, outs, scratch):
     """y = x convolved with w, plus a bias for each channel."""
     operands = views(args, lambda: (images(step, args[0]), args[1], args[2] if step["bias"] else None))
@@ -347,6 +319,7 @@ class Peer(Library):
         "quantize": quantize,
         "dequantize": dequantize,
         "conv2d": conv2d,
+        **training.OPS,
     }
     PACKED = {"gemm": packed_gemm, "conv2d": packed_conv2d}
     TYPES = {
@@ -375,6 +348,11 @@ class Peer(Library):
     def check(self, step, values):
         op = step["op"]
         args, outs = ([values[value] for value in step[side]] for side in ("args", "outs"))
+        if op in training.OPS:
+            why = training.why_not(step, args, outs)
+            if why:
+                raise Unsupported(why)
+            return
         # The last output of an optimizer is its first in bf16; statistics of 16-bit rows are f32.
         compared = args + outs[: {"adamw": 3, "sgd_momentum": 2, "softmax": 0}.get(op, 1)]
         types = {value["dtype"] for value in compared}
@@ -402,7 +380,7 @@ class Peer(Library):
 
     def prepare(self, loaded):
         for step in loaded.program["steps"]:
-            if step["op"] in ("layer_norm", "attention", "conv2d") or self.packs(loaded, step):
+            if step["op"] in ("layer_norm", "attention", "conv2d", *training.ADOPT) or self.packs(loaded, step):
                 for tensor in (loaded.array(*place) for place in loaded.places(step["outs"])):
                     tensor.adopts = True
         return super().prepare(loaded)

@@ -298,6 +298,8 @@ fn the_page_about_the_protocol_is_true() {
         "verify",
         "calibrate",
         "sample",
+        "profile",
+        "profiled",
         "read",
         "probe",
         "ceilings",

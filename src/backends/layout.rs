@@ -3,6 +3,7 @@
 
 use super::Fault;
 use crate::program::{Carry, Program, ValueId};
+use std::collections::HashMap;
 
 /// What has happened to an input set since the last reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,13 +37,19 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// A layout in which the pairs of `shared` are one memory each; every other carried pair swaps.
-    pub(super) fn new(program: &Program, shared: &[Carry]) -> Result<Self, Fault> {
-        let mut first = vec![usize::MAX; program.values.len()];
+    /// A layout in which the pairs of `shared` are one memory each; every other carried pair swaps. Where it
+    /// `reuses` memory, a result that only steps of one execution read takes over what another left.
+    pub(super) fn new(program: &Program, shared: &[Carry], reuses: bool) -> Result<Self, Fault> {
         let is_shared = |id| shared.iter().any(|carry: &Carry| carry.produced == id);
-        let owners: Vec<ValueId> = (0..program.values.len()).filter(|&id| !is_shared(id)).collect();
+        let homes = if reuses { homes(program) } else { (0..program.values.len()).collect() };
+        let owns = |id: &ValueId| homes[*id] == *id && !is_shared(*id);
+        let owners: Vec<ValueId> = (0..program.values.len()).filter(owns).collect();
+        let mut first = vec![usize::MAX; program.values.len()];
         for (place, &owner) in owners.iter().enumerate() {
             first[owner] = place;
+        }
+        for (id, &home) in homes.iter().enumerate() {
+            first[id] = first[home];
         }
         for carry in shared {
             first[carry.produced] = first[carry.input];
@@ -74,6 +81,34 @@ impl Layout {
     }
 }
 
+/// For each value the first one that has its memory. A step's results take over the memory of values of their type
+/// and size that no later step reads, and that the caller does not want.
+fn homes(program: &Program) -> Vec<ValueId> {
+    let mut last_read = vec![0; program.values.len()];
+    let mut passes: Vec<bool> = program.values.iter().map(|value| value.input.is_none()).collect();
+    for (number, step) in program.steps.iter().enumerate() {
+        step.args.iter().for_each(|&id| last_read[id] = number);
+    }
+    let produced = program.carries.iter().map(|carry| &carry.produced);
+    program.outputs.iter().chain(produced).for_each(|&id| passes[id] = false);
+    let mut homes: Vec<ValueId> = (0..program.values.len()).collect();
+    let mut left: HashMap<_, Vec<ValueId>> = HashMap::new();
+    let kind = |id: ValueId| (program.values[id].spec.dtype, program.values[id].spec.elements());
+    for (number, step) in program.steps.iter().enumerate() {
+        for &id in step.outs.iter().filter(|id| passes[**id]) {
+            homes[id] = left.get_mut(&kind(id)).and_then(Vec::pop).unwrap_or(id);
+        }
+        // Results that nobody reads are done with, too.
+        let mut done: Vec<_> = step.args.iter().chain(&step.outs).copied().collect();
+        done.sort_unstable();
+        done.dedup();
+        for id in done.into_iter().filter(|&id| passes[id] && last_read[id] <= number) {
+            left.entry(kind(id)).or_default().push(homes[id]);
+        }
+    }
+    homes
+}
+
 /// The carries whose two values may be one memory: a step updates in place, and nobody else reads the old
 /// elements. `in_place` gives the pairs (output, argument) that a step can compute in one memory.
 pub(super) fn shared_carries(
@@ -103,4 +138,63 @@ pub(super) fn kept_or_carried(program: &Program) -> Vec<ValueId> {
     (0..program.values.len())
         .filter(|&id| is_carried(id) || (program.is_kept(id) && program.values[id].input.is_none()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{Add, Op};
+    use crate::program::{Phase, State};
+    use crate::random::Fill;
+    use crate::tensor::{DType, ValueSpec};
+
+    /// Sums of pairs of values, by their numbers, after two inputs.
+    fn sums(pairs: &[[ValueId; 2]], outputs: &[ValueId]) -> Program {
+        let mut program = Program::default();
+        for name in ["x", "y"] {
+            program.input(name, ValueSpec::new(&[5], DType::F32), State::Batch, Fill::UNIT);
+        }
+        for pair in pairs {
+            program.push(Op::Add(Add {}), pair, Phase::Forward, State::Activation).unwrap();
+        }
+        program.outputs = outputs.to_vec();
+        program
+    }
+
+    #[test]
+    fn results_that_nobody_reads_any_more_leave_their_memory() {
+        type Row = (&'static [[ValueId; 2]], &'static [ValueId], &'static [ValueId]);
+        let rows: [Row; 4] = [
+            // Each reads the last: two memories in turn, and one of its own for what is wanted.
+            (&[[0, 1], [2, 1], [3, 1], [4, 1]], &[5], &[0, 1, 2, 3, 2, 5]),
+            // What is read late stays.
+            (&[[0, 1], [2, 1], [3, 1], [4, 2], [5, 0]], &[6], &[0, 1, 2, 3, 4, 3, 6]),
+            // Never read, and read twice by one step.
+            (&[[0, 1], [0, 0], [1, 1], [4, 4], [5, 5]], &[6], &[0, 1, 2, 2, 2, 5, 6]),
+            // Wanted in the middle.
+            (&[[0, 1], [2, 2], [3, 3], [4, 4]], &[2, 5], &[0, 1, 2, 3, 4, 5]),
+        ];
+        for (pairs, outputs, want) in rows {
+            let program = sums(pairs, outputs);
+            assert_eq!(homes(&program), want, "{pairs:?}");
+            let layout = Layout::new(&program, &[], true).unwrap();
+            let owners: Vec<_> = (0..want.len()).filter(|&id| want[id] == id).collect();
+            assert_eq!(layout.owners, owners);
+            for (id, home) in want.iter().enumerate() {
+                assert_eq!(layout.place(0, 0, id), layout.place(0, 0, *home));
+            }
+            assert_eq!(Layout::new(&program, &[], false).unwrap().owners.len(), want.len());
+        }
+    }
+
+    #[test]
+    fn a_carried_result_and_another_size_never_share() {
+        let mut program = sums(&[[0, 1], [2, 1]], &[]);
+        let wide = ValueSpec::new(&[7], DType::F32);
+        let input = program.input("wide", wide, State::Parameter, Fill::UNIT);
+        program.push(Op::Add(Add {}), &[input, input], Phase::Update, State::Parameter).unwrap();
+        program.push(Op::Add(Add {}), &[3, 3], Phase::Update, State::Parameter).unwrap();
+        program.carry(6, 0);
+        assert_eq!(homes(&program), [0, 1, 2, 3, 4, 5, 6]);
+    }
 }

@@ -338,6 +338,13 @@ pub trait Loaded {
         Ok(())
     }
 
+    /// One execution on input set `set` that waits after each step of the program: nanoseconds of each, by the
+    /// device's clock where it has one. What lies between steps is in none of them.
+    fn steps(&mut self, set: usize) -> Result<Vec<f64>, Fault> {
+        let _ = set;
+        Err(Fault::Unsupported("this backend does not time its steps".to_string()))
+    }
+
     /// Copies the declared outputs of `set` to the host, after the executions of that set that were
     /// started before; may return before it has, `wait` waits for it too. Nothing to do on a host's memory.
     fn download(&mut self, set: usize) -> Result<(), Fault> {

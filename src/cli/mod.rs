@@ -7,6 +7,7 @@ mod libraries;
 mod list;
 mod look;
 mod prices;
+mod profile;
 mod report;
 mod run;
 mod select;
@@ -55,6 +56,8 @@ enum Verb {
     Run(run::Args),
     /// Check every answer of a suite without timing anything.
     Verify(verify::Args),
+    /// Show where the time of a program goes, step by step.
+    Profile(profile::Args),
     /// Draw the page and its charts from one or more runs.
     Report(report::Args),
     /// Call each cell of two runs FASTER, SLOWER, SAME or CANNOT TELL.
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         Verb::List(args) => list::main(&args),
         Verb::Run(args) => run::main(&args),
         Verb::Verify(args) => verify::main(&args),
+        Verb::Profile(args) => profile::main(&args),
         Verb::Report(args) => report::main(&args),
         Verb::Compare(args) => compare::main(&args),
         Verb::Prices(args) => prices::main(&args),

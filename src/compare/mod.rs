@@ -31,6 +31,7 @@ mod machine;
 mod narrow;
 mod noise;
 mod peers;
+pub mod profile;
 mod rate;
 mod runs;
 mod share;

@@ -12,6 +12,7 @@ mod pipes;
 mod probe;
 mod process;
 mod proof;
+pub mod profile;
 pub mod protocol;
 mod rounds;
 pub mod schedule;

@@ -55,6 +55,11 @@ pub enum Ask {
         /// Executions.
         iters: u64,
     },
+    /// Time whole executions and, in turn with them, each step of executions that wait after every step.
+    Profile {
+        /// Executions of either kind.
+        times: u64,
+    },
     /// Run a peak probe for `ms` milliseconds on `threads` threads.
     Probe {
         /// Which ceiling.
@@ -133,6 +138,13 @@ pub enum Reply {
     },
     /// To `sample`.
     Sample(Sampled),
+    /// To `profile`.
+    Profiled {
+        /// Nanoseconds of whole executions.
+        whole_ns: Vec<f64>,
+        /// For each other execution, nanoseconds of each step of the program.
+        steps_ns: Vec<Vec<f64>>,
+    },
     /// To `probe`.
     Probed {
         /// Operations or bytes a second.
@@ -176,6 +188,11 @@ impl Reply {
             }
             (Self::Calibrated { iters, each_ns }, Ask::Calibrate { .. }) => *iters > 0 && *each_ns >= 0.0,
             (Self::Sample(sample), Ask::Sample { .. }) => sample.is_possible(),
+            (Self::Profiled { whole_ns, steps_ns }, Ask::Profile { .. }) => {
+                whole_ns.iter().chain(steps_ns.iter().flatten()).all(is_time)
+                    && !whole_ns.is_empty()
+                    && steps_ns.windows(2).all(|pair| pair[0].len() == pair[1].len())
+            }
             (Self::Probed { rate, .. }, Ask::Probe { .. }) => *rate >= 0.0,
             (Self::Memory { .. }, Ask::Memory { .. }) | (Self::Ceilings { .. }, Ask::Ceilings) => true,
             (Self::Done, ask) => matches!(ask, Ask::Verify | Ask::Read { .. } | Ask::Free | Ask::Quit),
@@ -205,10 +222,13 @@ pub struct Sampled {
     pub device: Option<[Telemetry; 2]>,
 }
 
+/// Whether these nanoseconds can have been measured: JSON has no infinity, but a number may be too large for f64.
+fn is_time(ns: &f64) -> bool {
+    *ns >= 0.0 && ns.is_finite()
+}
+
 impl Sampled {
     fn is_possible(&self) -> bool {
-        // JSON has no infinity, but a number may be too large for f64.
-        let possible = |&ns: &f64| ns >= 0.0 && ns.is_finite();
-        possible(&self.ns) && self.each_ns.len() <= MOST_EACH && self.each_ns.iter().all(possible)
+        is_time(&self.ns) && self.each_ns.len() <= MOST_EACH && self.each_ns.iter().all(is_time)
     }
 }

@@ -10,6 +10,7 @@ mod html;
 pub mod model;
 pub mod palette;
 pub mod png;
+pub mod profile;
 pub mod scene;
 mod standing;
 mod tables;

@@ -4,8 +4,9 @@
 use crate::conformance_programs::programs;
 use cutgpu::backends::cuda::launch::{Arch, Plan, launches};
 use cutgpu::ops::{
-    Adamw, Add, AddLayerNorm, Attention, BiasAdd, BiasGelu, Gelu, GeluForm, Gemm, GemmI8, GemmQ8,
-    Granularity, LayerNorm, Op, Quantize, SgdMomentum, Softmax, Triad,
+    Adamw, Add, AddLayerNorm, Attention, AttentionGrad, BiasAdd, BiasGelu, Cast, ChannelSum, ColumnSum,
+    Conv2dWeightGrad, CrossEntropy, Embedding, Gelu, GeluForm, Gemm, GemmI8, GemmQ8, Granularity, ImageLayout,
+    LayerNorm, LayerNormParamGrad, Op, Quantize, SgdMomentum, Softmax, Triad,
 };
 use cutgpu::tensor::{DType, ValueSpec};
 use std::collections::BTreeSet;
@@ -63,6 +64,45 @@ fn own() -> Vec<(Op, Vec<ValueSpec>)> {
     cases.extend(elementwise());
     cases.extend(attentions());
     cases.extend(blocks_of_8_bits());
+    cases.extend(training());
+    cases
+}
+
+/// What the conformance programs of training have too small: sums of more than one slab of rows, gradients of weights
+/// of more than one slab of pixels, losses of rows for a block, casts that fill no register, and every depth of the
+/// gradients of attention.
+fn training() -> Vec<(Op, Vec<ValueSpec>)> {
+    let mut cases = vec![];
+    for (layout, dy, x) in [
+        (ImageLayout::Nchw, [2, 5, 19, 17], [2, 3, 19, 17]),
+        (ImageLayout::Nhwc, [2, 19, 17, 5], [2, 19, 17, 3]),
+    ] {
+        let grad = Conv2dWeightGrad { layout, stride: [1, 1], padding: [1, 1], kernel: [3, 3] };
+        let args = [dy, x].map(|shape| spec(&shape, DType::F32));
+        cases.push((Op::Conv2dWeightGrad(grad), args.into()));
+    }
+    for dtype in FLOATS {
+        let (x, row) = (spec(&[70_000, 3], dtype), spec(&[70_000], DType::F32));
+        cases.push((Op::ColumnSum(ColumnSum {}), vec![x.clone()]));
+        cases.push((Op::LayerNormParamGrad(LayerNormParamGrad {}), vec![x.clone(), x, row.clone(), row]));
+        cases.push((Op::ChannelSum(ChannelSum {}), vec![spec(&[300, 3, 2, 3], dtype)]));
+        for other in FLOATS.into_iter().filter(|other| *other != dtype) {
+            cases.push((Op::Cast(Cast { output: other }), vec![spec(&[1023], dtype)]));
+        }
+        cases.push((Op::CrossEntropy(CrossEntropy {}), vec![spec(&[3, 4999], dtype), spec(&[3], DType::I32)]));
+        for columns in [4, 7, 600] {
+            let table = vec![spec(&[11, columns], dtype), spec(&[20], DType::I32)];
+            cases.push((Op::Embedding(Embedding {}), table));
+        }
+        for (depth, causal) in [(32, true), (64, false), (128, true), (100, false)] {
+            let of = |rows: usize| spec(&[2, rows, depth], dtype);
+            let (queries, keys) = if causal { (70, 90) } else { (41, 67) };
+            let lse = spec(&[2, queries], DType::F32);
+            let args = vec![of(queries), of(queries), of(keys), of(keys), of(queries), lse];
+            let scale = 1.0 / (depth as f64).sqrt();
+            cases.push((Op::AttentionGrad(AttentionGrad { scale, causal }), args));
+        }
+    }
     cases
 }
 

@@ -55,7 +55,7 @@ impl GpuLoaded {
         let pairs = |step: usize| engine.in_place(&program.steps[step].op);
         // Who wants every value back wants to see what a step read, so nothing is overwritten.
         let shared = if options.keep_all { vec![] } else { shared_carries(program, pairs) };
-        let layout = Layout::new(program, &shared)?;
+        let layout = Layout::new(program, &shared, !options.keep_all)?;
         let sets = options.sets.max(1);
         let stream = Stream::new(gpu)?;
         let specs = std::iter::repeat_n(&layout.owners, sets).flatten().map(|&id| &program.values[id].spec);
@@ -219,6 +219,17 @@ impl Loaded for GpuLoaded {
             call.queue(&self.stream)?;
         }
         Ok(())
+    }
+
+    fn steps(&mut self, set: usize) -> Result<Vec<f64>, Fault> {
+        self.set(set)?;
+        let turns = self.layout.turns();
+        let state = &mut self.sets[set];
+        state.execute(turns);
+        self.unchecked.set(true);
+        let stream = &self.stream;
+        let calls = &mut self.calls[set * turns + state.turn];
+        calls.iter_mut().map(|call| clock::time(stream, || Ok(call.queue(stream)?))).collect()
     }
 
     fn wait(&mut self) -> Result<(), Fault> {

@@ -211,6 +211,11 @@ impl Loaded for Faulty {
         self.inner.enqueue(set)
     }
 
+    fn steps(&mut self, set: usize) -> Result<Vec<f64>, Fault> {
+        self.fuse.reach(Verb::Enqueue)?;
+        self.inner.steps(set)
+    }
+
     fn wait(&mut self) -> Result<(), Fault> {
         self.fuse.reach(Verb::Wait)?;
         self.inner.wait()

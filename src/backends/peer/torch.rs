@@ -13,7 +13,11 @@ pub const TORCH: Python = Python {
     id: "peer/torch",
     about: "PyTorch in eager mode, by a worker in Python",
     packages: &["torch", "numpy"],
-    modules: &[("torch_peer", include_str!("../../../peers/torch_peer.py"))],
+    modules: &[
+        ("torch_common", include_str!("../../../peers/torch_common.py")),
+        ("torch_training", include_str!("../../../peers/torch_training.py")),
+        ("torch_peer", include_str!("../../../peers/torch_peer.py")),
+    ],
     serves,
     packs,
     packings: &[Packing::Packed, Packing::Plain],
@@ -30,6 +34,9 @@ fn settings(threads: usize) -> Settings {
 }
 
 fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
+    if let Some(answer) = trains(step, program) {
+        return answer;
+    }
     // The last output of an optimizer is its first in bf16; statistics of 16-bit rows are f32.
     let outs = match &step.op {
         Op::Adamw(_) => 3,
@@ -70,6 +77,45 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         Some(dtype) if dtype.is_float() => Ok(()),
         _ => Err("computes in one floating-point type"),
     }
+}
+
+/// Whether an op of training is served; none for another op.
+fn trains(step: &Step, program: &Program) -> Option<Result<(), &'static str>> {
+    let is_f32 = |id: &usize| matches!(program.values[*id].spec.dtype, DType::F32 | DType::I32);
+    let wide = step.args.iter().chain(&step.outs).all(is_f32);
+    match &step.op {
+        Op::Cast(_) => return Some(Ok(())),
+        Op::AttentionGrad(op) => {
+            let [q, k, v] = [1, 2, 3].map(|arg: usize| &program.values[step.args[arg]].spec);
+            let square = q.shape[q.shape.len() - 2] == k.shape[k.shape.len() - 2];
+            if q.columns() != v.columns() || (op.causal && !square) {
+                return Some(Err("wants v as wide as k, and as many queries as keys under a mask"));
+            }
+        }
+        Op::Relu(_)
+        | Op::BiasRelu(_)
+        | Op::ReluGrad(_)
+        | Op::Tanh(_)
+        | Op::TanhGrad(_)
+        | Op::GeluGrad(_)
+        | Op::BiasGeluGrad(_)
+        | Op::Scale(_)
+        | Op::ColumnSum(_)
+        | Op::ChannelSum(_)
+        | Op::Embedding(_)
+        | Op::EmbeddingGrad(_)
+        | Op::CrossEntropy(_)
+        | Op::CrossEntropyGrad(_)
+        | Op::SoftmaxGrad(_)
+        | Op::LayerNormGrad(_)
+        | Op::LayerNormParamGrad(_)
+        | Op::Conv2dInputGrad(_)
+        | Op::Conv2dWeightGrad(_)
+        | Op::MaxPool(_)
+        | Op::MaxPoolGrad(_) => {}
+        _ => return None,
+    }
+    Some(if wide { Ok(()) } else { Err("serves the ops of training in f32 only") })
 }
 
 fn is_narrow(dtype: DType) -> bool {

@@ -14,6 +14,8 @@ use std::fs;
 
 /// More threads than any host has: a request beyond it is a mistake.
 const MOST_THREADS: usize = 4096;
+/// More executions than a profile needs.
+const MOST_PROFILED: u64 = 1000;
 /// More input sets than any cache needs.
 const MOST_SETS: usize = 1 << 16;
 
@@ -86,6 +88,13 @@ impl Session {
             }),
             Ask::Sample { iters: 0, .. } => refused("a sample of 0 executions takes no time"),
             Ask::Sample { scope, sync, iters } => self.sample(scope, sync, iters),
+            Ask::Profile { times } if !(1..=MOST_PROFILED).contains(&times) => {
+                refused(format!("{times} profiled executions: 1 to {MOST_PROFILED} are possible"))
+            }
+            Ask::Profile { times } => self.held().and_then(|held| {
+                let (whole_ns, steps_ns) = timing::profile(&mut *held.loaded, times)?;
+                Ok(Reply::Profiled { whole_ns, steps_ns })
+            }),
             Ask::Probe { probe, threads, footprint, ms } => self.probe(threads, (probe, footprint, ms)),
             Ask::Ceilings => self.ceilings(),
             Ask::Read { value, set, offset, len, path } => {

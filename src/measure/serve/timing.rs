@@ -84,6 +84,24 @@ fn each(loaded: &mut dyn Loaded, covered: Covered) -> Result<(f64, Vec<f64>), Fa
     Ok((ns, kept))
 }
 
+/// Times `times` whole executions, and in turn with each the steps of another one: nanoseconds of both.
+pub(super) fn profile(loaded: &mut dyn Loaded, times: u64) -> Result<(Vec<f64>, Vec<Vec<f64>>), Fault> {
+    loaded.reset()?;
+    loaded.use_device_clock(false);
+    loaded.steps(0)?;
+    loaded.enqueue(0)?;
+    loaded.wait()?;
+    let (mut whole, mut steps) = (Vec::new(), Vec::new());
+    for _ in 0..times {
+        let begin = loaded.now();
+        loaded.enqueue(0)?;
+        loaded.wait()?;
+        whole.push(between(begin, loaded.now()));
+        steps.push(loaded.steps(0)?);
+    }
+    Ok((whole, steps))
+}
+
 fn start_one(loaded: &mut dyn Loaded, scope: Scope, set: usize) -> Result<(), Fault> {
     if scope == Scope::EndToEnd {
         loaded.upload(set)?;

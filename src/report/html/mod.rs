@@ -21,6 +21,13 @@ const SCRIPT: &str = include_str!("../../../assets/report.js");
 const REGULAR: &[u8] = include_bytes!("../../../assets/fonts/Inter-Regular.woff2");
 const SEMIBOLD: &[u8] = include_bytes!("../../../assets/fonts/Inter-SemiBold.woff2");
 
+/// Text from anywhere, made inert for markup: for content and for values in double quotes.
+pub(super) fn inert(text: &str) -> String {
+    let mut html = Html::default();
+    html.text(text);
+    html.finish()
+}
+
 /// Sections with charts: anchor, title, and what stands above the charts.
 const SECTIONS: [(Section, &str, &str, &str); 6] = [
     (

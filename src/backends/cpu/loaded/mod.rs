@@ -15,6 +15,7 @@
 use super::buffer::{Arena, Content, View, ViewMut};
 use crate::backends::layout::{Layout, SetState, kept_or_carried, shared_carries};
 use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, Unsupported};
+use crate::host::clock;
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
 use std::collections::BTreeMap;
@@ -112,7 +113,7 @@ impl CpuLoaded {
         // Who wants every value back wants to see what a step read, so nothing is overwritten.
         let pairs = |step: usize| kernels[step].in_place();
         let shared = if options.keep_all { vec![] } else { shared_carries(program, pairs) };
-        let layout = Layout::new(program, &shared)?;
+        let layout = Layout::new(program, &shared, !options.keep_all)?;
         let sets = options.sets.max(1);
         let specs = std::iter::repeat_n(&layout.owners, sets).flatten().map(|&id| &program.values[id].spec);
         let mut arena = Arena::new(specs)?;
@@ -152,6 +153,24 @@ impl CpuLoaded {
             program.input_range(owners[place % owners.len()], seed, place / owners.len(), range)
         };
         self.arena.fill(&what, &input);
+    }
+
+    /// One execution; calls `after` each step.
+    #[inline]
+    fn execute(&mut self, set: usize, mut after: impl FnMut()) -> Result<(), Fault> {
+        let turns = self.layout.turns();
+        let Some(state) = self.sets.get_mut(set) else {
+            return Err(Fault::Library(format!("no input set {set}")));
+        };
+        state.execute(turns);
+        let turn = state.turn;
+        for Bound { kernel, calls } in &mut self.steps {
+            let Call { args, outs, copies } = &mut calls[set * turns + turn];
+            copies.iter().for_each(|(out, arg)| outs[*out].copy_from(arg));
+            kernel.run(set, args, outs)?;
+            after();
+        }
+        Ok(())
     }
 
     fn pack(&mut self) -> Result<(), Fault> {
@@ -198,18 +217,14 @@ impl Loaded for CpuLoaded {
     }
 
     fn enqueue(&mut self, set: usize) -> Result<(), Fault> {
-        let turns = self.layout.turns();
-        let Some(state) = self.sets.get_mut(set) else {
-            return Err(Fault::Library(format!("no input set {set}")));
-        };
-        state.execute(turns);
-        let turn = state.turn;
-        for Bound { kernel, calls } in &mut self.steps {
-            let Call { args, outs, copies } = &mut calls[set * turns + turn];
-            copies.iter().for_each(|(out, arg)| outs[*out].copy_from(arg));
-            kernel.run(set, args, outs)?;
-        }
-        Ok(())
+        self.execute(set, || ())
+    }
+
+    fn steps(&mut self, set: usize) -> Result<Vec<f64>, Fault> {
+        let mut ends = Vec::with_capacity(self.steps.len() + 1);
+        ends.push(clock::now());
+        self.execute(set, || ends.push(clock::now()))?;
+        Ok(ends.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect())
     }
 
     fn read(&mut self, value: ValueId, set: usize, range: Range<usize>) -> Result<HostArray, Fault> {

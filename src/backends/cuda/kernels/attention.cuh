@@ -19,3 +19,13 @@ DEVICE int seen(const Attention& p, int last) {
   const int most = visible(p, last);
   return most < p.keys ? most : p.keys;
 }
+
+// Rows of `columns` elements from `from`, in f32, to rows of DEPTH + 1: the odd step spreads rows over banks.
+template <int ROWS, int DEPTH, class T>
+DEVICE void bring(float (*to)[DEPTH + 1], const T* from, int row0, int rows, int columns) {
+  for (int i = threadIdx.x; i < ROWS * DEPTH; i += blockDim.x) {
+    const int row = i / DEPTH, column = i % DEPTH;
+    const bool here = inside(row0 + row, rows) && inside(column, columns);
+    to[row][column] = here ? widen(from[(int64)(row0 + row) * columns + column]) : 0.0f;
+  }
+}

@@ -9,16 +9,6 @@
 
 constexpr int KEYS = 32, THREADS = 256;
 
-// Rows of `columns` elements from `from`, in f32, to rows of DEPTH + 1: the odd step spreads rows over banks.
-template <int ROWS, int DEPTH>
-DEVICE void bring(float (*to)[DEPTH + 1], const INPUT* from, int row0, int rows, int columns) {
-  for (int i = threadIdx.x; i < ROWS * DEPTH; i += THREADS) {
-    const int row = i / DEPTH, column = i % DEPTH;
-    const bool here = inside(row0 + row, rows) && inside(column, columns);
-    to[row][column] = here ? widen(from[(int64)(row0 + row) * columns + column]) : 0.0f;
-  }
-}
-
 template <int QUERIES, int DEPTH>
 DEVICE void attention(const INPUT* q, const INPUT* k, const INPUT* v, INPUT* o, float* log_sum_exp, Attention p) {
   constexpr int ROWS = QUERIES / 16, COLUMNS = DEPTH / 16;

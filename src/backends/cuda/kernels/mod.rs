@@ -34,8 +34,10 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("common.cuh", include_str!("common.cuh")),
     ("gemm.cuh", include_str!("gemm.cuh")),
     ("gemm_i8.cuh", include_str!("gemm_i8.cuh")),
+    ("map.cuh", include_str!("map.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
     ("simt.cuh", include_str!("simt.cuh")),
+    ("sums.cuh", include_str!("sums.cuh")),
 ];
 
 const fn unit(name: &'static str, file: &'static str, text: &'static str) -> Source {
@@ -49,8 +51,22 @@ const fn with(source: Source, name: &'static str, defines: &'static [&'static st
 
 /// Copies of bytes.
 pub static COPY: Source = unit("copy", "copy.cu", include_str!("copy.cu"));
-/// Sums, biases and gelu.
+/// Sums, biases, gelu, relu and tanh.
 pub static ELEMENTWISE: Source = unit("elementwise", "elementwise.cu", include_str!("elementwise.cu"));
+/// Gradients element by element.
+pub static GRADIENTS: Source = unit("gradients", "gradients.cu", include_str!("gradients.cu"));
+/// Dropout.
+pub static DROPOUT: Source = unit("dropout", "dropout.cu", include_str!("dropout.cu"));
+/// Casts.
+pub static CAST: Source = unit("cast", "cast.cu", include_str!("cast.cu"));
+/// Sums of rows and columns.
+pub static SUMS: Source = unit("sums", "sums.cu", include_str!("sums.cu"));
+/// Rows of tables.
+pub static EMBEDDING: Source = unit("embedding", "embedding.cu", include_str!("embedding.cu"));
+/// Losses and their gradients.
+pub static CROSS_ENTROPY: Source = unit("cross_entropy", "cross_entropy.cu", include_str!("cross_entropy.cu"));
+/// Gradients of softmax and layer norm.
+pub static ROW_GRADIENTS: Source = unit("row_gradients", "row_gradients.cu", include_str!("row_gradients.cu"));
 /// AdamW and momentum.
 pub static OPTIMIZERS: Source = unit("optimizers", "optimizers.cu", include_str!("optimizers.cu"));
 /// Softmax over rows.
@@ -66,6 +82,10 @@ pub static DEQUANTIZE: Source = unit("dequantize", "dequantize.cu", include_str!
 pub static GEMM_Q8: Source = unit("gemm_q8", "gemm_q8.cu", include_str!("gemm_q8.cu"));
 /// Convolutions.
 pub static CONV: Source = unit("conv", "conv.cu", include_str!("conv.cu"));
+/// Gradients of convolutions.
+pub static CONV_GRAD: Source = unit("conv_grad", "conv_grad.cu", include_str!("conv_grad.cu"));
+/// Largest of windows of pixels.
+pub static MAX_POOL: Source = unit("max_pool", "max_pool.cu", include_str!("max_pool.cu"));
 
 const GEMM_SIMT: Source = unit("gemm_simt", "gemm_simt.cu", include_str!("gemm_simt.cu"));
 const GEMM_MMA: Source = unit("gemm_mma", "gemm_mma.cu", include_str!("gemm_mma.cu"));
@@ -97,6 +117,14 @@ pub static ATTENTION_MMA_BF16: Source = with(MMA_ATTENTION, "attention_mma_bf16"
 /// Attention in f16 by tensor cores.
 pub static ATTENTION_MMA_F16: Source = with(MMA_ATTENTION, "attention_mma_f16", &["INPUT=f16"]);
 
+const GRAD_ATTENTION: Source = unit("attention_grad", "attention_grad.cu", include_str!("attention_grad.cu"));
+/// Gradients of attention in f32.
+pub static ATTENTION_GRAD_F32: Source = with(GRAD_ATTENTION, "attention_grad_f32", &["INPUT=float"]);
+/// Gradients of attention in bf16.
+pub static ATTENTION_GRAD_BF16: Source = with(GRAD_ATTENTION, "attention_grad_bf16", &["INPUT=bf16"]);
+/// Gradients of attention in f16.
+pub static ATTENTION_GRAD_F16: Source = with(GRAD_ATTENTION, "attention_grad_f16", &["INPUT=f16"]);
+
 /// Every unit there is.
 pub static SOURCES: &[&Source] = &[
     &ATTENTION_MMA_BF16,
@@ -112,7 +140,19 @@ pub static SOURCES: &[&Source] = &[
     &GEMM_I8_MMA,
     &GEMM_I8_DOT,
     &GEMM_Q8,
+    &ATTENTION_GRAD_F32,
+    &ATTENTION_GRAD_BF16,
+    &ATTENTION_GRAD_F16,
     &CONV,
+    &CONV_GRAD,
+    &MAX_POOL,
+    &CROSS_ENTROPY,
+    &ROW_GRADIENTS,
+    &SUMS,
+    &EMBEDDING,
+    &GRADIENTS,
+    &DROPOUT,
+    &CAST,
     &LAYER_NORM,
     &SOFTMAX,
     &ELEMENTWISE,

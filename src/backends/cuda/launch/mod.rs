@@ -10,6 +10,7 @@ mod gemm;
 mod quantize;
 mod rows;
 mod streams;
+mod sums;
 
 use super::kernels::Source;
 use crate::backends::Unsupported;
@@ -133,6 +134,41 @@ pub fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], arch: Arch) -> 
         Op::Dequantize(_) => quantize::dequantize(&shapes),
         Op::GemmQ8(op) => quantize::gemm_q8(&shapes, op),
         Op::Conv2d(op) => conv::conv2d(&shapes, op),
+        Op::Relu(_) => streams::elementwise(&shapes, "relu", 0.0),
+        Op::BiasRelu(_) => streams::elementwise(&shapes, "bias_relu", 0.0),
+        Op::Tanh(_) => streams::elementwise(&shapes, "tanh", 0.0),
+        Op::Scale(op) => streams::elementwise(&shapes, "scale", op.factor),
+        Op::Cast(op) => streams::cast(&shapes, op.output),
+        Op::Dropout(op) => streams::dropout(&shapes, op),
+        Op::ReluGrad(_) => streams::gradient(&shapes, "relu_grad"),
+        Op::TanhGrad(_) => streams::gradient(&shapes, "tanh_grad"),
+        Op::GeluGrad(op) => {
+            streams::gradient(&shapes, &format!("gelu_grad_{}", streams::form_name(op.form)))
+        }
+        Op::BiasGeluGrad(op) => {
+            streams::gradient(&shapes, &format!("bias_gelu_grad_{}", streams::form_name(op.form)))
+        }
+        Op::ColumnSum(_) => sums::column_sum(&shapes),
+        Op::ChannelSum(_) => sums::channel_sum(&shapes),
+        Op::LayerNormParamGrad(_) => sums::layer_norm_param_grad(&shapes),
+        Op::LayerNormGrad(_) => rows::layer_norm_grad(&shapes),
+        Op::SoftmaxGrad(op) => rows::softmax_grad(&shapes, op),
+        Op::CrossEntropy(_) => rows::cross_entropy(&shapes),
+        Op::CrossEntropyGrad(op) => rows::cross_entropy_grad(&shapes, op),
+        Op::Embedding(_) => rows::embedding(&shapes),
+        Op::EmbeddingGrad(op) => rows::embedding_grad(&shapes, op),
+        Op::AttentionGrad(op) => attention::attention_grad(&shapes, op),
+        Op::Conv2dInputGrad(op) => conv::input_grad(&shapes, op),
+        Op::Conv2dWeightGrad(op) => conv::weight_grad(&shapes, op),
+        Op::MaxPool(op) => {
+            let dims = op.dims(&args[0]).map_err(|error| Unsupported(error.to_string()))?;
+            conv::max_pool("max_pool", &dims, vec![Argument::Input(0), Argument::Output(0)])
+        }
+        Op::MaxPoolGrad(op) => {
+            let dims = op.forward().dims(&args[1]).map_err(|error| Unsupported(error.to_string()))?;
+            let inputs = (0..3).map(Argument::Input).chain([Argument::Output(0)]);
+            conv::max_pool("max_pool_grad", &dims, inputs.collect())
+        }
         other => Err(Unsupported(format!("cuda/native has no {}", other.operation().name()))),
     }
 }

@@ -1,10 +1,13 @@
 //! Ops that answer row by row: a warp has a row, or a block where rows are long.
 
 use super::Argument::{F32, I32, I64, Input, Null, Output};
+use super::streams::over;
 use super::{Argument, Launch, Plan, Shapes, along_x, extent, float_name};
 use crate::backends::Unsupported;
-use crate::backends::cuda::kernels::{LAYER_NORM, QUANTIZE, SOFTMAX, Source};
-use crate::ops::Softmax;
+use crate::backends::cuda::kernels::{
+    CROSS_ENTROPY, EMBEDDING, LAYER_NORM, QUANTIZE, ROW_GRADIENTS, SOFTMAX, Source,
+};
+use crate::ops::{CrossEntropyGrad, EmbeddingGrad, Softmax, SoftmaxGrad};
 use crate::tensor::ValueSpec;
 
 /// Columns up to which a warp has a row.
@@ -37,6 +40,16 @@ impl Rows {
         } else {
             [512, 1]
         }
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// `buffers`, then rows and columns, then `more`.
+    fn arguments(&self, buffers: Vec<Argument>, more: Option<f64>) -> Vec<Argument> {
+        let sizes = [I64(self.count as i64), I64(self.columns as i64)];
+        buffers.into_iter().chain(sizes).chain(more.map(|x| F32(x as f32))).collect()
     }
 
     fn is_cached(&self) -> bool {
@@ -122,4 +135,57 @@ pub(super) fn quantize_rows(shapes: &Shapes, steps: Vec<Argument>) -> Result<Pla
     let arguments = [Input(0), Output(0), Output(1)].into_iter().chain(sizes).chain(steps).collect();
     let kernel = format!("rows_x{}", rows.width());
     Ok(Plan::one(rows.launch(&QUANTIZE, kernel, false, arguments)?))
+}
+
+pub(super) fn softmax_grad(shapes: &Shapes, op: &SoftmaxGrad) -> Result<Plan, Unsupported> {
+    let [from, to] = [0, 1].map(|arg: usize| float_name("softmax_grad", shapes.args[arg].dtype));
+    let (from, to) = (from?, to?);
+    if from != to && from != "f32" {
+        return Err(Unsupported(format!("cuda/native has no softmax_grad from {from} to {to}")));
+    }
+    let rows = Rows::of(&shapes.args[1]);
+    let arguments = rows.arguments(vec![Input(0), Input(1), Output(0)], Some(op.scale));
+    Ok(Plan::one(rows.launch(&ROW_GRADIENTS, format!("softmax_grad_{from}_{to}"), false, arguments)?))
+}
+
+pub(super) fn layer_norm_grad(shapes: &Shapes) -> Result<Plan, Unsupported> {
+    let x = &shapes.args[0];
+    let (rows, kernel) = (Rows::of(x), format!("layer_norm_grad_{}", float_name("layer_norm_grad", x.dtype)?));
+    let buffers = (0..5).map(Input).chain([Output(0)]).collect();
+    Ok(Plan::one(rows.launch(&ROW_GRADIENTS, kernel, false, rows.arguments(buffers, None))?))
+}
+
+pub(super) fn cross_entropy(shapes: &Shapes) -> Result<Plan, Unsupported> {
+    let x = &shapes.args[0];
+    let (rows, kernel) = (Rows::of(x), format!("cross_entropy_{}", float_name("cross_entropy", x.dtype)?));
+    let arguments = rows.arguments(vec![Input(0), Input(1), Output(0), Output(1)], None);
+    Ok(Plan::one(rows.launch(&CROSS_ENTROPY, kernel, false, arguments)?))
+}
+
+pub(super) fn cross_entropy_grad(shapes: &Shapes, op: &CrossEntropyGrad) -> Result<Plan, Unsupported> {
+    let x = &shapes.args[0];
+    let kernel = format!("cross_entropy_grad_{}", float_name("cross_entropy_grad", x.dtype)?);
+    let rows = Rows::of(x);
+    let arguments = rows.arguments(vec![Input(0), Input(1), Input(2), Output(0)], Some(op.scale));
+    Ok(Plan::one(rows.launch(&CROSS_ENTROPY, kernel, false, arguments)?))
+}
+
+pub(super) fn embedding(shapes: &Shapes) -> Result<Plan, Unsupported> {
+    let [table, ids] = shapes.args else { return Err(Unsupported("embedding takes a table and ids".to_string())) };
+    let rows = Rows { count: ids.elements(), columns: table.columns() };
+    let kernel = format!("embedding_{}_x{}", float_name("embedding", table.dtype)?, rows.width());
+    let arguments = rows.arguments(vec![Input(0), Input(1), Output(0)], None);
+    Ok(Plan::one(rows.launch(&EMBEDDING, kernel, false, arguments)?))
+}
+
+/// Zeros first, then the sums of the ids that there are.
+pub(super) fn embedding_grad(shapes: &Shapes, op: &EmbeddingGrad) -> Result<Plan, Unsupported> {
+    let dy = &shapes.args[0];
+    let rows = Rows::of(dy);
+    let count = (op.rows * rows.columns) as u64;
+    let zeros = over(&EMBEDDING, "zeros".to_string(), count, 1, vec![Output(0), I64(count as i64)])?;
+    let kernel = format!("embedding_grad_{}", float_name("embedding_grad", dy.dtype)?);
+    let arguments = rows.arguments(vec![Input(0), Input(1), Output(0)], None);
+    let sums = rows.launch(&EMBEDDING, kernel, false, arguments)?;
+    Ok(Plan { launches: vec![zeros, sums], scratch: vec![] })
 }

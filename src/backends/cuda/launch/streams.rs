@@ -1,10 +1,10 @@
 //! Element-wise ops and optimizers: a thread answers for the elements of one or a few vectors.
 
-use super::Argument::{F32, I64, Input, Null, Output};
+use super::Argument::{F32, I64, Input, Null, Output, U32};
 use super::{Argument, Launch, Plan, Shapes, along_x, float_name};
 use crate::backends::Unsupported;
-use crate::backends::cuda::kernels::{COPY, ELEMENTWISE, OPTIMIZERS, Source};
-use crate::ops::{Adamw, GeluForm, SgdMomentum};
+use crate::backends::cuda::kernels::{CAST, COPY, DROPOUT, ELEMENTWISE, GRADIENTS, OPTIMIZERS, Source};
+use crate::ops::{Adamw, Dropout, GeluForm, SgdMomentum};
 use crate::tensor::DType;
 
 /// Threads of a block.
@@ -44,6 +44,35 @@ pub(super) fn elementwise(shapes: &Shapes, name: &str, scale: f64) -> Result<Pla
     let arguments = vec![Input(0), second, Output(0), I64(count), I64(columns), F32(scale as f32)];
     let each = 16 / x.dtype.size() as u64;
     Ok(Plan::one(over(&ELEMENTWISE, kernel, count as u64, each, arguments)?))
+}
+
+/// dx = dy slope(x), or slope(x + bias): the kernel `name` for the type of dy.
+pub(super) fn gradient(shapes: &Shapes, name: &str) -> Result<Plan, Unsupported> {
+    let dy = &shapes.args[0];
+    let kernel = format!("{name}_{}", float_name(name, dy.dtype)?);
+    let (count, columns) = (dy.elements() as i64, dy.columns() as i64);
+    let last = Input(shapes.args.len() - 1);
+    let arguments = vec![Input(0), Input(1), last, Output(0), I64(count), I64(columns)];
+    Ok(Plan::one(over(&GRADIENTS, kernel, count as u64, 16 / dy.dtype.size() as u64, arguments)?))
+}
+
+pub(super) fn dropout(shapes: &Shapes, op: &Dropout) -> Result<Plan, Unsupported> {
+    let x = &shapes.args[0];
+    let kernel = format!("dropout_{}", float_name("dropout", x.dtype)?);
+    let numbers = [I64(op.seed.cast_signed()), U32(op.threshold()), F32(op.factor() as f32)];
+    let buffers = [Input(0), Input(1), Output(0), I64(x.elements() as i64)];
+    let arguments = buffers.into_iter().chain(numbers).collect();
+    Ok(Plan::one(over(&DROPOUT, kernel, x.elements() as u64, 16 / x.dtype.size() as u64, arguments)?))
+}
+
+pub(super) fn cast(shapes: &Shapes, output: DType) -> Result<Plan, Unsupported> {
+    let x = &shapes.args[0];
+    let (from, to) = (float_name("cast", x.dtype)?, float_name("cast", output)?);
+    if from == to {
+        return Err(Unsupported(format!("cuda/native has no cast from {from} to {to}")));
+    }
+    let arguments = vec![Input(0), Output(0), I64(x.elements() as i64)];
+    Ok(Plan::one(over(&CAST, format!("cast_{from}_{to}"), x.elements() as u64, 4, arguments)?))
 }
 
 /// Part of a kernel's name.

@@ -1,0 +1,266 @@
+//! `cutgpu profile`: where the time of a program goes, step by step.
+
+use super::libraries::Libraries;
+use super::select::Selection;
+use super::table::table;
+use super::{exit, look, signals};
+use crate::compare::profile::{Balance, Limit, Roofs, Spent, by_op, steps};
+use crate::host::{self, plain};
+use crate::measure::evidence::Outcome;
+use crate::measure::group::{self, Bench};
+use crate::measure::peaks::Peaks;
+use crate::measure::profile::{Profile, profile};
+use crate::measure::settings::Settings;
+use crate::measure::staff::Staff;
+use crate::plan::{self, Cell, Fate, Group};
+use crate::report::profile::{TrainingLoop, flame, stacks, trace, training_loops, word};
+use crate::run::Scratch;
+use crate::suite::Effort;
+use crate::units::{Bytes, si, significant};
+use anyhow::Context;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Milliseconds of each probe of the machine's roofs.
+const PROBE_MS: f64 = 60.0;
+/// Rows of a table by step or by op.
+const ROWS: usize = 40;
+/// How far the sum of steps may be from the whole before the table says so.
+const CLOSE: f64 = 0.03;
+
+/// Arguments of `cutgpu profile`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cutgpu profile bert size=tiny,mode=train --backend cpu/native\n  \
+                  cutgpu profile mlp tokens=128,width=768 --threads 1 --steps --out runs/profile"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    libraries: Libraries,
+    /// Seed of the inputs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// One row a step instead of one an op.
+    #[arg(long)]
+    steps: bool,
+    /// Time answers that have not been checked first.
+    #[arg(long)]
+    unchecked: bool,
+    /// Folder for a trace (Perfetto, speedscope), folded stacks and a flame graph of each program, and for the
+    /// training loops drawn side by side.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one JSON object a program.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Profiles every cell of the selection.
+pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
+    args.libraries.announce()?;
+    let facts = host::facts();
+    let seen = look::Seen::kept().unwrap_or_default();
+    let mut available = plan::Available::look();
+    seen.correct(&mut available);
+    look::require(&available)?;
+    let suites = args.selection.suites(&["quick"])?;
+    let suites: Vec<_> = suites.into_iter().map(|selected| selected.suite).collect();
+    let mut options = args.selection.options(available, seen.rates());
+    options.twins = false;
+    options.backends.get_or_insert_with(|| vec!["cpu/native".to_string()]);
+    let plan = plan::build(&suites, &facts, &options)?;
+    let scratch = Scratch::temporary()?;
+    let staff = Staff { scratch: scratch.path().to_path_buf(), ..look::staff()? };
+    let peaks = Peaks::measure(&staff, &facts, PROBE_MS);
+    let (mut failures, mut loops) = (0, Vec::new());
+    for group in &plan.groups {
+        for number in 0..group.cells.len() {
+            let cell = &group.cells[number];
+            if let Fate::Skip(reason) = &cell.fate {
+                eprintln!("{} {}: skipped: {}", group.id, cell.contender, plain(reason));
+                continue;
+            }
+            let checked = args.unchecked || is_right(group, number, &staff, args.seed)?;
+            let done = if checked { one(args, group, cell, &staff, &peaks)? } else { None };
+            failures += usize::from(done.is_none());
+            loops.extend(done);
+        }
+    }
+    if let Some(folder) = args.out.as_ref().filter(|_| !loops.is_empty()) {
+        let file = folder.join("loop.svg");
+        std::fs::write(&file, training_loops(&loops)).with_context(|| format!("cannot write {}", file.display()))?;
+        eprintln!("the loops, side by side, are in {}", file.display());
+    }
+    Ok(if failures > 0 { exit::FAILED } else { exit::OK })
+}
+
+/// Whether the answer of one cell is right; says what is wrong with it. A wrong answer has no timing.
+fn is_right(group: &Group, number: usize, staff: &Staff, seed: u64) -> anyhow::Result<bool> {
+    let interrupted = signals::interrupted()?;
+    let alone = Group { cells: vec![group.cells[number].clone()], ..group.clone() };
+    let bench = Bench {
+        settings: Settings::of(Effort::Full, seed),
+        hire: staff,
+        last_level_cache: None,
+        free_memory: None,
+        interrupted: &interrupted,
+        progress: &|_| {},
+    };
+    let evidence = group::check(&alone, &bench).map_err(|_| anyhow::anyhow!("interrupted"))?;
+    let why = match evidence.first().map(|evidence| &evidence.outcome) {
+        Some(Outcome::Wrong { message } | Outcome::Failed { message, .. }) => message,
+        Some(Outcome::Skipped { reason }) => reason,
+        Some(Outcome::Measured) | None => return Ok(true),
+    };
+    eprintln!("{} {}: {}", group.id, alone.cells[0].contender, plain(why));
+    Ok(false)
+}
+
+/// What is shown of one cell.
+struct Shown<'a> {
+    group: &'a Group,
+    cell: &'a Cell,
+    profile: Profile,
+    steps: Vec<Spent>,
+    balance: Balance,
+}
+
+/// Profiles and shows one cell; nothing where its worker failed.
+fn one(
+    args: &Args,
+    group: &Group,
+    cell: &Cell,
+    staff: &Staff,
+    peaks: &Peaks,
+) -> anyhow::Result<Option<TrainingLoop>> {
+    let profile = match profile(staff, cell, args.seed) {
+        Ok(profile) => profile,
+        Err(crash) => {
+            eprintln!("{} {}: {}", group.id, cell.contender, plain(&crash.to_string()));
+            return Ok(None);
+        }
+    };
+    let roofs = Roofs::of(peaks, cell.contender.lane.threads);
+    let steps = steps(&cell.program, &profile.steps_ns, &roofs);
+    let balance = Balance::of(&profile.whole_ns, &profile.steps_ns);
+    let shown = Shown { group, cell, profile, steps, balance };
+    let mut out = std::io::stdout();
+    if args.json {
+        writeln!(out, "{}", shown.json(args.steps))?;
+    } else {
+        shown.print(&mut out, args.steps)?;
+    }
+    if let Some(folder) = &args.out {
+        shown.write(folder)?;
+    }
+    let title = format!("{} on {}", shown.name(), cell.contender);
+    Ok(Some(TrainingLoop::of(title, &shown.profile.bytes, &shown.steps)))
+}
+
+impl Shown<'_> {
+    /// What a reader calls the program.
+    fn name(&self) -> &str {
+        let Group { label, workload, .. } = self.group;
+        if label.is_empty() { workload } else { label }
+    }
+
+    fn rows(&self, by_step: bool) -> Vec<Spent> {
+        if by_step { self.steps.clone() } else { by_op(&self.steps) }
+    }
+
+    fn about(&self) -> Value {
+        json!({
+            "group": self.group.id, "contender": self.cell.contender.to_string(),
+            "identity": self.profile.identity, "point": self.group.point, "bytes": self.profile.bytes,
+            "executions": self.profile.whole_ns.len(),
+        })
+    }
+
+    fn json(&self, by_step: bool) -> Value {
+        let mut shown = self.about();
+        shown["whole_ns"] = json!(self.balance.whole_ns);
+        shown["sum_ns"] = json!(self.balance.sum_ns);
+        shown["gap"] = json!(self.balance.gap());
+        shown["rows"] = json!(self.rows(by_step));
+        shown
+    }
+
+    fn print(&self, out: &mut impl Write, by_step: bool) -> std::io::Result<()> {
+        let Self { group, cell, balance, profile, .. } = self;
+        writeln!(out, "{} on {}", plain(&group.id), cell.contender)?;
+        let mut rows = self.rows(by_step);
+        let left_out = rows.len().saturating_sub(ROWS);
+        if by_step && left_out > 0 {
+            rows.sort_by(|a, b| b.ns.total_cmp(&a.ns));
+        }
+        let mut table = table(&["phase", "op", "steps", "time", "share", "GFLOP/s", "GB/s", "of roof", "limit"]);
+        for row in rows.iter().take(ROWS) {
+            table.add_row(self.row(row));
+        }
+        writeln!(out, "{table}")?;
+        if left_out > 0 {
+            writeln!(out, "{left_out} more rows are shorter; --json prints all.")?;
+        }
+        let held: Vec<String> =
+            profile.bytes.iter().map(|(state, bytes)| format!("{state:?} {}", Bytes(*bytes)).to_lowercase()).collect();
+        let remark = if balance.gap().abs() > CLOSE { ", more than the 3 % that waiting may cost" } else { "" };
+        writeln!(
+            out,
+            "whole {}s, median of {}; steps one by one {}s, {} %{remark}; memory: {}\n",
+            si(balance.whole_ns / 1e9),
+            profile.whole_ns.len(),
+            si(balance.sum_ns / 1e9),
+            significant(100.0 * balance.gap(), 2),
+            held.join(", "),
+        )
+    }
+
+    fn row(&self, spent: &Spent) -> [String; 9] {
+        let seconds = spent.ns / 1e9;
+        let rate = |amount: u64| if seconds > 0.0 { significant(amount as f64 / seconds / 1e9, 3) } else { String::new() };
+        let limit = match spent.limit {
+            Some(Limit::Compute) => "compute",
+            Some(Limit::Memory) => "memory",
+            None => "",
+        };
+        let op = if spent.steps == 1 { format!("{} {}", spent.op, spent.what) } else { spent.op.clone() };
+        [
+            word(spent.phase).to_string(),
+            plain(&op),
+            spent.steps.to_string(),
+            format!("{}s", si(seconds)),
+            format!("{} %", significant(100.0 * spent.ns / self.balance.sum_ns, 2)),
+            rate(spent.work.flops),
+            rate(spent.work.bytes()),
+            spent.share().map_or(String::new(), |share| format!("{} %", significant(100.0 * share, 2))),
+            limit.to_string(),
+        ]
+    }
+
+    /// `trace.json`, `stacks.txt` and `flame.svg` in a folder of the cell's own.
+    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let name = format!("{}-{}", self.group.id, self.cell.contender);
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "=.-".contains(c) { c } else { '_' }).collect();
+        let folder = folder.join(name.chars().take(MOST_NAME).collect::<String>());
+        let cannot = || format!("cannot write to {}", folder.display());
+        std::fs::create_dir_all(&folder).with_context(cannot)?;
+        let workload = format!("{} on {}", self.group.id, self.cell.contender);
+        let trace = serde_json::to_string(&trace(&workload, &self.steps, &self.about()))?;
+        let files = [
+            ("trace.json", trace),
+            ("stacks.txt", stacks(&workload, &self.steps)),
+            ("flame.svg", flame(&workload, &self.steps)),
+        ];
+        for (file, text) in files {
+            std::fs::write(folder.join(file), text).with_context(cannot)?;
+        }
+        eprintln!("trace.json, stacks.txt and flame.svg are in {}", folder.display());
+        Ok(())
+    }
+}
+
+/// Letters of a folder's name.
+const MOST_NAME: usize = 120;

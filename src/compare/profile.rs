@@ -1,0 +1,262 @@
+//! Where the time of a program goes, step by step, and how far each step is from what the machine can do.
+
+use super::estimate::quantile;
+use crate::measure::peaks::Peaks;
+use crate::measure::protocol::ProbeKind;
+use crate::ops::{Op, Work};
+use crate::program::{Phase, Program, Step};
+use crate::tensor::DType;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What the machine can do at best, all threads of a contender together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Roofs {
+    /// Operations a second of each unit.
+    pub arithmetic: BTreeMap<ProbeKind, f64>,
+    /// Levels of memory, smallest first: bytes that one holds, and bytes a second.
+    pub memory: Vec<(u64, f64)>,
+}
+
+impl Roofs {
+    /// Those that were measured on `threads` threads.
+    pub fn of(peaks: &Peaks, threads: usize) -> Self {
+        let mut roofs = Self::default();
+        for peak in peaks.rows.iter().filter(|peak| peak.threads == threads) {
+            let Some(&rate) = peak.rate.value() else { continue };
+            if super::counts_operations(peak.probe) {
+                roofs.arithmetic.insert(peak.probe, rate);
+            } else if peak.probe == ProbeKind::Read {
+                // A probe touches half of what its place holds.
+                let holds = if peak.place == "memory" { u64::MAX } else { 2 * peak.footprint };
+                roofs.memory.push((holds.saturating_mul(threads as u64), rate));
+            }
+        }
+        roofs.memory.sort_by_key(|level| level.0);
+        roofs
+    }
+
+    /// Nanoseconds that `work` by `probe`'s unit takes at least, and what they are spent on. None where no roof is
+    /// known.
+    fn least(&self, work: Work, probe: ProbeKind) -> Option<(f64, Limit)> {
+        let unit = self.arithmetic.get(&probe).or_else(|| self.arithmetic.get(&ProbeKind::Fma))?;
+        let (_, bandwidth) = self.memory.iter().find(|level| work.bytes() <= level.0)?;
+        let (compute, memory) = (work.flops as f64 / unit, work.bytes() as f64 / bandwidth);
+        let limit = if compute > memory { Limit::Compute } else { Limit::Memory };
+        Some((1e9 * compute.max(memory), limit))
+    }
+}
+
+/// What a step waits for at best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Its arithmetic.
+    Compute,
+    /// Its compulsory bytes.
+    Memory,
+}
+
+/// A step, or all steps of one op in one phase.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Spent {
+    /// Part of the training loop.
+    pub phase: Phase,
+    /// Name of the op.
+    pub op: String,
+    /// What it makes: the name of its first result; empty for several steps.
+    pub what: String,
+    /// Steps.
+    pub steps: usize,
+    /// Nanoseconds: medians over executions, added up.
+    pub ns: f64,
+    /// Work on paper.
+    pub work: Work,
+    /// Nanoseconds at the roof; none where a roof is unknown.
+    pub least_ns: Option<f64>,
+    /// What most of `least_ns` is spent on.
+    pub limit: Option<Limit>,
+}
+
+impl Spent {
+    /// Share of the roof, from 0 to 1; none where no roof is known or nothing is to be done.
+    pub fn share(&self) -> Option<f64> {
+        self.least_ns.filter(|least| *least > 0.0 && self.ns > 0.0).map(|least| least / self.ns)
+    }
+}
+
+/// Each step's time; `steps_ns` holds executions, each with every step.
+pub fn steps(program: &Program, steps_ns: &[Vec<f64>], roofs: &Roofs) -> Vec<Spent> {
+    let spent = |(number, step): (usize, &Step)| {
+        let mut times: Vec<f64> = steps_ns.iter().filter_map(|each| each.get(number).copied()).collect();
+        times.sort_by(f64::total_cmp);
+        let specs = program.specs(&step.args);
+        let work = step.op.operation().work(&specs);
+        let least = roofs.least(work, unit(&step.op, specs.first().map(|spec| spec.dtype)));
+        let what = step.outs.first().map_or(String::new(), |&id| program.values[id].name.clone());
+        Spent {
+            phase: step.phase,
+            op: step.op.operation().name().to_string(),
+            what,
+            steps: 1,
+            ns: if times.is_empty() { 0.0 } else { quantile(&times, 0.5) },
+            work,
+            least_ns: least.map(|(ns, _)| ns),
+            limit: least.map(|(_, limit)| limit),
+        }
+    };
+    program.steps.iter().enumerate().map(spent).collect()
+}
+
+/// The unit that does an op's arithmetic.
+fn unit(op: &Op, input: Option<DType>) -> ProbeKind {
+    match (op, input) {
+        (Op::GemmI8(_), _) => ProbeKind::Vnni,
+        (Op::Gemm(_), Some(DType::Bf16)) => ProbeKind::Bf16,
+        _ => ProbeKind::Fma,
+    }
+}
+
+/// Steps of one op in one phase taken together, the longest first.
+pub fn by_op(steps: &[Spent]) -> Vec<Spent> {
+    let mut groups: Vec<Vec<&Spent>> = Vec::new();
+    for step in steps {
+        let of = |group: &&mut Vec<&Spent>| group[0].phase == step.phase && group[0].op == step.op;
+        match groups.iter_mut().find(of) {
+            Some(group) => group.push(step),
+            None => groups.push(vec![step]),
+        }
+    }
+    let mut sums: Vec<Spent> = groups.iter().map(|group| together(group)).collect();
+    sums.sort_by(|a, b| b.ns.total_cmp(&a.ns));
+    sums
+}
+
+fn together(group: &[&Spent]) -> Spent {
+    let least_of = |limit| {
+        let of = group.iter().filter(|step| step.limit == Some(limit));
+        of.filter_map(|step| step.least_ns).sum::<f64>()
+    };
+    let (compute, memory) = (least_of(Limit::Compute), least_of(Limit::Memory));
+    let known = group.iter().all(|step| step.least_ns.is_some());
+    Spent {
+        phase: group[0].phase,
+        op: group[0].op.clone(),
+        what: if let [one] = group { one.what.clone() } else { String::new() },
+        steps: group.len(),
+        ns: group.iter().map(|step| step.ns).sum(),
+        work: group.iter().fold(Work::default(), |sum, step| sum + step.work),
+        least_ns: known.then_some(compute + memory),
+        limit: known.then_some(if compute > memory { Limit::Compute } else { Limit::Memory }),
+    }
+}
+
+/// How the sum of steps compares with the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Balance {
+    /// Median of whole executions, in nanoseconds.
+    pub whole_ns: f64,
+    /// Median over the other executions of the sum of their steps.
+    pub sum_ns: f64,
+}
+
+impl Balance {
+    /// Of what was measured.
+    pub fn of(whole_ns: &[f64], steps_ns: &[Vec<f64>]) -> Self {
+        let median = |mut times: Vec<f64>| {
+            times.sort_by(f64::total_cmp);
+            if times.is_empty() { 0.0 } else { quantile(&times, 0.5) }
+        };
+        let sums = steps_ns.iter().map(|steps| steps.iter().sum()).collect();
+        Self { whole_ns: median(whole_ns.to_vec()), sum_ns: median(sums) }
+    }
+
+    /// By how much the steps differ from the whole, as a share of it: what profiling costs, or misses.
+    pub fn gap(&self) -> f64 {
+        self.sum_ns / self.whole_ns - 1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::peaks::Peak;
+    use crate::ops::{Add, Gemm};
+    use crate::program::State;
+    use crate::random::Fill;
+    use crate::tensor::ValueSpec;
+    use crate::units::Reading;
+
+    /// A product of 64^3, then two sums.
+    fn program() -> Program {
+        let mut program = Program::default();
+        let spec = || ValueSpec::new(&[64, 64], DType::F32);
+        let x = program.input("x", spec(), State::Batch, Fill::UNIT);
+        let w = program.input("w", spec(), State::Parameter, Fill::UNIT);
+        let gemm = Op::Gemm(Gemm::plain(DType::F32));
+        let y = program.push(gemm, &[x, w], Phase::Forward, State::Activation).unwrap()[0];
+        for phase in [Phase::Forward, Phase::Backward] {
+            program.push(Op::Add(Add {}), &[y, x], phase, State::Activation).unwrap();
+        }
+        program
+    }
+
+    fn roofs() -> Roofs {
+        let peak = |probe, place: &str, footprint, rate| Peak {
+            probe,
+            threads: 2,
+            place: place.to_string(),
+            footprint,
+            rate: Reading::Value(rate),
+        };
+        let rows = vec![
+            peak(ProbeKind::Fma, "registers", 0, 1e11),
+            peak(ProbeKind::Read, "memory", 1 << 28, 1e10),
+            peak(ProbeKind::Read, "L2", 16 << 10, 4e10),
+            Peak { threads: 1, ..peak(ProbeKind::Fma, "registers", 0, 1.0) },
+        ];
+        Roofs::of(&Peaks { rows, devices: vec![] }, 2)
+    }
+
+    #[test]
+    fn a_step_is_held_against_the_roof_that_its_data_lie_under() {
+        let roofs = roofs();
+        assert_eq!(roofs.memory, [(64 << 10, 4e10), (u64::MAX, 1e10)]);
+        let times = [vec![6000.0, 20.0, 10.0], vec![5000.0, 30.0, 10.0], vec![7000.0, 25.0, 10.0]];
+        let steps = steps(&program(), &times, &roofs);
+        assert_eq!(steps.iter().map(|step| step.ns).collect::<Vec<_>>(), [6000.0, 25.0, 10.0]);
+        // 2 x 64^3 operations at 1e11, and 3 x 16 KiB in the cache.
+        assert!((steps[0].least_ns.unwrap() - 5242.88).abs() < 0.01);
+        assert_eq!(steps[0].limit, Some(Limit::Compute));
+        assert!((steps[0].share().unwrap() - 5242.88 / 6000.0).abs() < 1e-9);
+        assert!((steps[1].least_ns.unwrap() - 49_152.0 / 40.0).abs() < 1e-6);
+        assert_eq!(steps[1].limit, Some(Limit::Memory));
+    }
+
+    #[test]
+    fn steps_of_one_op_in_one_phase_are_taken_together() {
+        let mut program = program();
+        program.push(Op::Add(Add {}), &[2, 2], Phase::Backward, State::Gradient).unwrap();
+        let ops = by_op(&steps(&program, &[vec![1.0, 2.0, 3.0, 4.0]], &roofs()));
+        let seen: Vec<_> = ops.iter().map(|op| (op.phase, &*op.op, op.steps, op.ns)).collect();
+        let want = [
+            (Phase::Backward, "add", 2, 7.0),
+            (Phase::Forward, "add", 1, 2.0),
+            (Phase::Forward, "gemm", 1, 1.0),
+        ];
+        assert_eq!(seen, want);
+    }
+
+    #[test]
+    fn the_gap_is_between_medians() {
+        let balance = Balance::of(&[100.0, 90.0, 400.0], &[vec![60.0, 43.0], vec![1.0, 1.0], vec![500.0, 0.0]]);
+        assert_eq!((balance.whole_ns, balance.sum_ns), (100.0, 103.0));
+        assert!((balance.gap() - 0.03).abs() < 1e-9);
+    }
+
+    #[test]
+    fn without_roofs_there_is_no_share() {
+        let steps = steps(&program(), &[], &Roofs::default());
+        assert!(steps.iter().all(|step| step.share().is_none() && step.ns == 0.0));
+    }
+}

@@ -1,0 +1,59 @@
+//! Times a program step by step, in a worker of its own.
+
+use super::crash::{Crash, CrashKind};
+use super::peer::Hire;
+use super::protocol::{Ask, Reply};
+use crate::backends::Identity;
+use crate::plan::Cell;
+use crate::program::State;
+use crate::suite::{Scope, Sync};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A worker that has not opened its device by then has hung.
+const HELLO: Duration = Duration::from_secs(60);
+/// The same for a load, and for the longest execution that is worth profiling.
+const LIMIT: Duration = Duration::from_secs(600);
+/// Executions of either kind: enough for a median, and no more than so many.
+const TIMES: std::ops::RangeInclusive<u64> = 5..=200;
+/// Nanoseconds that all executions together should take.
+const BUDGET_NS: f64 = 4e9;
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Who computed.
+    pub identity: Identity,
+    /// Bytes held by state.
+    pub bytes: BTreeMap<State, u64>,
+    /// Nanoseconds of whole executions.
+    pub whole_ns: Vec<f64>,
+    /// For each other execution, nanoseconds of each step.
+    pub steps_ns: Vec<Vec<f64>>,
+}
+
+/// Profiles the program of `cell` on inputs of `seed`.
+pub fn profile(hire: &dyn Hire, cell: &Cell, seed: u64) -> Result<Profile, Crash> {
+    let mut peer = hire.hire(&cell.contender, HELLO)?;
+    let unexpected = |asked: &str| {
+        Crash { kind: CrashKind::Garbage, message: format!("the worker did not answer {asked} as it should") }
+    };
+    let program = (*cell.program).clone();
+    let steps = program.steps.len();
+    let loaded = peer.ask(&Ask::Load { program, seed, sets: 1, keep_all: false }, LIMIT)?;
+    let Reply::Loaded { bytes, .. } = loaded else { return Err(unexpected("load")) };
+    let one = Ask::Sample { scope: Scope::Resident, sync: Sync::Each, iters: 1 };
+    let mut each_ns = f64::INFINITY;
+    for _ in 0..2 {
+        let Reply::Sample(sample) = peer.ask(&one, LIMIT)? else { return Err(unexpected("sample")) };
+        each_ns = each_ns.min(sample.ns);
+    }
+    let times = ((BUDGET_NS / 2.0 / each_ns.max(1.0)) as u64).clamp(*TIMES.start(), *TIMES.end());
+    let profiled = peer.ask(&Ask::Profile { times }, LIMIT)?;
+    match profiled {
+        Reply::Profiled { whole_ns, steps_ns } if steps_ns.iter().all(|each| each.len() == steps) => {
+            Ok(Profile { identity: peer.identity().clone(), bytes, whole_ns, steps_ns })
+        }
+        _ => Err(unexpected("profile")),
+    }
+}
