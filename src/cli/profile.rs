@@ -31,10 +31,8 @@ const CLOSE: f64 = 0.03;
 
 /// Arguments of `cutgpu profile`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  cutgpu profile bert size=tiny,mode=train --backend cpu/native\n  \
-                  cutgpu profile mlp tokens=128,width=768 --threads 1 --steps --out runs/profile"
-)]
+#[command(after_help = "Examples:\n  cutgpu profile conv3x3 height=56,in=64,out=64\n  \
+                  cutgpu profile mlp_block tokens=128,width=768 --threads 1 --steps --out runs/profile")]
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
@@ -91,8 +89,13 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     }
     if let Some(folder) = args.out.as_ref().filter(|_| !loops.is_empty()) {
         let file = folder.join("loop.svg");
-        std::fs::write(&file, training_loops(&loops)).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(&file, training_loops(&loops))
+            .with_context(|| format!("cannot write {}", file.display()))?;
         eprintln!("the loops, side by side, are in {}", file.display());
+    }
+    if loops.is_empty() && failures == 0 {
+        eprintln!("cutgpu: there was nothing to profile");
+        failures = 1;
     }
     Ok(if failures > 0 { exit::FAILED } else { exit::OK })
 }
@@ -196,7 +199,8 @@ impl Shown<'_> {
         if by_step && left_out > 0 {
             rows.sort_by(|a, b| b.ns.total_cmp(&a.ns));
         }
-        let mut table = table(&["phase", "op", "steps", "time", "share", "GFLOP/s", "GB/s", "of roof", "limit"]);
+        let mut table =
+            table(&["phase", "op", "steps", "time", "share", "GFLOP/s", "GB/s", "of roof", "limit"]);
         for row in rows.iter().take(ROWS) {
             table.add_row(self.row(row));
         }
@@ -204,9 +208,13 @@ impl Shown<'_> {
         if left_out > 0 {
             writeln!(out, "{left_out} more rows are shorter; --json prints all.")?;
         }
-        let held: Vec<String> =
-            profile.bytes.iter().map(|(state, bytes)| format!("{state:?} {}", Bytes(*bytes)).to_lowercase()).collect();
-        let remark = if balance.gap().abs() > CLOSE { ", more than the 3 % that waiting may cost" } else { "" };
+        let held: Vec<String> = profile
+            .bytes
+            .iter()
+            .map(|(state, bytes)| format!("{state:?} {}", Bytes(*bytes)).to_lowercase())
+            .collect();
+        let remark =
+            if balance.gap().abs() > CLOSE { ", more than the 3 % that waiting may cost" } else { "" };
         writeln!(
             out,
             "whole {}s, median of {}; steps one by one {}s, {} %{remark}; memory: {}\n",
@@ -220,7 +228,9 @@ impl Shown<'_> {
 
     fn row(&self, spent: &Spent) -> [String; 9] {
         let seconds = spent.ns / 1e9;
-        let rate = |amount: u64| if seconds > 0.0 { significant(amount as f64 / seconds / 1e9, 3) } else { String::new() };
+        let rate = |amount: u64| {
+            if seconds > 0.0 { significant(amount as f64 / seconds / 1e9, 3) } else { String::new() }
+        };
         let limit = match spent.limit {
             Some(Limit::Compute) => "compute",
             Some(Limit::Memory) => "memory",
@@ -243,7 +253,10 @@ impl Shown<'_> {
     /// `trace.json`, `stacks.txt` and `flame.svg` in a folder of the cell's own.
     fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let name = format!("{}-{}", self.group.id, self.cell.contender);
-        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "=.-".contains(c) { c } else { '_' }).collect();
+        let name: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "=.-".contains(c) { c } else { '_' })
+            .collect();
         let folder = folder.join(name.chars().take(MOST_NAME).collect::<String>());
         let cannot = || format!("cannot write to {}", folder.display());
         std::fs::create_dir_all(&folder).with_context(cannot)?;

@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn the_gap_is_between_medians() {
-        let balance = Balance::of(&[100.0, 90.0, 400.0], &[vec![60.0, 43.0], vec![1.0, 1.0], vec![500.0, 0.0]]);
+        let balance =
+            Balance::of(&[100.0, 90.0, 400.0], &[vec![60.0, 43.0], vec![1.0, 1.0], vec![500.0, 0.0]]);
         assert_eq!((balance.whole_ns, balance.sum_ns), (100.0, 103.0));
         assert!((balance.gap() - 0.03).abs() < 1e-9);
     }

@@ -35,8 +35,9 @@ pub struct Profile {
 /// Profiles the program of `cell` on inputs of `seed`.
 pub fn profile(hire: &dyn Hire, cell: &Cell, seed: u64) -> Result<Profile, Crash> {
     let mut peer = hire.hire(&cell.contender, HELLO)?;
-    let unexpected = |asked: &str| {
-        Crash { kind: CrashKind::Garbage, message: format!("the worker did not answer {asked} as it should") }
+    let unexpected = |asked: &str| Crash {
+        kind: CrashKind::Garbage,
+        message: format!("the worker did not answer {asked} as it should"),
     };
     let program = (*cell.program).clone();
     let steps = program.steps.len();

@@ -5,8 +5,8 @@ use crate::conformance_programs::programs;
 use cutgpu::backends::cuda::launch::{Arch, Plan, launches};
 use cutgpu::ops::{
     Adamw, Add, AddLayerNorm, Attention, AttentionGrad, BiasAdd, BiasGelu, Cast, ChannelSum, ColumnSum,
-    Conv2dWeightGrad, CrossEntropy, Embedding, Gelu, GeluForm, Gemm, GemmI8, GemmQ8, Granularity, ImageLayout,
-    LayerNorm, LayerNormParamGrad, Op, Quantize, SgdMomentum, Softmax, Triad,
+    Conv2dWeightGrad, CrossEntropy, Embedding, Gelu, GeluForm, Gemm, GemmI8, GemmQ8, Granularity,
+    ImageLayout, LayerNorm, LayerNormParamGrad, Op, Quantize, SgdMomentum, Softmax, Triad,
 };
 use cutgpu::tensor::{DType, ValueSpec};
 use std::collections::BTreeSet;
@@ -89,7 +89,8 @@ fn training() -> Vec<(Op, Vec<ValueSpec>)> {
         for other in FLOATS.into_iter().filter(|other| *other != dtype) {
             cases.push((Op::Cast(Cast { output: other }), vec![spec(&[1023], dtype)]));
         }
-        cases.push((Op::CrossEntropy(CrossEntropy {}), vec![spec(&[3, 4999], dtype), spec(&[3], DType::I32)]));
+        cases
+            .push((Op::CrossEntropy(CrossEntropy {}), vec![spec(&[3, 4999], dtype), spec(&[3], DType::I32)]));
         for columns in [4, 7, 600] {
             let table = vec![spec(&[11, columns], dtype), spec(&[20], DType::I32)];
             cases.push((Op::Embedding(Embedding {}), table));

@@ -1,7 +1,7 @@
 //! A program on a GPU: its values in one arena, its steps bound to addresses, its transfers and its clock.
 
 use super::arena::Arena;
-use super::clock::DeviceClock;
+use super::clock::{DeviceClock, time};
 use super::driver::Address;
 use super::engine::{Call, Engine, Recipe};
 use super::gpu::{Buffer, Gpu, Stream};
@@ -229,7 +229,7 @@ impl Loaded for GpuLoaded {
         self.unchecked.set(true);
         let stream = &self.stream;
         let calls = &mut self.calls[set * turns + state.turn];
-        calls.iter_mut().map(|call| clock::time(stream, || Ok(call.queue(stream)?))).collect()
+        calls.iter_mut().map(|call| time(stream, || call.queue(stream))).collect()
     }
 
     fn wait(&mut self) -> Result<(), Fault> {

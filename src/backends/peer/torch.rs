@@ -14,9 +14,9 @@ pub const TORCH: Python = Python {
     about: "PyTorch in eager mode, by a worker in Python",
     packages: &["torch", "numpy"],
     modules: &[
+        ("torch_peer", include_str!("../../../peers/torch_peer.py")),
         ("torch_common", include_str!("../../../peers/torch_common.py")),
         ("torch_training", include_str!("../../../peers/torch_training.py")),
-        ("torch_peer", include_str!("../../../peers/torch_peer.py")),
     ],
     serves,
     packs,

@@ -38,17 +38,18 @@ fn frames(workload: &str, steps: &[Spent]) -> Vec<Frame> {
     let mut sorted: Vec<&Spent> = steps.iter().collect();
     sorted.sort_by(|a, b| (a.phase, &a.op).cmp(&(b.phase, &b.op)));
     let sum = |steps: &[&Spent]| steps.iter().map(|step| step.ns).sum::<f64>();
-    let mut frames = vec![Frame {
-        depth: 0,
-        begin: 0.0,
-        ns: sum(&sorted),
-        name: workload.to_string(),
-        colour: "#d8dee6",
-    }];
+    let mut frames =
+        vec![Frame { depth: 0, begin: 0.0, ns: sum(&sorted), name: workload.to_string(), colour: "#d8dee6" }];
     let mut begin = 0.0;
     for phase in sorted.chunk_by(|a, b| a.phase == b.phase) {
         let colour = colour(phase[0].phase);
-        frames.push(Frame { depth: 1, begin, ns: sum(phase), name: word(phase[0].phase).to_string(), colour });
+        frames.push(Frame {
+            depth: 1,
+            begin,
+            ns: sum(phase),
+            name: word(phase[0].phase).to_string(),
+            colour,
+        });
         for op in phase.chunk_by(|a, b| a.op == b.op) {
             frames.push(Frame { depth: 2, begin, ns: sum(op), name: op[0].op.clone(), colour });
             for step in op {
@@ -81,7 +82,8 @@ pub fn flame(workload: &str, steps: &[Spent]) -> String {
         let y = MARGIN + (deepest - depth) as f64 * ROW;
         let share = 100.0 * ns / total;
         let letters = (wide / LETTER) as usize;
-        let shown: String = if letters < 3 { String::new() } else { name.chars().take(letters - 1).collect() };
+        let shown: String =
+            if letters < 3 { String::new() } else { name.chars().take(letters - 1).collect() };
         let _ = writeln!(
             svg,
             "<g><title>{0}: {1}s, {share:.1} %</title><rect x=\"{x:.2}\" y=\"{y}\" width=\"{wide:.2}\" \

@@ -20,9 +20,7 @@ pub fn trace(workload: &str, steps: &[Spent], about: &Value) -> Value {
             "pid": 1, "tid": 1, "args": args,
         })
     };
-    let name = |what: &str, name: &str| {
-        json!({ "name": what, "ph": "M", "pid": 1, "tid": 1, "args": { "name": name } })
-    };
+    let name = |what: &str, name: &str| json!({ "name": what, "ph": "M", "pid": 1, "tid": 1, "args": { "name": name } });
     let mut events = vec![
         name("process_name", "cutgpu profile"),
         name("thread_name", workload),

@@ -171,7 +171,8 @@ fn arrow(svg: &mut String, state: [f64; 2], radius: f64, phase: [f64; 2], reads:
     let [dx, dy] = [phase[0] - state[0], phase[1] - state[1]];
     let length = dx.hypot(dy).max(1.0);
     // Two arrows between the same nodes stand apart.
-    let [aside_x, aside_y] = if reads { [-dy / length * 5.0, dx / length * 5.0] } else { [dy / length * 5.0, -dx / length * 5.0] };
+    let [aside_x, aside_y] =
+        if reads { [-dy / length * 5.0, dx / length * 5.0] } else { [dy / length * 5.0, -dx / length * 5.0] };
     let inside = (BOX[0] / (dx.abs() / length).max(1e-9)).min(BOX[1] / (dy.abs() / length).max(1e-9));
     let at = |share: f64| [state[0] + dx * share + aside_x, state[1] + dy * share + aside_y];
     let ends = [at((radius + 3.0) / length), at(1.0 - (inside + 4.0) / length)];
@@ -206,7 +207,9 @@ mod tests {
         assert_eq!(training.phases, [(Phase::Forward, 6025.0, limit), (Phase::Backward, 10.0, limit)]);
         let svg = training_loops(&[training.clone(), training]);
         assert!(resvg::usvg::Tree::from_str(&svg, &resvg::usvg::Options::default()).is_ok(), "{svg}");
-        for (part, count) in [("<circle", 4), ("rx=\"4\"", 4), ("gradients", 0), ("update", 0), ("1.05 MB", 2)] {
+        for (part, count) in
+            [("<circle", 4), ("rx=\"4\"", 4), ("gradients", 0), ("update", 0), ("1.05 MB", 2)]
+        {
             assert_eq!(svg.matches(part).count(), count, "{part}");
         }
         assert!(svg.contains("mlp &lt;x&gt;"));

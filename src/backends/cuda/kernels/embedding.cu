@@ -1,5 +1,5 @@
 // arch: sm_75 sm_80 sm_86 sm_89 sm_90 sm_100
-// registers: 48
+// registers: 64
 //
 // Rows of a table by their ids, and the gradient of the table. A warp has a row, or a block where rows are long.
 #include "common.cuh"

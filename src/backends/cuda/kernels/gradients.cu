@@ -1,5 +1,5 @@
 // arch: sm_75 sm_80 sm_86 sm_89 sm_90 sm_100
-// registers: 48
+// registers: 64
 //
 // Gradients that are answered element by element: dx = dy slope(x), where x is the forward pass's argument or, for
 // relu and tanh, its answer.

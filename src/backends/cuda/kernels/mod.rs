@@ -64,9 +64,11 @@ pub static SUMS: Source = unit("sums", "sums.cu", include_str!("sums.cu"));
 /// Rows of tables.
 pub static EMBEDDING: Source = unit("embedding", "embedding.cu", include_str!("embedding.cu"));
 /// Losses and their gradients.
-pub static CROSS_ENTROPY: Source = unit("cross_entropy", "cross_entropy.cu", include_str!("cross_entropy.cu"));
+pub static CROSS_ENTROPY: Source =
+    unit("cross_entropy", "cross_entropy.cu", include_str!("cross_entropy.cu"));
 /// Gradients of softmax and layer norm.
-pub static ROW_GRADIENTS: Source = unit("row_gradients", "row_gradients.cu", include_str!("row_gradients.cu"));
+pub static ROW_GRADIENTS: Source =
+    unit("row_gradients", "row_gradients.cu", include_str!("row_gradients.cu"));
 /// AdamW and momentum.
 pub static OPTIMIZERS: Source = unit("optimizers", "optimizers.cu", include_str!("optimizers.cu"));
 /// Softmax over rows.

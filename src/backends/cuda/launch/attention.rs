@@ -4,8 +4,8 @@ use super::Argument::{F32, I32, Input, Null, Output};
 use super::{Arch, Argument, Launch, Plan, Shapes, along_x, extent};
 use crate::backends::Unsupported;
 use crate::backends::cuda::kernels::{
-    ATTENTION_BF16, ATTENTION_F16, ATTENTION_F32, ATTENTION_GRAD_BF16, ATTENTION_GRAD_F16, ATTENTION_GRAD_F32,
-    ATTENTION_MMA_BF16, ATTENTION_MMA_F16, Source,
+    ATTENTION_BF16, ATTENTION_F16, ATTENTION_F32, ATTENTION_GRAD_BF16, ATTENTION_GRAD_F16,
+    ATTENTION_GRAD_F32, ATTENTION_MMA_BF16, ATTENTION_MMA_F16, Source,
 };
 use crate::ops::{Attention, AttentionGrad};
 use crate::tensor::DType;
@@ -74,7 +74,7 @@ pub(super) fn attention_grad(shapes: &Shapes, op: &AttentionGrad) -> Result<Plan
     let sizes = sizes.into_iter().collect::<Result<Vec<_>, Unsupported>>()?;
     let launch = |name: &str, blocks: usize, outputs: [Argument; 2]| {
         let numbers = [F32(op.scale as f32), I32(i32::from(op.causal))];
-        Ok(Launch {
+        Ok::<_, Unsupported>(Launch {
             source,
             kernel: format!("attention_grad_{name}_{made_for}"),
             grid: [along_x(blocks.saturating_mul(heads) as u64)?, 1, 1],

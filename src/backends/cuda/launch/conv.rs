@@ -101,7 +101,8 @@ pub(super) fn max_pool(name: &str, dims: &PoolDims, buffers: Vec<Argument>) -> R
     let each = if name == "max_pool" { dims.out_plane() } else { dims.plane() };
     let count = (planes * each) as u64;
     let sizes = [channels, size[0], size[1], out_size[0], out_size[1], window];
-    let sizes = sizes.map(|size| Ok(I32(extent(size)?))).into_iter().collect::<Result<Vec<_>, Unsupported>>()?;
+    let sizes =
+        sizes.map(|size| Ok(I32(extent(size)?))).into_iter().collect::<Result<Vec<_>, Unsupported>>()?;
     let arguments = buffers.into_iter().chain([I64(count as i64)]).chain(sizes).collect();
     Ok(Plan::one(over(&MAX_POOL, format!("{name}_f32"), count, 1, arguments)?))
 }

@@ -150,7 +150,8 @@ pub(super) fn softmax_grad(shapes: &Shapes, op: &SoftmaxGrad) -> Result<Plan, Un
 
 pub(super) fn layer_norm_grad(shapes: &Shapes) -> Result<Plan, Unsupported> {
     let x = &shapes.args[0];
-    let (rows, kernel) = (Rows::of(x), format!("layer_norm_grad_{}", float_name("layer_norm_grad", x.dtype)?));
+    let (rows, kernel) =
+        (Rows::of(x), format!("layer_norm_grad_{}", float_name("layer_norm_grad", x.dtype)?));
     let buffers = (0..5).map(Input).chain([Output(0)]).collect();
     Ok(Plan::one(rows.launch(&ROW_GRADIENTS, kernel, false, rows.arguments(buffers, None))?))
 }
@@ -171,7 +172,9 @@ pub(super) fn cross_entropy_grad(shapes: &Shapes, op: &CrossEntropyGrad) -> Resu
 }
 
 pub(super) fn embedding(shapes: &Shapes) -> Result<Plan, Unsupported> {
-    let [table, ids] = shapes.args else { return Err(Unsupported("embedding takes a table and ids".to_string())) };
+    let [table, ids] = shapes.args else {
+        return Err(Unsupported("embedding takes a table and ids".to_string()));
+    };
     let rows = Rows { count: ids.elements(), columns: table.columns() };
     let kernel = format!("embedding_{}_x{}", float_name("embedding", table.dtype)?, rows.width());
     let arguments = rows.arguments(vec![Input(0), Input(1), Output(0)], None);

@@ -21,12 +21,7 @@ pub(super) struct From {
 }
 
 /// One round: sums of slabs of `from`, by `kernel`.
-fn round(
-    source: &'static Source,
-    kernel: &str,
-    from: &From,
-    to: &[Argument],
-) -> Result<Launch, Unsupported> {
+fn round(source: &'static Source, kernel: &str, from: &From, to: &[Argument]) -> Result<Launch, Unsupported> {
     let across = from.columns.div_ceil(BLOCK[0] as usize) as u64;
     let sizes = [I64(from.rows as i64), I64(from.columns as i64)];
     Ok(Launch {
