@@ -6,6 +6,7 @@ mod images;
 mod layers;
 mod matmul;
 mod memory;
+mod models;
 mod quantised;
 #[cfg(test)]
 mod tests;
@@ -158,6 +159,11 @@ pub const WORKLOADS: &[Workload] = &[
     quantised::LINEAR_Q8,
     blocks::MLP_BLOCK,
     blocks::UPDATE_STEP,
+    models::MLP,
+    models::BERT,
+    models::GPT2,
+    models::VGG16,
+    models::VIT,
 ];
 
 /// The workload called `name`.

@@ -2,7 +2,8 @@
 
 use super::Rows;
 use crate::backends::Unsupported;
-use crate::backends::cpu::buffer::{Element, View, ViewMut};
+use crate::backends::cpu::buffer::{View, ViewMut};
+use crate::backends::cpu::float::Float;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::native::Team;
 use crate::backends::cpu::parts::Parts;
@@ -25,7 +26,7 @@ pub(in super::super) fn rearrange(
     Rows::boxed(team, op.runs(args), &args[0], [], run)
 }
 
-fn run<T: Element>(kernel: &Rows<RearrangeRuns>, args: &[View], outs: &mut [ViewMut]) {
+fn run<T: Float>(kernel: &Rows<RearrangeRuns>, args: &[View], outs: &mut [ViewMut]) {
     let Rows { team, op: runs, .. } = kernel;
     let len = runs.len;
     let mut first = 0;
