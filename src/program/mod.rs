@@ -4,10 +4,12 @@
 mod check;
 mod expand;
 mod interpret;
+mod liveness;
 
 pub use check::ProgramError;
 pub use expand::{ExpandError, Expanded};
 pub use interpret::whole_reference;
+pub use liveness::Liveness;
 
 use crate::ops::{Op, ShapeError, Work};
 use crate::random::{self, Fill};

@@ -2,6 +2,7 @@
 //! ops is its function and its row in [`WORKLOADS`].
 
 mod blocks;
+mod fit;
 mod images;
 mod layers;
 mod matmul;
@@ -10,6 +11,8 @@ mod models;
 mod quantised;
 #[cfg(test)]
 mod tests;
+
+pub use fit::largest_batch;
 
 use crate::nearest::hint;
 use crate::ops::ShapeError;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::program::State;
 
-fn params(text: &str) -> Params {
+pub(super) fn params(text: &str) -> Params {
     let pair = |pair: &str| {
         let (axis, value) = pair.split_once('=').unwrap();
         let value = value.parse().map_or_else(|_| Param::Text(value.to_string()), Param::Int);
