@@ -51,6 +51,14 @@ fn check_length(params: &Params, positions: usize) -> Result<(), ParamError> {
     Err(ParamError::unusable(params, "length", format!("the model has {positions} positions")))
 }
 
+/// Classes are no more than a label can name.
+fn check_classes(params: &Params) -> Result<(), ParamError> {
+    if i32::try_from(int(params, "classes")).is_ok() {
+        return Ok(());
+    }
+    Err(ParamError::unusable(params, "classes", "a label of 32 bits cannot name so many".to_string()))
+}
+
 /// Positions of the tokens of sequences, one after another.
 fn sequence(length: usize) -> Fill {
     Fill::Places { first: 0, run: length as u32, stride: 0 }

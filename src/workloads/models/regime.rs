@@ -118,6 +118,9 @@ impl Regime {
             "sgd" => Optimizer::Sgd,
             _ => Optimizer::Adamw,
         };
+        if u32::try_from(batch).is_err() {
+            return unusable("batch", "so many examples are larger than the address space".to_string());
+        }
         if parts > PARTS_LIMIT {
             return unusable("parts", format!("at most {PARTS_LIMIT} are supported"));
         }

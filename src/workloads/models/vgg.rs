@@ -5,7 +5,7 @@ use super::conv::{Conv, Pool, Rectified, Reordered};
 use super::dense::{Bend, Dense, Dropped, Linear};
 use super::layer::{Group, Layer, Layers, Path, assemble, of_part};
 use super::net::Net;
-use super::of_images;
+use super::{check_classes, of_images};
 use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RECOMPUTE, Regime, mode_axis};
 use crate::ops::Rearrange;
 use crate::program::Program;
@@ -74,6 +74,7 @@ fn build(params: &Params) -> Result<Program, ParamError> {
         let why = "five pools want a multiple of 32, and 1024 is the most".to_string();
         return Err(ParamError::unusable(params, "image", why));
     }
+    check_classes(params)?;
     let config = Config::d(image, int(params, "classes"), text(params, "dropout") == "yes");
     let regime = Regime::of(params, config.layers(), config.hidden)?;
     program(&config, int(params, "batch"), &regime)

@@ -6,7 +6,7 @@ use super::conv::Conv;
 use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part};
 use super::net::Net;
-use super::of_images;
+use super::{check_classes, of_images};
 use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RANK, RECOMPUTE, Regime, mode_axis};
 use super::transformer::{Block, Order, Style, adapt, blocks};
 use crate::ops::{Add, EmbeddingGrad, GeluForm, Op, Rearrange};
@@ -61,6 +61,7 @@ impl Config {
 }
 
 fn build(params: &Params) -> Result<Program, ParamError> {
+    check_classes(params)?;
     let config = Config::base(int(params, "classes"));
     let regime = Regime::of(params, config.style.layers, config.width)?;
     program(&config, int(params, "batch"), &regime)

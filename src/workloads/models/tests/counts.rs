@@ -85,7 +85,7 @@ fn a_step_is_three_times_its_forward_pass_and_a_head_costs_a_third() {
     // The gradient of attention computes its scores once more.
     let near = |ratio: f64, wanted: f64| assert!((ratio - wanted).abs() < 0.03, "{ratio} {wanted}");
     near(all("mode=train") / forward, 3.0);
-    near(all("mode=train,recompute=yes") / forward, 4.0 - 0.22);
+    near(all("mode=train,recompute=yes") / forward, 4.0);
     near(all("mode=head") / forward, 1.0);
     near(all("mode=last,last=6") / forward, 2.0);
     assert!(all("mode=features") / forward < 1e-4);
@@ -124,6 +124,7 @@ fn what_a_user_may_get_wrong_is_said_before_anything_is_allocated() {
         ("vgg16", "mode=last,last=17,batch=1", "this model has 16 layers"),
         ("vgg16", "image=100,batch=1", "multiple of 32"),
         ("vgg16", "image=4294967296,batch=1", "1024 is the most"),
+        ("vit", "classes=4294967296,batch=1", "cannot name so many"),
         ("gpt2", "mode=head,batch=1,length=8", "one of infer, train, last, lora is wanted"),
         ("bert", "size=huge,batch=1,length=8", "one of base, tiny"),
         ("bert", "size=tiny,mode=train,batch=3,parts=2,length=8", "cannot be cut"),

@@ -58,7 +58,7 @@ impl<'a> Moved<'a> {
             let mut off = (got - wide).abs();
             if off > 1e-6 * scale {
                 // Two steps agree but where one of them crosses a kink.
-                let narrow = self.difference(at, step / 8.0);
+                let narrow = self.difference(at, step / 64.0);
                 if (wide - narrow).abs() > 1e-6 * scale && (got - narrow).abs() > 1e-6 * scale {
                     tally.kinks += 1;
                     continue;
