@@ -43,6 +43,9 @@ impl RearrangeRuns {
 }
 
 impl Rearrange {
+    /// Most arguments, and most outputs.
+    pub const PIECES: usize = 8;
+
     /// The same elements in another shape.
     pub fn reshape(elements: usize, output: &[usize]) -> Self {
         Self { split: vec![elements], order: vec![0], output: output.to_vec() }
@@ -72,9 +75,6 @@ impl Rearrange {
     }
 }
 
-/// Most outputs: a step names each of them.
-const PIECES: usize = 256;
-
 /// The product of extents, unless it is beyond the address space.
 fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
@@ -95,7 +95,8 @@ impl Operation for Rearrange {
         shapes.require(fits, "the axes must have as many elements as the arguments together")?;
         let (whole, piece) = (whole.unwrap_or(0), elements(&self.output).unwrap_or(0));
         shapes.require(piece > 0 && whole.is_multiple_of(piece), "the outputs must share the elements evenly")?;
-        shapes.require(whole / piece <= PIECES, "there are too many outputs")?;
+        let few = args.len() <= Self::PIECES && whole / piece <= Self::PIECES;
+        shapes.require(few, "there are too many arguments or outputs")?;
         let output = shapes.output(self.output.clone(), args[0].dtype)?;
         Ok(vec![output; whole / piece])
     }
@@ -120,7 +121,7 @@ impl Operation for Rearrange {
         let (runs, each) = (self.runs(&specs), args[0].spec.elements());
         let whole: Vec<&[f64]> = args.iter().map(|arg| arg.at(0..each)).collect();
         let writes = self.writes(&specs, unit).into_iter().enumerate();
-        let of_output = |(output, range): (usize, Range<usize>)| {
+        let of_output = |(output, range): (usize, Range<usize>)| -> Vec<Expected> {
             let first = output * elements(&self.output).unwrap_or(0);
             let element = |at: usize| {
                 let source = runs.source((first + at) / runs.len) * runs.len + (first + at) % runs.len;

@@ -104,7 +104,7 @@ fn optimizer(params: &Params, each: usize, op: fn(bool) -> Op) -> Result<Program
 
 /// Appends the update of one parameter by an optimizer's op; the parameter and its gradient are inputs.
 pub(super) fn update(program: &mut Program, name: &str, op: Op, spec: ValueSpec) -> Result<(), ParamError> {
-    let mut input = |number, role, state| {
+    let mut input = |number: usize, role: &str, state| {
         let fill = op.operation().fill(number, &spec);
         program.input(&format!("{name}{role}"), spec.clone(), state, fill)
     };

@@ -3,7 +3,7 @@
 
 use super::attend::Heads;
 use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table};
-use super::layer::{Layer, Layers, Passed, Path, assemble, of_part};
+use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
 use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RANK, RECOMPUTE, Regime, mode_axis};
 use super::transformer::{Block, Order, Style, adapt, blocks};
@@ -110,14 +110,13 @@ impl Layer for Embedding {
         let position = look_up(net, tables.positions, positions)?;
         let both = net.one(Op::Add(Add {}), &[word, kind])?;
         let normal = tables.norm.of_sum(net, both, position)?;
-        let back = move |net: &mut Net, dy| {
+        passed(normal.y, move |net, dy| {
             let Some(sum) = tables.norm.backward(net, normal, dy)? else { return Ok(None) };
             learn_table(net, (tables.words, rows[0]), ids, sum)?;
             learn_table(net, (tables.positions, rows[1]), positions, sum)?;
             learn_table(net, (tables.kinds, rows[2]), kinds, sum)?;
             Ok(None)
-        };
-        Ok(Passed { y: normal.y, back: Box::new(back) })
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layers on images whose channels stand first.
 
 use super::dense::BIAS;
-use super::layer::{Layer, Passed};
+use super::layer::{Layer, Passed, passed};
 use super::net::Net;
 use crate::ops::{
     ChannelSum, Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ImageLayout, MaxPool, MaxPoolGrad, Op, Rearrange, Relu,
@@ -95,11 +95,10 @@ impl Layer for Rectified {
         let Self(conv) = *self;
         let flat = conv.forward(net, x)?;
         let y = net.one(Op::Relu(Relu {}), &[flat])?;
-        let back = move |net: &mut Net, dy| {
+        passed(y, move |net, dy| {
             let dflat = net.one(Op::ReluGrad(ReluGrad {}), &[dy, y])?;
             conv.backward(net, x, dflat)
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 
@@ -109,11 +108,10 @@ pub(super) struct Pool;
 impl Layer for Pool {
     fn forward(&self, net: &mut Net, x: ValueId) -> Result<Passed, ParamError> {
         let y = net.one(Op::MaxPool(MaxPool { layout: LAYOUT, window: 2 }), &[x])?;
-        let back = move |net: &mut Net, dy| match net.moves(x) {
+        passed(y, move |net, dy| match net.moves(x) {
             true => Ok(Some(net.one(Op::MaxPoolGrad(MaxPoolGrad { layout: LAYOUT, window: 2 }), &[dy, x, y])?)),
             false => Ok(None),
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 
@@ -127,10 +125,9 @@ impl Layer for Reordered {
     fn forward(&self, net: &mut Net, x: ValueId) -> Result<Passed, ParamError> {
         let y = net.one(Op::Rearrange(self.there.clone()), &[x])?;
         let op = Op::Rearrange(self.back.clone());
-        let back = move |net: &mut Net, dy| match net.moves(x) {
+        passed(y, move |net, dy| match net.moves(x) {
             true => Ok(Some(net.one(op, &[dy])?)),
             false => Ok(None),
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Layers on rows: products with a bias, normalisation, tables, dropout.
 
-use super::layer::{Layer, Passed};
+use super::layer::{Layer, Passed, passed};
 use super::net::Net;
 use crate::ops::{
     AddLayerNorm, BiasAdd, BiasRelu, ColumnSum, Dropout, Embedding, EmbeddingGrad, LayerNorm, LayerNormGrad,
@@ -99,15 +99,14 @@ impl Layer for Dense {
                 net.one(Op::Tanh(Tanh {}), &[flat])?
             }
         };
-        let back = move |net: &mut Net, dy| {
+        passed(y, move |net, dy| {
             let dy = match bend {
                 Bend::Nothing => dy,
                 Bend::Relu => net.one(Op::ReluGrad(ReluGrad {}), &[dy, y])?,
                 Bend::Tanh => net.one(Op::TanhGrad(TanhGrad {}), &[dy, y])?,
             };
             linear.backward(net, x, dy)
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 
@@ -177,7 +176,7 @@ impl Layer for Norm {
     fn forward(&self, net: &mut Net, x: ValueId) -> Result<Passed, ParamError> {
         let norm = *self;
         let normal = norm.of(net, x)?;
-        Ok(Passed { y: normal.y, back: Box::new(move |net, dy| norm.backward(net, normal, dy)) })
+        passed(normal.y, move |net, dy| norm.backward(net, normal, dy))
     }
 }
 
@@ -194,11 +193,10 @@ impl Layer for Rows {
     fn forward(&self, net: &mut Net, x: ValueId) -> Result<Passed, ParamError> {
         let Self { ids, of } = *self;
         let y = net.one(Op::Embedding(Embedding {}), &[x, ids])?;
-        let back = move |net: &mut Net, dy| match net.moves(x) {
+        passed(y, move |net, dy| match net.moves(x) {
             true => Ok(Some(net.one(Op::EmbeddingGrad(EmbeddingGrad { rows: of }), &[dy, ids])?)),
             false => Ok(None),
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 
@@ -210,14 +208,13 @@ impl Layer for Tied {
     fn forward(&self, net: &mut Net, x: ValueId) -> Result<Passed, ParamError> {
         let Self(table) = *self;
         let y = net.product_nt(x, table)?;
-        let back = move |net: &mut Net, dy| {
+        passed(y, move |net, dy| {
             if net.moves(table) {
                 let gradient = net.product_tn(dy, x)?;
                 net.learn(table, gradient)?;
             }
             if net.moves(x) { Ok(Some(net.product(dy, table)?)) } else { Ok(None) }
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 
@@ -234,11 +231,10 @@ impl Layer for Dropped {
         let Self { rate, seed, step } = *self;
         let op = Op::Dropout(Dropout { rate, seed });
         let y = net.one(op.clone(), &[x, step])?;
-        let back = move |net: &mut Net, dy| match net.moves(x) {
+        passed(y, move |net, dy| match net.moves(x) {
             true => Ok(Some(net.one(op, &[dy, step])?)),
             false => Ok(None),
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::attend::Heads;
 use super::dense::{Norm, Rows, Tied, learn_table, look_up, table};
-use super::layer::{Layer, Layers, Passed, Path, assemble, of_part};
+use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
 use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RANK, RECOMPUTE, Regime, mode_axis};
 use super::transformer::{Order, Style, adapt, blocks};
@@ -74,12 +74,11 @@ impl Layer for Embedding {
         let word = look_up(net, words, ids)?;
         let place = look_up(net, places, positions)?;
         let y = net.one(Op::Add(Add {}), &[word, place])?;
-        let back = move |net: &mut Net, dy| {
+        passed(y, move |net, dy| {
             learn_table(net, (words, rows[0]), ids, dy)?;
             learn_table(net, (places, rows[1]), positions, dy)?;
             Ok(None)
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 

@@ -19,6 +19,14 @@ pub(super) struct Passed {
     pub(super) back: Back,
 }
 
+/// A layer's answer and its way back.
+pub(super) fn passed(
+    y: ValueId,
+    back: impl FnOnce(&mut Net, ValueId) -> Result<Option<ValueId>, ParamError> + 'static,
+) -> Result<Passed, ParamError> {
+    Ok(Passed { y, back: Box::new(back) })
+}
+
 /// A layer whose parameters are declared.
 pub(super) trait Layer {
     /// Appends the steps from x to the answer.
@@ -39,7 +47,7 @@ pub(super) struct Group(pub(super) Layers);
 impl Layer for Group {
     fn forward(&self, net: &mut Net, x: ValueId) -> Result<Passed, ParamError> {
         let (y, backs) = up(net, &self.0, x, false)?;
-        Ok(Passed { y, back: Box::new(move |net, dy| down(net, backs, dy)) })
+        passed(y, move |net, dy| down(net, backs, dy))
     }
 
     fn is_costly(&self) -> bool {
@@ -48,7 +56,7 @@ impl Layer for Group {
 }
 
 /// Appends the forward pass of all layers.
-fn up(net: &mut Net, layers: &Layers, x: ValueId, recompute: bool) -> Result<(ValueId, Vec<Back>), ParamError> {
+fn up(net: &mut Net, layers: &[Rc<dyn Layer>], x: ValueId, recompute: bool) -> Result<(ValueId, Vec<Back>), ParamError> {
     let (mut x, mut backs) = (x, vec![]);
     for layer in layers {
         let Passed { y, back } = layer.forward(net, x)?;

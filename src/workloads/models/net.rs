@@ -163,7 +163,7 @@ impl Net {
         let mut wanted = vec![false; values.len()];
         outputs.iter().chain(carries.iter().map(|carry| &carry.produced)).for_each(|&id| wanted[id] = true);
         let mut kept: Vec<Step> = vec![];
-        for step in steps.into_iter().rev().filter(|step| !step.outs.is_empty()) {
+        for step in steps.into_iter().rev() {
             if step.outs.iter().any(|&id| wanted[id]) {
                 step.args.iter().for_each(|&id| wanted[id] = true);
                 kept.push(step);

@@ -2,10 +2,10 @@
 
 use super::attend::{Attend, Heads};
 use super::dense::{Linear, Norm};
-use super::layer::{Layer, Passed};
+use super::layer::{Layer, Passed, passed};
 use super::net::Net;
 use super::regime::{Place, Regime};
-use crate::ops::{BiasGelu, BiasGeluGrad, GeluForm, Op};
+use crate::ops::{Add, BiasGelu, BiasGeluGrad, GeluForm, Op};
 use crate::program::ValueId;
 use crate::workloads::ParamError;
 
@@ -92,15 +92,14 @@ impl Block {
         let one = first.of_sum(net, branch, x)?;
         let (branch, fed) = feed.forward(net, one.y)?;
         let two = second.of_sum(net, branch, one.y)?;
-        let back = move |net: &mut Net, dy| {
+        passed(two.y, move |net, dy| {
             let Some(sum) = second.backward(net, two, dy)? else { return Ok(None) };
             let branch = feed.backward(net, one.y, fed, sum)?;
             let Some(dy) = net.residual(one.y, branch, sum)? else { return Ok(None) };
             let Some(sum) = first.backward(net, one, dy)? else { return Ok(None) };
             let branch = attend.backward(net, x, attended, sum)?;
             net.residual(x, branch, sum)
-        };
-        Ok(Passed { y: two.y, back: Box::new(back) })
+        })
     }
 
     /// s = x + attention(norm(x)); y = s + feed(norm(s)).
@@ -110,8 +109,8 @@ impl Block {
         let (branch, attended) = attend.forward(net, one.y)?;
         let two = second.of_sum(net, branch, x)?;
         let (branch, fed) = feed.forward(net, two.y)?;
-        let y = net.one(Op::Add(crate::ops::Add {}), &[branch, two.x])?;
-        let back = move |net: &mut Net, dy| {
+        let y = net.one(Op::Add(Add {}), &[branch, two.x])?;
+        passed(y, move |net, dy| {
             let mut branch = feed.backward(net, two.y, fed, dy)?;
             if let Some(gradient) = branch {
                 branch = second.backward(net, two, gradient)?;
@@ -122,8 +121,7 @@ impl Block {
                 branch = first.backward(net, one, gradient)?;
             }
             net.residual(x, branch, sum)
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 use super::attend::Heads;
 use super::conv::Conv;
 use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table};
-use super::layer::{Layer, Layers, Passed, Path, assemble, of_part};
+use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
 use super::{check_classes, of_images};
 use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RANK, RECOMPUTE, Regime, mode_axis};
@@ -128,15 +128,14 @@ impl Layer for Embedding {
         let position = look_up(net, stem.positions, rowing.positions)?;
         let y = net.one(Op::Add(Add {}), &[both, position])?;
         let images_again = self.images();
-        let back = move |net: &mut Net, dy| {
+        passed(y, move |net, dy| {
             learn_table(net, (stem.positions, places), rowing.positions, dy)?;
             let class = look_up(net, dy, rowing.first)?;
             learn_table(net, (stem.class, 1), rowing.only, class)?;
             let made = look_up(net, dy, rowing.patches)?;
             let made = net.one(Op::Rearrange(images_again), &[made])?;
             stem.patches.backward(net, images, made)
-        };
-        Ok(Passed { y, back: Box::new(back) })
+        })
     }
 }
 

@@ -29,6 +29,9 @@ pub(in super::super) fn rearrange(
 fn run<T: Float>(kernel: &Rows<RearrangeRuns>, args: &[View], outs: &mut [ViewMut]) {
     let Rows { team, op: runs, .. } = kernel;
     let len = runs.len;
+    let mut whole: [&[T]; Rearrange::PIECES] = [&[]; Rearrange::PIECES];
+    whole.iter_mut().zip(args).for_each(|(to, x)| *to = x.slice::<T>());
+    let each = whole[0].len();
     let mut first = 0;
     for y in outs {
         let y = y.slice::<T>();
@@ -40,8 +43,7 @@ fn run<T: Float>(kernel: &Rows<RearrangeRuns>, args: &[View], outs: &mut [ViewMu
             let y = unsafe { y.part(mine.start * len..mine.end * len) };
             for (number, y) in mine.zip(y.chunks_exact_mut(len)) {
                 let source = runs.source(first + number) * len;
-                let x = args[0].slice::<T>().len();
-                y.copy_from_slice(&args[source / x].slice::<T>()[source % x..][..len]);
+                y.copy_from_slice(&whole[source / each][source % each..][..len]);
             }
         });
         first += count;
