@@ -5,7 +5,6 @@ use super::net::Net;
 use crate::ops::{Add, Attention, AttentionGrad, Gemm, Op, Rearrange};
 use crate::program::ValueId;
 use crate::random::Fill;
-use crate::tensor::DType;
 use crate::workloads::ParamError;
 
 /// How tokens are cut into sequences and heads.
@@ -77,7 +76,7 @@ impl Adapter {
         let of_a = net.product_tn(x, dlow)?;
         net.learn(self.a, of_a)?;
         let Some(dx) = dx else { return Ok(None) };
-        let added = Gemm { trans_b: true, beta: 1.0, ..Gemm::plain(DType::F32) };
+        let added = Gemm { trans_b: true, beta: 1.0, ..Gemm::plain(net.dtype) };
         Ok(Some(net.one(Op::Gemm(added), &[dlow, self.a, dx])?))
     }
 }

@@ -5,7 +5,7 @@ use super::attend::Heads;
 use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
-use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RANK, RECOMPUTE, Regime, mode_axis};
+use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis};
 use super::transformer::{Block, Order, Style, adapt, blocks};
 use super::{check_length, of_tokens, sequence};
 use crate::ops::{Add, GeluForm, Op};
@@ -34,6 +34,7 @@ pub(in crate::workloads) const BERT: Workload = Workload {
         OPTIMIZER,
         PARTS,
         RECOMPUTE,
+        PRECISION,
     ],
     build,
     yields: of_tokens,
@@ -166,7 +167,7 @@ pub(super) fn program(
     [batch, length]: [usize; 2],
     regime: &Regime,
 ) -> Result<Program, ParamError> {
-    let mut net = Net::default();
+    let mut net = Net::new(regime.dtype);
     let part = batch / regime.parts;
     let heads =
         Heads { batch: part, length, heads: config.heads, depth: config.width / config.heads, causal: false };
@@ -181,7 +182,7 @@ pub(super) fn program(
         let (x, mut layers) = match &model {
             Some(model) => model.path(net, config, heads, name),
             // The pooler ends in a hyperbolic tangent.
-            None => (net.batch(&name("features"), &[part, config.width], DType::F32, Fill::UNIT), vec![]),
+            None => (net.batch(&name("features"), &[part, config.width], net.dtype, Fill::UNIT), vec![]),
         };
         layers.push(Rc::new(Dense(head, Bend::Nothing)));
         Ok(Path { x, layers, logits: [part, config.classes] })

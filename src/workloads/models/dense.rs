@@ -194,7 +194,10 @@ impl Layer for Rows {
         let Self { ids, of } = *self;
         let y = net.one(Op::Embedding(Embedding {}), &[x, ids])?;
         passed(y, move |net, dy| match net.moves(x) {
-            true => Ok(Some(net.one(Op::EmbeddingGrad(EmbeddingGrad { rows: of }), &[dy, ids])?)),
+            true => {
+                let dx = net.one(Op::EmbeddingGrad(EmbeddingGrad { rows: of }), &[dy, ids])?;
+                Ok(Some(net.cast(dx, net.dtype)?))
+            }
             false => Ok(None),
         })
     }

@@ -5,7 +5,7 @@ use super::attend::Heads;
 use super::dense::{Norm, Rows, Tied, learn_table, look_up, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
-use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RANK, RECOMPUTE, Regime, mode_axis};
+use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis};
 use super::transformer::{Order, Style, adapt, blocks};
 use super::{check_length, of_tokens, sequence};
 use crate::ops::{Add, GeluForm, Op};
@@ -29,6 +29,7 @@ pub(in crate::workloads) const GPT2: Workload = Workload {
         OPTIMIZER,
         PARTS,
         RECOMPUTE,
+        PRECISION,
     ],
     build,
     yields: of_tokens,
@@ -90,7 +91,7 @@ pub(super) fn program(
     regime: &Regime,
 ) -> Result<Program, ParamError> {
     let Config { style, width, vocabulary, positions: places, .. } = *config;
-    let mut net = Net::default();
+    let mut net = Net::new(regime.dtype);
     let part = batch / regime.parts;
     let heads = Heads { batch: part, length, heads: config.heads, depth: width / config.heads, causal: true };
     let below = regime.trains(Place::Below);

@@ -39,7 +39,7 @@ pub(super) fn program(
     batch: usize,
     regime: &Regime,
 ) -> Result<Program, ParamError> {
-    let mut net = Net::default();
+    let mut net = Net::new(regime.dtype);
     let part = batch / regime.parts;
     let first = (regime.mode != Mode::Features)
         .then(|| Linear::new(&mut net, "first", [pixels, hidden], regime.trains(Place::Layer(0, LAYERS))));

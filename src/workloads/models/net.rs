@@ -1,18 +1,22 @@
 //! A model's program under construction: values, steps, and what is trained.
 
 use super::regime::Optimizer;
-use crate::ops::{Add, Gemm, Op};
+use crate::ops::{Add, Cast, Gemm, Op};
 use crate::program::{Phase, Program, State, Step, ValueId};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
 use crate::workloads::ParamError;
 use crate::workloads::memory::optimize;
+use std::collections::BTreeMap;
 
 /// Steps are appended in the order of execution. Every value knows whether it *moves*: whether it depends on a
 /// parameter that is trained. A gradient with respect to a value that does not move is never asked for.
-#[derive(Default)]
 pub(super) struct Net {
     program: Program,
+    /// Type of activations and of what products take.
+    pub(super) dtype: DType,
+    /// Parameters in that type, where they have been asked for.
+    casts: BTreeMap<ValueId, ValueId>,
     moves: Vec<bool>,
     /// Parameters that are trained, with their gradients so far.
     trained: Vec<(ValueId, Option<ValueId>)>,
@@ -20,10 +24,9 @@ pub(super) struct Net {
 }
 
 /// What part of the training loop the next steps belong to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     /// The forward pass.
-    #[default]
     Forward,
     /// A piece of the forward pass that the backward pass computes once more.
     Again,
@@ -42,6 +45,13 @@ impl Part {
 }
 
 impl Net {
+    /// Nothing yet. Parameters are f32; where `dtype` is another, steps take them cast to it (Micikevicius and
+    /// others, "Mixed Precision Training", 2017).
+    pub(super) fn new(dtype: DType) -> Self {
+        let (program, casts) = (Program::default(), BTreeMap::new());
+        Self { program, dtype, casts, moves: vec![], trained: vec![], part: Part::Forward }
+    }
+
     /// An input that each execution brings anew.
     pub(super) fn batch(&mut self, name: &str, shape: &[usize], dtype: DType, fill: Fill) -> ValueId {
         self.declare(name, ValueSpec::new(shape, dtype), State::Batch, fill)
@@ -63,8 +73,37 @@ impl Net {
         id
     }
 
-    /// Appends a step.
+    /// Appends a step, which takes parameters in the type of activations. Convolutions know f32 alone.
     pub(super) fn push(&mut self, op: Op, args: &[ValueId]) -> Result<Vec<ValueId>, ParamError> {
+        if self.dtype == DType::F32 || matches!(op, Op::Conv2d(_) | Op::Conv2dInputGrad(_)) {
+            return self.append(op, args);
+        }
+        let args = args.iter().map(|&id| self.in_type(id)).collect::<Result<Vec<_>, _>>()?;
+        self.append(op, &args)
+    }
+
+    fn in_type(&mut self, id: ValueId) -> Result<ValueId, ParamError> {
+        let value = &self.program.values[id];
+        if value.input.is_none() || value.state != State::Parameter {
+            return Ok(id);
+        }
+        if let Some(&cast) = self.casts.get(&id) {
+            return Ok(cast);
+        }
+        let cast = self.cast(id, self.dtype)?;
+        self.casts.insert(id, cast);
+        Ok(cast)
+    }
+
+    /// A value in another type; itself where it has that.
+    pub(super) fn cast(&mut self, id: ValueId, output: DType) -> Result<ValueId, ParamError> {
+        if self.program.values[id].spec.dtype == output {
+            return Ok(id);
+        }
+        Ok(self.append(Op::Cast(Cast { output }), &[id])?[0])
+    }
+
+    fn append(&mut self, op: Op, args: &[ValueId]) -> Result<Vec<ValueId>, ParamError> {
         let outs = self.program.push(op, args, self.part.phase(), self.part.state())?;
         let moves = args.iter().any(|&id| self.moves[id]);
         self.moves.resize(self.program.values.len(), moves);
@@ -78,17 +117,17 @@ impl Net {
 
     /// x W.
     pub(super) fn product(&mut self, x: ValueId, weight: ValueId) -> Result<ValueId, ParamError> {
-        self.one(Op::Gemm(Gemm::plain(DType::F32)), &[x, weight])
+        self.one(Op::Gemm(Gemm::plain(self.dtype)), &[x, weight])
     }
 
-    /// A^T B: the gradient of a weight, from what it was multiplied with and the gradient of their product.
+    /// A^T B in f32: the gradient of a weight, from what it was multiplied with and the gradient of their product.
     pub(super) fn product_tn(&mut self, a: ValueId, b: ValueId) -> Result<ValueId, ParamError> {
         self.one(Op::Gemm(Gemm { trans_a: true, ..Gemm::plain(DType::F32) }), &[a, b])
     }
 
     /// A B^T: the gradient of what a weight was multiplied with.
     pub(super) fn product_nt(&mut self, a: ValueId, b: ValueId) -> Result<ValueId, ParamError> {
-        self.one(Op::Gemm(Gemm { trans_b: true, ..Gemm::plain(DType::F32) }), &[a, b])
+        self.one(Op::Gemm(Gemm { trans_b: true, ..Gemm::plain(self.dtype) }), &[a, b])
     }
 
     /// Whether a value depends on a parameter that is trained, or is one.

@@ -1,7 +1,8 @@
 //! How a model is used: which parameters are trained, and how a step is cut up.
 
 use crate::ops::{Adamw, Op, SgdMomentum, Triad};
-use crate::workloads::{Axis, Default, ParamError, Params, int, text};
+use crate::tensor::DType;
+use crate::workloads::{Axis, Default, ParamError, Params, dtype, int, text};
 
 /// Which parameters are trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(super) struct Regime {
     pub(super) parts: usize,
     /// A layer's insides are computed once more in the backward pass instead of being kept.
     pub(super) recompute: bool,
+    /// Type of activations and of what products take; parameters, their gradients and moments are f32.
+    pub(super) dtype: DType,
 }
 
 pub(super) const BATCH: Axis = Axis { name: "batch", about: "examples of a step", default: None };
@@ -80,6 +83,12 @@ pub(super) const RECOMPUTE: Axis = Axis {
     name: "recompute",
     about: "compute a layer once more in the backward pass instead of keeping its insides",
     default: Some(Default::OneOf(&["no", "yes"])),
+};
+
+pub(super) const PRECISION: Axis = Axis {
+    name: "dtype",
+    about: "type of activations and of what products take; parameters, gradients and moments are f32",
+    default: Some(Default::OneOf(&["f32", "bf16"])),
 };
 
 /// The axis `mode` with those that a model has.
@@ -127,7 +136,7 @@ impl Regime {
         if !batch.is_multiple_of(parts) {
             return unusable("parts", format!("a batch of {batch} cannot be cut into so many equal ones"));
         }
-        Ok(Self { mode, optimizer, parts, recompute: text(params, "recompute") == "yes" })
+        Ok(Self { mode, optimizer, parts, recompute: text(params, "recompute") == "yes", dtype: dtype(params) })
     }
 
     /// Whether a parameter at this place is trained.

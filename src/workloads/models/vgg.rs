@@ -108,7 +108,7 @@ fn declare(net: &mut Net, config: &Config, regime: &Regime) -> (Vec<Rc<dyn Layer
 
 /// The program of `batch` images.
 pub(super) fn program(config: &Config, batch: usize, regime: &Regime) -> Result<Program, ParamError> {
-    let mut net = Net::default();
+    let mut net = Net::new(regime.dtype);
     let part = batch / regime.parts;
     let body = (regime.mode != Mode::Features).then(|| declare(&mut net, config, regime));
     let head = Linear::new(

@@ -7,7 +7,7 @@ use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table}
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
 use super::{check_classes, of_images};
-use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RANK, RECOMPUTE, Regime, mode_axis};
+use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis};
 use super::transformer::{Block, Order, Style, adapt, blocks};
 use crate::ops::{Add, EmbeddingGrad, GeluForm, Op, Rearrange};
 use crate::program::{Program, ValueId};
@@ -29,6 +29,7 @@ pub(in crate::workloads) const VIT: Workload = Workload {
         OPTIMIZER,
         PARTS,
         RECOMPUTE,
+        PRECISION,
     ],
     build,
     yields: of_images,
@@ -118,9 +119,13 @@ impl Layer for Embedding {
     fn forward(&self, net: &mut Net, images: ValueId) -> Result<Passed, ParamError> {
         let Self { stem, rowing, batch, patches, .. } = *self;
         let (rows, places) = (batch * (patches + 1), patches + 1);
-        let spread = |net: &mut Net, x, ids| net.one(Op::EmbeddingGrad(EmbeddingGrad { rows }), &[x, ids]);
+        let spread = |net: &mut Net, x, ids| {
+            let wide = net.one(Op::EmbeddingGrad(EmbeddingGrad { rows }), &[x, ids])?;
+            net.cast(wide, net.dtype)
+        };
         let made = stem.patches.forward(net, images)?;
         let made = net.one(Op::Rearrange(self.rows()), &[made])?;
+        let made = net.cast(made, net.dtype)?;
         let made = spread(net, made, rowing.patches)?;
         let class = look_up(net, stem.class, rowing.only)?;
         let class = spread(net, class, rowing.first)?;
@@ -134,6 +139,7 @@ impl Layer for Embedding {
             learn_table(net, (stem.class, 1), rowing.only, class)?;
             let made = look_up(net, dy, rowing.patches)?;
             let made = net.one(Op::Rearrange(images_again), &[made])?;
+            let made = net.cast(made, DType::F32)?;
             stem.patches.backward(net, images, made)
         })
     }
@@ -186,7 +192,7 @@ impl Model {
 
 /// The program of `batch` images.
 pub(super) fn program(config: &Config, batch: usize, regime: &Regime) -> Result<Program, ParamError> {
-    let mut net = Net::default();
+    let mut net = Net::new(regime.dtype);
     let (width, part) = (config.width, batch / regime.parts);
     let length = config.patches() + 1;
     let heads = Heads { batch: part, length, heads: config.heads, depth: width / config.heads, causal: false };
@@ -199,7 +205,7 @@ pub(super) fn program(config: &Config, batch: usize, regime: &Regime) -> Result<
         let name = |what: &str| of_part(what, number, regime.parts);
         let (x, mut layers) = match &model {
             Some(model) => model.path(net, config, part, name),
-            None => (net.batch(&name("features"), &[part, width], DType::F32, Fill::UNIT), vec![]),
+            None => (net.batch(&name("features"), &[part, width], net.dtype, Fill::UNIT), vec![]),
         };
         layers.push(Rc::new(Dense(head, Bend::Nothing)));
         Ok(Path { x, layers, logits: [part, config.classes] })

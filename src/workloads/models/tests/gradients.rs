@@ -109,6 +109,8 @@ fn adapters_recomputation_and_parts() {
         check(&format!("{name} in parts"), small(name, &Regime { parts: 2, ..TRAIN }));
         if ["bert", "gpt2", "vit"].contains(name) {
             check(&format!("{name} adapted"), small(name, &regime(Mode::Lora(2))));
+            let mixed = Regime { dtype: DType::Bf16, ..TRAIN };
+            check(&format!("{name} in bf16"), small(name, &mixed));
         }
     }
 }

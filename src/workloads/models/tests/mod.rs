@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 const TRAIN: Regime = regime(Mode::Train);
 
 const fn regime(mode: Mode) -> Regime {
-    Regime { mode, optimizer: Optimizer::Adamw, parts: 1, recompute: false }
+    Regime { mode, optimizer: Optimizer::Adamw, parts: 1, recompute: false, dtype: DType::F32 }
 }
 
 const fn style(form: GeluForm, eps: f64, order: Order) -> Style {

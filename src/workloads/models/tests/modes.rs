@@ -147,6 +147,21 @@ fn what_is_computed_once_more_is_the_same_and_is_not_kept() {
 }
 
 #[test]
+fn mixed_precision_keeps_parameters_gradients_and_moments_in_f32() {
+    for name in ["bert", "gpt2", "vit"] {
+        for mode in [Mode::Train, Mode::Lora(2), Mode::Last(1), Mode::Infer] {
+            let program = small(name, &Regime { dtype: DType::Bf16, recompute: true, ..regime(mode) });
+            let of = |state: State| program.values.iter().filter(move |value| value.state == state);
+            let wide = |value: &Value| value.spec.dtype == DType::F32;
+            assert!(of(State::Parameter).chain(of(State::Optimizer)).all(wide), "{name} {mode:?}");
+            assert!(of(State::Gradient).filter(|value| value.name.ends_with(".grad")).all(wide));
+            let narrow = of(State::Activation).filter(|value| !wide(value)).count();
+            assert!(2 * narrow > of(State::Activation).count(), "{name} {mode:?}");
+        }
+    }
+}
+
+#[test]
 fn one_step_makes_the_loss_smaller() {
     for (name, _) in SMALL {
         let optimizer = Optimizer::Sgd;
