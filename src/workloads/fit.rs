@@ -1,17 +1,22 @@
 //! How much of a workload fits into a memory.
 
 use super::{Param, ParamError, Params, Workload, int};
+use crate::program::Program;
 
-/// The largest batch of `workload` at `params` that needs at most `bytes` at once, as
-/// [`crate::program::Program::liveness`] counts them; none where not even the smallest fits. The batch that
-/// `params` give does not matter.
-pub fn largest_batch(workload: &Workload, params: &Params, bytes: u64) -> Result<Option<u64>, ParamError> {
+/// The largest batch of `workload` at `params` whose program needs at most `bytes`, counted by `need`; none where
+/// not even the smallest fits. The batch that `params` give does not matter.
+pub fn largest_batch(
+    workload: &Workload,
+    params: &Params,
+    bytes: u64,
+    need: impl Fn(&Program) -> u64,
+) -> Result<Option<u64>, ParamError> {
     // A batch is cut into equal parts.
     let parts = int(params, "parts").max(1) as u64;
     let needed = |count: u64| {
         let mut params = params.clone();
         params.insert("batch".to_string(), Param::Int(count.saturating_mul(parts)));
-        workload.program(&params).map(|program| program.liveness().total())
+        workload.program(&params).map(|program| need(&program))
     };
     if needed(1)? > bytes {
         return Ok(None);
@@ -36,8 +41,12 @@ mod tests {
     use crate::workloads::find;
     use crate::workloads::tests::params as point;
 
+    fn at_once(program: &Program) -> u64 {
+        program.liveness().total()
+    }
+
     fn largest(workload: &str, words: &str, bytes: u64) -> Option<u64> {
-        largest_batch(find(workload).unwrap(), &point(words), bytes).unwrap()
+        largest_batch(find(workload).unwrap(), &point(words), bytes, at_once).unwrap()
     }
 
     #[test]
@@ -47,7 +56,7 @@ mod tests {
             let batch = largest("mlp", words, 5_000_000).unwrap();
             let needed = |batch: u64| {
                 let params = point(&format!("{words},batch={batch}"));
-                workload.program(&params).unwrap().liveness().total()
+                at_once(&workload.program(&params).unwrap())
             };
             let parts = if words.contains("parts") { 3 } else { 1 };
             assert!(needed(batch) <= 5_000_000 && needed(batch + parts) > 5_000_000, "{words}: {batch}");
@@ -67,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_point_that_is_wrong_says_so() {
-        let error = largest_batch(find("bert").unwrap(), &point("size=tiny,length=513"), 1 << 40);
+        let error = largest_batch(find("bert").unwrap(), &point("size=tiny,length=513"), 1 << 40, at_once);
         assert!(error.unwrap_err().to_string().contains("512 positions"));
     }
 }
