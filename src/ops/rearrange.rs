@@ -88,13 +88,19 @@ impl Operation for Rearrange {
     fn outputs(&self, args: &[ValueSpec]) -> Result<Vec<ValueSpec>, ShapeError> {
         let shapes = Shapes::new(self.name(), args, args.len().max(1))?;
         shapes.all_float()?;
-        shapes.require(args.iter().all(|arg| *arg == args[0]), "its arguments must have one shape and one type")?;
+        shapes.require(
+            args.iter().all(|arg| *arg == args[0]),
+            "its arguments must have one shape and one type",
+        )?;
         shapes.require(self.is_order(), "the order must name each axis once")?;
         let whole = elements(&self.split);
         let fits = whole.is_some() && whole == args[0].elements().checked_mul(args.len());
         shapes.require(fits, "the axes must have as many elements as the arguments together")?;
         let (whole, piece) = (whole.unwrap_or(0), elements(&self.output).unwrap_or(0));
-        shapes.require(piece > 0 && whole.is_multiple_of(piece), "the outputs must share the elements evenly")?;
+        shapes.require(
+            piece > 0 && whole.is_multiple_of(piece),
+            "the outputs must share the elements evenly",
+        )?;
         let few = args.len() <= Self::PIECES && whole / piece <= Self::PIECES;
         shapes.require(few, "there are too many arguments or outputs")?;
         let output = shapes.output(self.output.clone(), args[0].dtype)?;
@@ -111,9 +117,8 @@ impl Operation for Rearrange {
     }
 
     fn writes(&self, args: &[ValueSpec], unit: usize) -> Vec<Range<usize>> {
-        self.outputs(args).map_or(vec![], |outputs| {
-            outputs.iter().map(|output| run(output.elements(), unit)).collect()
-        })
+        self.outputs(args)
+            .map_or(vec![], |outputs| outputs.iter().map(|output| run(output.elements(), unit)).collect())
     }
 
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {

@@ -159,7 +159,8 @@ fn refuse_if_nothing_fits(plan: &Plan, facts: &Facts) -> Result<(), PlanError> {
 
 /// `parameter 438 MB, activation 1.2 GB`.
 fn states(program: &Program) -> String {
-    let shown = |(state, bytes): (State, u64)| format!("{} {}", format!("{state:?}").to_lowercase(), Bytes(bytes));
+    let shown =
+        |(state, bytes): (State, u64)| format!("{} {}", format!("{state:?}").to_lowercase(), Bytes(bytes));
     program.bytes_by_state().into_iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
@@ -167,7 +168,8 @@ fn states(program: &Program) -> String {
 fn advice(group: &Group, have: Bytes) -> String {
     let smaller = "choose smaller sizes".to_string();
     let workload = workloads::find(&group.workload);
-    let Some(workload) = workload.filter(|workload| workload.axes.iter().any(|axis| axis.name == "batch")) else {
+    let Some(workload) = workload.filter(|workload| workload.axes.iter().any(|axis| axis.name == "batch"))
+    else {
         return smaller;
     };
     match workloads::largest_batch(workload, &group.point, have.0, bytes) {

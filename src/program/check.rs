@@ -37,7 +37,7 @@ impl Program {
     fn validate_value(&self, id: ValueId) -> Result<(), ProgramError> {
         let value = &self.values[id];
         let named = format!("value {id} ({})", value.name);
-        let ValueSpec { shape, dtype } = &value.spec;
+        let shape = &value.spec.shape;
         if shape.contains(&0) {
             return wrong(format!(
                 "{named} has the shape {shape:?}: an extent of zero leaves nothing to compute"

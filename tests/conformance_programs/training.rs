@@ -4,8 +4,8 @@ use super::{Case, single};
 use cutgpu::ops::{
     AttentionGrad, BiasGeluGrad, BiasRelu, Cast, ChannelSum, ColumnSum, Conv2dInputGrad, Conv2dWeightGrad,
     CrossEntropy, CrossEntropyGrad, Dropout, Embedding, EmbeddingGrad, GeluForm, GeluGrad, ImageLayout,
-    LayerNormGrad, LayerNormParamGrad, MaxPool, MaxPoolGrad, Op, Rearrange, Relu, ReluGrad, Scale, SoftmaxGrad, Tanh,
-    TanhGrad,
+    LayerNormGrad, LayerNormParamGrad, MaxPool, MaxPoolGrad, Op, Rearrange, Relu, ReluGrad, Scale,
+    SoftmaxGrad, Tanh, TanhGrad,
 };
 use cutgpu::tensor::{DType, ValueSpec};
 

@@ -5,7 +5,9 @@ use super::attend::Heads;
 use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
-use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis};
+use super::regime::{
+    BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis,
+};
 use super::transformer::{Block, Order, Style, adapt, blocks};
 use super::{check_length, of_tokens, sequence};
 use crate::ops::{Add, GeluForm, Op};
@@ -64,17 +66,8 @@ impl Config {
             "3-layer" => (3, 768),
             _ => (12, 768),
         };
-        let style =
-            Style { layers, hidden: 4 * width, form: GeluForm::Erf, eps: 1e-12, order: Order::Post };
-        Self {
-            style,
-            heads: width / 64,
-            width,
-            vocabulary: 30522,
-            positions: 512,
-            kinds: 2,
-            classes: 2,
-        }
+        let style = Style { layers, hidden: 4 * width, form: GeluForm::Erf, eps: 1e-12, order: Order::Post };
+        Self { style, heads: width / 64, width, vocabulary: 30522, positions: 512, kinds: 2, classes: 2 }
     }
 }
 
@@ -143,7 +136,13 @@ impl Model {
     }
 
     /// Inputs of one part, and its layers up to the pooled first token.
-    fn path(&self, net: &mut Net, config: &Config, heads: Heads, name: impl Fn(&str) -> String) -> (ValueId, Layers) {
+    fn path(
+        &self,
+        net: &mut Net,
+        config: &Config,
+        heads: Heads,
+        name: impl Fn(&str) -> String,
+    ) -> (ValueId, Layers) {
         let tokens = heads.batch * heads.length;
         let mut ids = |what, fill| net.batch(&name(what), &[tokens], DType::I32, fill);
         let below = |rows: usize| Fill::Integers { low: 0, high: rows as i64 - 1 };
@@ -173,7 +172,8 @@ pub(super) fn program(
         Heads { batch: part, length, heads: config.heads, depth: config.width / config.heads, causal: false };
     let live = regime.mode != Mode::Features;
     let mut model = live.then(|| Model::new(&mut net, config, heads, regime));
-    let head = Linear::new(&mut net, "classifier", [config.width, config.classes], regime.trains(Place::Head));
+    let head =
+        Linear::new(&mut net, "classifier", [config.width, config.classes], regime.trains(Place::Head));
     if let Some(model) = &mut model {
         adapt(&mut net, &mut model.blocks, regime);
     }

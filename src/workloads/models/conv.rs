@@ -4,8 +4,8 @@ use super::dense::BIAS;
 use super::layer::{Layer, Passed, passed};
 use super::net::Net;
 use crate::ops::{
-    ChannelSum, Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ImageLayout, MaxPool, MaxPoolGrad, Op, Rearrange, Relu,
-    ReluGrad,
+    ChannelSum, Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ImageLayout, MaxPool, MaxPoolGrad, Op, Rearrange,
+    Relu, ReluGrad,
 };
 use crate::program::ValueId;
 use crate::random::Fill;
@@ -109,7 +109,9 @@ impl Layer for Pool {
     fn forward(&self, net: &mut Net, x: ValueId) -> Result<Passed, ParamError> {
         let y = net.one(Op::MaxPool(MaxPool { layout: LAYOUT, window: 2 }), &[x])?;
         passed(y, move |net, dy| match net.moves(x) {
-            true => Ok(Some(net.one(Op::MaxPoolGrad(MaxPoolGrad { layout: LAYOUT, window: 2 }), &[dy, x, y])?)),
+            true => {
+                Ok(Some(net.one(Op::MaxPoolGrad(MaxPoolGrad { layout: LAYOUT, window: 2 }), &[dy, x, y])?))
+            }
             false => Ok(None),
         })
     }

@@ -5,7 +5,9 @@ use super::attend::Heads;
 use super::dense::{Norm, Rows, Tied, learn_table, look_up, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
-use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis};
+use super::regime::{
+    BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis,
+};
 use super::transformer::{Order, Style, adapt, blocks};
 use super::{check_length, of_tokens, sequence};
 use crate::ops::{Add, GeluForm, Op};
@@ -48,8 +50,7 @@ pub(super) struct Config {
 impl Config {
     /// 12 layers of 768.
     pub(super) fn small() -> Self {
-        let style =
-            Style { layers: 12, hidden: 3072, form: GeluForm::Tanh, eps: 1e-5, order: Order::Pre };
+        let style = Style { layers: 12, hidden: 3072, form: GeluForm::Tanh, eps: 1e-5, order: Order::Pre };
         Self { style, heads: 12, width: 768, vocabulary: 50257, positions: 1024 }
     }
 }
@@ -95,8 +96,8 @@ pub(super) fn program(
     let part = batch / regime.parts;
     let heads = Heads { batch: part, length, heads: config.heads, depth: width / config.heads, causal: true };
     let below = regime.trains(Place::Below);
-    let tables =
-        [("words", vocabulary), ("positions", places)].map(|(name, rows)| table(&mut net, name, [rows, width], below));
+    let tables = [("words", vocabulary), ("positions", places)]
+        .map(|(name, rows)| table(&mut net, name, [rows, width], below));
     let mut blocks = blocks(&mut net, &style, heads, regime);
     let norm = Norm::new(&mut net, "norm", width, style.eps, regime.trains(Place::Above));
     adapt(&mut net, &mut blocks, regime);

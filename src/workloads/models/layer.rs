@@ -56,7 +56,12 @@ impl Layer for Group {
 }
 
 /// Appends the forward pass of all layers.
-fn up(net: &mut Net, layers: &[Rc<dyn Layer>], x: ValueId, recompute: bool) -> Result<(ValueId, Vec<Back>), ParamError> {
+fn up(
+    net: &mut Net,
+    layers: &[Rc<dyn Layer>],
+    x: ValueId,
+    recompute: bool,
+) -> Result<(ValueId, Vec<Back>), ParamError> {
     let (mut x, mut backs) = (x, vec![]);
     for layer in layers {
         let Passed { y, back } = layer.forward(net, x)?;

@@ -8,7 +8,7 @@ use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, Regime, mode_axi
 use crate::program::Program;
 use crate::random::Fill;
 use crate::tensor::DType;
-use crate::workloads::{Axis, Default, ParamError, Params, Workload, int};
+use crate::workloads::{Axis, Default, ParamError, Workload, int};
 use std::rc::Rc;
 
 /// MNIST's pixels to its ten digits.

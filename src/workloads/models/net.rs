@@ -223,8 +223,13 @@ impl Net {
         kept.iter_mut().flat_map(|step| step.args.iter_mut().chain(&mut step.outs)).for_each(renamed);
         let mut program = Program { values: vec![], steps: kept, outputs, carries };
         program.outputs.iter_mut().for_each(renamed);
-        program.carries.iter_mut().flat_map(|carry| [&mut carry.produced, &mut carry.input]).for_each(renamed);
-        program.values = values.into_iter().zip(stays).filter(|(_, stays)| *stays).map(|(value, _)| value).collect();
+        program
+            .carries
+            .iter_mut()
+            .flat_map(|carry| [&mut carry.produced, &mut carry.input])
+            .for_each(renamed);
+        program.values =
+            values.into_iter().zip(stays).filter(|(_, stays)| *stays).map(|(value, _)| value).collect();
         program
     }
 }

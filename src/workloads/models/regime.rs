@@ -67,8 +67,11 @@ pub(super) const LAST: Axis = Axis {
     about: "layers that mode=last trains, counted from the answer",
     default: Some(Default::Int(1)),
 };
-pub(super) const RANK: Axis =
-    Axis { name: "rank", about: "rank of the products that mode=lora trains", default: Some(Default::Int(8)) };
+pub(super) const RANK: Axis = Axis {
+    name: "rank",
+    about: "rank of the products that mode=lora trains",
+    default: Some(Default::Int(8)),
+};
 pub(super) const OPTIMIZER: Axis = Axis {
     name: "optimizer",
     about: "rule of the update",
@@ -136,7 +139,13 @@ impl Regime {
         if !batch.is_multiple_of(parts) {
             return unusable("parts", format!("a batch of {batch} cannot be cut into so many equal ones"));
         }
-        Ok(Self { mode, optimizer, parts, recompute: text(params, "recompute") == "yes", dtype: dtype(params) })
+        Ok(Self {
+            mode,
+            optimizer,
+            parts,
+            recompute: text(params, "recompute") == "yes",
+            dtype: dtype(params),
+        })
     }
 
     /// Whether a parameter at this place is trained.

@@ -5,8 +5,8 @@ use super::conv::{Conv, Pool, Rectified, Reordered};
 use super::dense::{Bend, Dense, Dropped, Linear};
 use super::layer::{Group, Layer, Layers, Path, assemble, of_part};
 use super::net::Net;
-use super::{check_classes, of_images};
 use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, Place, RECOMPUTE, Regime, mode_axis};
+use super::{check_classes, of_images};
 use crate::ops::Rearrange;
 use crate::program::Program;
 use crate::random::Fill;
@@ -117,7 +117,8 @@ pub(super) fn program(config: &Config, batch: usize, regime: &Regime) -> Result<
         [config.hidden, config.classes],
         regime.trains(Place::Head),
     );
-    let (pools, channels) = (config.stages.len(), config.stages.last().map_or(3, |stage| stage[stage.len() - 1]));
+    let (pools, channels) =
+        (config.stages.len(), config.stages.last().map_or(3, |stage| stage[stage.len() - 1]));
     let size = config.image >> pools;
     assemble(net, regime, |net, number| {
         let name = |what: &str| of_part(what, number, regime.parts);

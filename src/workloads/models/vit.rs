@@ -6,9 +6,11 @@ use super::conv::Conv;
 use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
-use super::{check_classes, of_images};
-use super::regime::{BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis};
+use super::regime::{
+    BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis,
+};
 use super::transformer::{Block, Order, Style, adapt, blocks};
+use super::{check_classes, of_images};
 use crate::ops::{Add, EmbeddingGrad, GeluForm, Op, Rearrange};
 use crate::program::{Program, ValueId};
 use crate::random::Fill;
@@ -50,8 +52,7 @@ pub(super) struct Config {
 impl Config {
     /// B/16.
     pub(super) fn base(classes: usize) -> Self {
-        let style =
-            Style { layers: 12, hidden: 3072, form: GeluForm::Erf, eps: 1e-6, order: Order::Pre };
+        let style = Style { layers: 12, hidden: 3072, form: GeluForm::Erf, eps: 1e-6, order: Order::Pre };
         Self { style, heads: 12, width: 768, classes, image: 224, patch: 16 }
     }
 
@@ -167,7 +168,13 @@ impl Model {
     }
 
     /// Inputs of one part, and its layers up to the normalised class token.
-    fn path(&self, net: &mut Net, config: &Config, batch: usize, name: impl Fn(&str) -> String) -> (ValueId, Layers) {
+    fn path(
+        &self,
+        net: &mut Net,
+        config: &Config,
+        batch: usize,
+        name: impl Fn(&str) -> String,
+    ) -> (ValueId, Layers) {
         let patches = config.patches();
         let (each, count) = (patches as u32 + 1, patches as u32);
         let images =
@@ -195,7 +202,8 @@ pub(super) fn program(config: &Config, batch: usize, regime: &Regime) -> Result<
     let mut net = Net::new(regime.dtype);
     let (width, part) = (config.width, batch / regime.parts);
     let length = config.patches() + 1;
-    let heads = Heads { batch: part, length, heads: config.heads, depth: width / config.heads, causal: false };
+    let heads =
+        Heads { batch: part, length, heads: config.heads, depth: width / config.heads, causal: false };
     let mut model = (regime.mode != Mode::Features).then(|| Model::new(&mut net, config, heads, regime));
     let head = Linear::new(&mut net, "head", [width, config.classes], regime.trains(Place::Head));
     if let Some(model) = &mut model {

@@ -76,7 +76,12 @@ impl<'a> Moved<'a> {
 
 /// Compares every gradient that a program makes.
 fn check(name: &str, program: Program) -> Tally {
-    let mut model = Evaluated::exact(program);
+    // Adapters that are nearly 0 have gradients that nearly vanish, and differences are of no use.
+    let data = |value: &Value| match value.name.ends_with(".b") {
+        true => data(value).iter().map(|x| 50.0 * x).collect(),
+        false => data(value),
+    };
+    let mut model = Evaluated::new(program, false, data);
     let gradients: BTreeMap<String, Vec<f64>> =
         model.gradients().into_iter().map(|(name, data)| (name.to_string(), data.to_vec())).collect();
     let mut tally = Tally::default();

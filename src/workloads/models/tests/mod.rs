@@ -126,9 +126,7 @@ impl Evaluated {
     /// Gradients of parameters by the parameter's name.
     fn gradients(&self) -> BTreeMap<&str, &[f64]> {
         let named = self.program.values.iter().zip(&self.values);
-        named
-            .filter_map(|(value, data)| Some((value.name.strip_suffix(".grad")?, &data[..])))
-            .collect()
+        named.filter_map(|(value, data)| Some((value.name.strip_suffix(".grad")?, &data[..]))).collect()
     }
 
     /// The mean of all losses.

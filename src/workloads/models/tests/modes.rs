@@ -31,7 +31,8 @@ fn only_what_is_trained_has_gradients_moments_and_backward_steps() {
     for (name, _) in SMALL {
         let program = small(name, &regime(Mode::Last(1)));
         let names: Vec<&str> = program.values.iter().map(|value| &value.name[..]).collect();
-        let frozen = ["layer0", "embedding", "words", "positions", "conv", "fc4", "patches", "class.", "first"];
+        let frozen =
+            ["layer0", "embedding", "words", "positions", "conv", "fc4", "patches", "class.", "first"];
         for parameter in names.iter().filter_map(|name| name.strip_suffix(".grad")) {
             assert!(!frozen.iter().any(|start| parameter.starts_with(start)), "{name}: {parameter}");
             assert!(names.contains(&&*format!("{parameter}.m")));
@@ -92,9 +93,11 @@ fn the_head_learns_the_same_from_cached_features() {
         let live = Evaluated::exact(small(name, &regime(Mode::Head)));
         let cached = small(name, &regime(Mode::Features));
         // The live features are what the gradient of the head's weight is a product with.
-        let of_weight = live.program.steps.iter().find(|step| step.phase == Phase::Backward && {
-            let name = &live.program.values[step.outs[0]].name;
-            name.ends_with("weight.grad")
+        let of_weight = live.program.steps.iter().find(|step| {
+            step.phase == Phase::Backward && {
+                let name = &live.program.values[step.outs[0]].name;
+                name.ends_with("weight.grad")
+            }
         });
         let features = &live.values[of_weight.unwrap().args[0]];
         let given = |value: &Value| if value.name == "features" { features.clone() } else { data(value) };
@@ -162,16 +165,23 @@ fn mixed_precision_keeps_parameters_gradients_and_moments_in_f32() {
 }
 
 #[test]
-fn one_step_makes_the_loss_smaller() {
+fn an_update_goes_down_the_gradient() {
     for (name, _) in SMALL {
         let optimizer = Optimizer::Sgd;
         let program = small(name, &Regime { optimizer, ..TRAIN });
         let first = Evaluated::exact(program.clone());
-        let carried = |value: &Value| {
-            let updated = first.find(&format!("{}'", value.name));
-            updated.map_or_else(|| data(value), |id| first.values[id].clone())
+        for (parameter, gradient) in first.gradients() {
+            let pair = first.named(parameter).iter().zip(first.named(&format!("{parameter}'")));
+            let down = |((p, new), g): ((&f64, &f64), &f64)| (new - (p - 0.1 * g)).abs() < 1e-12;
+            assert!(pair.zip(gradient).all(down), "{name} {parameter}");
+        }
+        // A hundredth of the way, where the slope is what it was.
+        let nearby = |value: &Value| {
+            let updated = first.find(&format!("{}'", value.name)).map(|id| &first.values[id]);
+            let moved = |(p, new): (f64, &f64)| p + 0.01 * (new - p);
+            updated.map_or_else(|| data(value), |new| data(value).into_iter().zip(new).map(moved).collect())
         };
-        let second = Evaluated::new(program, false, carried);
+        let second = Evaluated::new(program, false, nearby);
         assert!(second.loss() < first.loss(), "{name}: {} then {}", first.loss(), second.loss());
     }
 }
