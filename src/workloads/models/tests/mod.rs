@@ -27,8 +27,11 @@ const fn style(form: GeluForm, eps: f64, order: Order) -> Style {
     Style { layers: 2, hidden: 6, form, eps, order }
 }
 
+/// A model in a small form.
+type Build = fn(&Regime) -> Program;
+
 /// Every model in a small form, at a batch of 4.
-const SMALL: &[(&str, fn(&Regime) -> Program)] = &[
+const SMALL: &[(&str, Build)] = &[
     ("mlp", |regime| mlp::program([7, 5, 3], 4, regime).unwrap()),
     ("bert", |regime| {
         let config = bert::Config {
