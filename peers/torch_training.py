@@ -242,7 +242,24 @@ def max_pool_grad(step, args, outs, scratch):
     return run
 
 
+def rearrange(step, args, outs, scratch):
+    """The same elements with their axes in another order."""
+    split, order = step["split"], step["order"]
+
+    def run():
+        whole = (args[0] if len(args) == 1 else torch.stack(args)).reshape(split).permute(order)
+        if len(outs) == 1:
+            outs[0].view(whole.shape).copy_(whole)
+            return
+        parts = whole if whole.shape[0] == len(outs) else whole.reshape(len(outs), -1)
+        for out, part in zip(outs, parts):
+            out.view(part.shape).copy_(part)
+
+    return run
+
+
 OPS = {
+    "rearrange": rearrange,
     "relu": relu,
     "bias_relu": bias_relu,
     "relu_grad": relu_grad,

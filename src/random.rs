@@ -32,11 +32,35 @@ pub enum Fill {
         /// Largest value.
         high: i64,
     },
+    /// Not random: element i is `first + i / run * stride + i % run`, in whole numbers. Positions in sequences, and
+    /// rows that begin them.
+    Places {
+        /// What element 0 is.
+        first: u32,
+        /// Elements that count up; 0 is taken as 1.
+        run: u32,
+        /// Between the starts of neighbouring runs.
+        stride: u32,
+    },
 }
 
 impl Fill {
     /// Uniform in [-1, 1).
     pub const UNIT: Self = Self::Uniform { low: -1.0, high: 1.0 };
+
+    /// The least and the greatest whole number among `elements`; none where they are no whole numbers.
+    pub fn whole_numbers(self, elements: usize) -> Option<[i64; 2]> {
+        match self {
+            Self::Uniform { .. } => None,
+            Self::Integers { low, high } => Some([low, high]),
+            Self::Places { first, run, stride } => {
+                let (last, run) = (elements.saturating_sub(1) as u64, u64::from(run.max(1)));
+                let start = (last / run).saturating_mul(u64::from(stride));
+                let most = start.saturating_add(last.min(run - 1)).saturating_add(u64::from(first));
+                Some([i64::from(first), i64::try_from(most).unwrap_or(i64::MAX)])
+            }
+        }
+    }
 
     /// Every value of an 8-bit type; [`Self::UNIT`] for the others.
     pub fn natural(dtype: DType) -> Self {
@@ -57,6 +81,10 @@ pub fn bits(seed: u64, value: u64, index: u64) -> u64 {
 /// Elements `range` of value number `value`, rounded to `dtype`.
 pub fn fill(fill: Fill, seed: u64, value: u64, dtype: DType, range: Range<usize>) -> HostArray {
     let key = key(seed, value);
+    let place = |index: usize, run: u32, stride: u32| {
+        let (index, run) = (index as f64, f64::from(run.max(1)));
+        (index / run).floor() * f64::from(stride) + index % run
+    };
     let unit = move |index: usize| (element(key, index as u64) >> 40) as f64 / (1u64 << 24) as f64;
     match fill {
         Fill::Uniform { low, high } => {
@@ -65,6 +93,9 @@ pub fn fill(fill: Fill, seed: u64, value: u64, dtype: DType, range: Range<usize>
         Fill::Integers { low, high } => {
             let count = high as f64 - low as f64 + 1.0;
             HostArray::from_f64(dtype, range.map(|index| low as f64 + (unit(index) * count).floor()))
+        }
+        Fill::Places { first, run, stride } => {
+            HostArray::from_f64(dtype, range.map(|index| f64::from(first) + place(index, run, stride)))
         }
     }
 }
@@ -136,11 +167,26 @@ mod tests {
             Fill::Integers { low: 5, high: -5 },
             Fill::Uniform { low: f64::MAX, high: f64::MIN },
             Fill::Uniform { low: f64::NAN, high: 0.0 },
+            Fill::Places { first: u32::MAX, run: 0, stride: u32::MAX },
         ] {
             for dtype in DType::ALL {
                 assert_eq!(super::fill(fill, u64::MAX, u64::MAX, dtype, 0..10).len(), 10);
             }
         }
+    }
+
+    #[test]
+    fn places_count_up_in_runs_and_know_their_ends() {
+        let made = |first, run, stride| {
+            let how = Fill::Places { first, run, stride };
+            (fill(how, 1, 2, DType::I32, 0..6).to_f64(0..6), how.whole_numbers(6))
+        };
+        assert_eq!(made(0, 3, 0), (vec![0.0, 1.0, 2.0, 0.0, 1.0, 2.0], Some([0, 2])));
+        assert_eq!(made(0, 1, 5), (vec![0.0, 5.0, 10.0, 15.0, 20.0, 25.0], Some([0, 25])));
+        assert_eq!(made(1, 3, 4), (vec![1.0, 2.0, 3.0, 5.0, 6.0, 7.0], Some([1, 7])));
+        let part = fill(Fill::Places { first: 1, run: 3, stride: 4 }, 9, 9, DType::I32, 4..6);
+        assert_eq!(part.to_f64(0..2), [6.0, 7.0]);
+        assert_eq!(Fill::UNIT.whole_numbers(3), None);
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn a_request_that_makes_no_sense_ends_with_2_and_what_to_do() {
         (&["list", "bad.toml"], "bad.toml:5: unknown key `nam` in [[case]]; did you mean `name`?"),
         (&["list", "gemm", "m=1000000,n=1000000,k=1000000"], "needs 12.0 TB of memory"),
         (&["list", "gemm", "m=1..1000+1,n=1..1000+1,k=1..1000+1"], "1000000000 points"),
+        (&["list", "bert", "size=tiny,batch=1000000,length=512"], "the largest batch that fits is "),
         (&["list", "quick", "--backend", "cpu/nativ"], "no backend is called `cpu/nativ`"),
         (&["list", "quick", "--shard", "3/2"], "no part of a run"),
         (&["list", "quick", "--minutes", "nan"], "no duration"),

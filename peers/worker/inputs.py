@@ -32,6 +32,9 @@ def fill(array, how, seed, value):
         unit = (bits(seed, value, first, part.size) >> np.uint64(40)).astype(np.float64) / float(1 << 24)
         if how["fill"] == "uniform":
             made = how["low"] + (how["high"] - how["low"]) * unit
+        elif how["fill"] == "places":
+            index = np.arange(first, first + part.size, dtype=np.int64)
+            made = how["first"] + index // how["run"] * how["stride"] + index % how["run"]
         else:
             made = how["low"] + np.floor(unit * (float(how["high"]) - float(how["low"]) + 1.0))
         store(made, part)

@@ -28,6 +28,7 @@ mod max_pool;
 mod parallel;
 mod pointwise;
 mod quantize;
+mod rearrange;
 mod relu;
 mod scale;
 mod sgd;
@@ -60,6 +61,7 @@ pub use layer_norm_grad::{LayerNormGrad, LayerNormParamGrad};
 pub use max_pool::{MaxPool, MaxPoolGrad, PoolDims};
 pub use parallel::in_parallel;
 pub use quantize::{BLOCK, Granularity, Quantize};
+pub use rearrange::{Rearrange, RearrangeRuns};
 pub use relu::{BiasRelu, Relu, ReluGrad};
 pub use scale::{Cast, Scale};
 pub use sgd::SgdMomentum;
@@ -272,6 +274,8 @@ pub enum Op {
     MaxPool(MaxPool),
     /// Its gradient.
     MaxPoolGrad(MaxPoolGrad),
+    /// The same elements in another order.
+    Rearrange(Rearrange),
 }
 
 impl Op {
@@ -319,6 +323,7 @@ impl Op {
         "conv2d_weight_grad",
         "max_pool",
         "max_pool_grad",
+        "rearrange",
     ];
 
     /// The op's own description of itself.
@@ -366,6 +371,7 @@ impl Op {
             Self::Conv2dWeightGrad(op) => op,
             Self::MaxPool(op) => op,
             Self::MaxPoolGrad(op) => op,
+            Self::Rearrange(op) => op,
         }
     }
 }

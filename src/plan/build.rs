@@ -1,11 +1,13 @@
 //! Expands suites into groups of cells.
 
 use super::cells::{self, memory_needed};
-use super::point::{Unsolved, solve};
+use super::point::{Unsolved, bytes, solve};
 use super::{Fate, Group, Options, Plan, PlanError, SeriesKind, estimate, fit};
 use crate::host::Facts;
 use crate::nearest;
+use crate::program::{Program, State};
 use crate::suite::{Case, Load, Suite, SuiteError, check_backend, point_name};
+use crate::units::Bytes;
 use crate::workloads::{self, Workload};
 use std::collections::BTreeSet;
 
@@ -146,5 +148,33 @@ fn refuse_if_nothing_fits(plan: &Plan, facts: &Facts) -> Result<(), PlanError> {
     let smallest = plan.groups.iter().min_by_key(|group| memory_needed(&group.program));
     let Some(group) = smallest.filter(|group| memory_needed(&group.program) > have) else { return Ok(()) };
     debug_assert!(group.cells.iter().all(|cell| cell.fate != Fate::Run));
-    Err(PlanError::TooMuchMemory { group: group.id.clone(), need: memory_needed(&group.program), have })
+    Err(PlanError::TooMuchMemory {
+        group: group.id.clone(),
+        need: memory_needed(&group.program),
+        states: states(&group.program),
+        have,
+        advice: advice(group, have),
+    })
+}
+
+/// `parameter 438 MB, activation 1.2 GB`.
+fn states(program: &Program) -> String {
+    let shown =
+        |(state, bytes): (State, u64)| format!("{} {}", format!("{state:?}").to_lowercase(), Bytes(bytes));
+    program.bytes_by_state().into_iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+/// What would fit in the place of a group.
+fn advice(group: &Group, have: Bytes) -> String {
+    let smaller = "choose smaller sizes".to_string();
+    let workload = workloads::find(&group.workload);
+    let Some(workload) = workload.filter(|workload| workload.axes.iter().any(|axis| axis.name == "batch"))
+    else {
+        return smaller;
+    };
+    match workloads::largest_batch(workload, &group.point, have.0, bytes) {
+        Ok(Some(batch)) => format!("the largest batch that fits is {batch}"),
+        Ok(None) => format!("not even the smallest batch fits, so {smaller}"),
+        Err(_) => smaller,
+    }
 }

@@ -207,13 +207,17 @@ pub enum PlanError {
         limit: u64,
     },
     /// Not one point fits into memory.
-    #[error("{group} needs {need} of memory, and this machine has {have}: choose smaller sizes")]
+    #[error("{group} needs {need} of memory ({states}), and this machine has {have}: {advice}")]
     TooMuchMemory {
         /// The smallest group.
         group: String,
         /// What it needs.
         need: Bytes,
+        /// What of it is parameters, activations and so on.
+        states: String,
         /// What there is.
         have: Bytes,
+        /// What would fit.
+        advice: String,
     },
 }

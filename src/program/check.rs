@@ -37,7 +37,7 @@ impl Program {
     fn validate_value(&self, id: ValueId) -> Result<(), ProgramError> {
         let value = &self.values[id];
         let named = format!("value {id} ({})", value.name);
-        let ValueSpec { shape, dtype } = &value.spec;
+        let shape = &value.spec.shape;
         if shape.contains(&0) {
             return wrong(format!(
                 "{named} has the shape {shape:?}: an extent of zero leaves nothing to compute"
@@ -47,7 +47,7 @@ impl Program {
             return wrong(format!("{named} has the shape {shape:?}: it is larger than the address space"));
         }
         match value.input {
-            Some(fill) => check_fill(fill, *dtype).or_else(|why| wrong(format!("{named}: {why}"))),
+            Some(fill) => check_fill(fill, &value.spec).or_else(|why| wrong(format!("{named}: {why}"))),
             None => Ok(()),
         }
     }
@@ -82,10 +82,9 @@ impl Program {
         let specs = self.specs(&step.args);
         for (arg, &id) in step.args.iter().enumerate() {
             let Some([least, most]) = step.op.operation().indices(&specs, arg) else { continue };
-            let inside = match self.values[id].input {
-                Some(Fill::Integers { low, high }) => least <= low && high <= most,
-                _ => false,
-            };
+            let value = &self.values[id];
+            let numbers = value.input.and_then(|fill| fill.whole_numbers(value.spec.elements()));
+            let inside = numbers.is_some_and(|[low, high]| least <= low && high <= most);
             if !inside || self.carries.iter().any(|carry| carry.input == id) {
                 let name = &self.values[id].name;
                 return wrong(format!(
@@ -133,11 +132,12 @@ impl Program {
 }
 
 /// Numbers of a fill that its type can hold.
-fn check_fill(fill: Fill, dtype: DType) -> Result<(), String> {
-    let (low, high) = match fill {
-        Fill::Uniform { low, high } => (low, high),
-        Fill::Integers { low, high } => (low as f64, high as f64),
+fn check_fill(fill: Fill, spec: &ValueSpec) -> Result<(), String> {
+    let (low, high) = match (fill, fill.whole_numbers(spec.elements())) {
+        (Fill::Uniform { low, high }, _) => (low, high),
+        (_, numbers) => numbers.map_or((0.0, 0.0), |[low, high]| (low as f64, high as f64)),
     };
+    let dtype = spec.dtype;
     let (least, most) = match dtype {
         DType::F64 | DType::F32 | DType::Bf16 => (-1e30, 1e30),
         DType::F16 => (-65504.0, 65504.0),

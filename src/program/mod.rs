@@ -4,10 +4,12 @@
 mod check;
 mod expand;
 mod interpret;
+mod liveness;
 
 pub use check::ProgramError;
 pub use expand::{ExpandError, Expanded};
 pub use interpret::whole_reference;
+pub use liveness::Liveness;
 
 use crate::ops::{Op, ShapeError, Work};
 use crate::random::{self, Fill};
@@ -173,8 +175,13 @@ impl Program {
     /// Bytes of all values by state, counting a carried pair once.
     pub fn bytes_by_state(&self) -> BTreeMap<State, u64> {
         let mut bytes = BTreeMap::new();
-        let in_place = |id| self.carries.iter().any(|carry| carry.produced == id);
-        for (_, value) in self.values.iter().enumerate().filter(|(id, _)| !in_place(*id)) {
+        let mut in_place = vec![false; self.values.len()];
+        for carry in &self.carries {
+            if let Some(in_place) = in_place.get_mut(carry.produced) {
+                *in_place = true;
+            }
+        }
+        for (value, _) in self.values.iter().zip(in_place).filter(|(_, in_place)| !in_place) {
             let sum: &mut u64 = bytes.entry(value.state).or_default();
             *sum = sum.saturating_add(value.spec.bytes());
         }

@@ -8,6 +8,8 @@ const SUITES: &[(&str, &str)] = &[
     ("ops", include_str!("../../suites/ops.toml")),
     ("int8", include_str!("../../suites/int8.toml")),
     ("attention", include_str!("../../suites/attention.toml")),
+    ("train", include_str!("../../suites/train.toml")),
+    ("finetune", include_str!("../../suites/finetune.toml")),
     ("gpu", include_str!("../../suites/gpu.toml")),
     ("peers", include_str!("../../suites/peers.toml")),
 ];

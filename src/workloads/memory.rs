@@ -2,7 +2,7 @@
 
 use super::{Axis, DTYPE, Default, ParamError, Params, Workload, Yield, dtype, gigabyte, int, text};
 use crate::ops::{Adamw, Add, Copied, Op, SgdMomentum, Triad};
-use crate::program::{Phase, Program, State};
+use crate::program::{Phase, Program, State, ValueId};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
 
@@ -102,25 +102,41 @@ fn optimizer(params: &Params, each: usize, op: fn(bool) -> Op) -> Result<Program
     Ok(program)
 }
 
-/// Appends the update of one parameter by an optimizer's op, whose arguments are p, g and its state. p and
-/// the state are carried and stay on the device; only the bf16 copy of p, where the op makes one, is an output.
+/// Appends the update of one parameter by an optimizer's op; the parameter and its gradient are inputs.
 pub(super) fn update(program: &mut Program, name: &str, op: Op, spec: ValueSpec) -> Result<(), ParamError> {
-    use State::{Gradient, Optimizer, Parameter};
-    let state: &[&str] = if matches!(op, Op::Adamw(_)) { &["m", "v"] } else { &["v"] };
-    let state = state.iter().map(|role| (*role, Optimizer));
-    let roles: Vec<(&str, State)> = [("p", Parameter), ("g", Gradient)].into_iter().chain(state).collect();
-    let mut args = vec![];
-    for (number, &(role, state)) in roles.iter().enumerate() {
+    let mut input = |number: usize, role: &str, state| {
         let fill = op.operation().fill(number, &spec);
-        args.push(program.input(&format!("{name}{role}"), spec.clone(), state, fill));
+        program.input(&format!("{name}{role}"), spec.clone(), state, fill)
+    };
+    let pair = [input(0, "p", State::Parameter), input(1, "g", State::Gradient)];
+    optimize(program, op, pair, name)
+}
+
+/// Appends the update of p by its gradient g. The op's arguments are p, g and its state, which is made here; p and
+/// the state are carried and stay on the device; only the bf16 copy of p, where the op makes one, is an output.
+pub(super) fn optimize(
+    program: &mut Program,
+    op: Op,
+    [p, g]: [ValueId; 2],
+    name: &str,
+) -> Result<(), ParamError> {
+    let spec = program.values[p].spec.clone();
+    let state: &[&str] = match op {
+        Op::Adamw(_) => &["m", "v"],
+        Op::SgdMomentum(_) => &["v"],
+        _ => &[],
+    };
+    let mut args = vec![p, g];
+    for (number, role) in state.iter().enumerate() {
+        let fill = op.operation().fill(2 + number, &spec);
+        args.push(program.input(&format!("{name}{role}"), spec.clone(), State::Optimizer, fill));
     }
-    let outs = program.push(op, &args, Phase::Update, Parameter)?;
-    // Every argument but the gradient is updated, in order.
-    let updated = (0..args.len()).filter(|&arg| roles[arg].1 != Gradient);
-    for (out, arg) in updated.enumerate() {
-        let (role, state) = roles[arg];
-        program.mark(outs[out], &format!("{name}{role}'"), state);
-        program.carry(outs[out], args[arg]);
+    let outs = program.push(op, &args, Phase::Update, State::Parameter)?;
+    let updated = args.iter().copied().filter(|id| *id != g);
+    for (&out, input) in outs.iter().zip(updated) {
+        let (name, state) = (format!("{}'", program.values[input].name), program.values[input].state);
+        program.mark(out, &name, state);
+        program.carry(out, input);
     }
     program.outputs.extend(&outs[args.len() - 1..]);
     Ok(())

@@ -2,13 +2,17 @@
 //! ops is its function and its row in [`WORKLOADS`].
 
 mod blocks;
+mod fit;
 mod images;
 mod layers;
 mod matmul;
 mod memory;
+mod models;
 mod quantised;
 #[cfg(test)]
 mod tests;
+
+pub use fit::largest_batch;
 
 use crate::nearest::hint;
 use crate::ops::ShapeError;
@@ -158,6 +162,11 @@ pub const WORKLOADS: &[Workload] = &[
     quantised::LINEAR_Q8,
     blocks::MLP_BLOCK,
     blocks::UPDATE_STEP,
+    models::MLP,
+    models::BERT,
+    models::GPT2,
+    models::VGG16,
+    models::VIT,
 ];
 
 /// The workload called `name`.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::program::State;
 
-fn params(text: &str) -> Params {
+pub(super) fn params(text: &str) -> Params {
     let pair = |pair: &str| {
         let (axis, value) = pair.split_once('=').unwrap();
         let value = value.parse().map_or_else(|_| Param::Text(value.to_string()), Param::Int);
@@ -65,6 +65,15 @@ const POINTS: &[(&str, &str, u64, u64)] = &[
     ),
 ];
 
+/// A small point of every model.
+const MODELS: &[(&str, &str, u64, u64)] = &[
+    ("mlp", "mode=train,batch=4", 0, 0),
+    ("bert", "size=tiny,mode=train,batch=2,length=4", 0, 0),
+    ("gpt2", "mode=train,batch=1,length=4", 0, 0),
+    ("vgg16", "mode=train,batch=1,image=32", 0, 0),
+    ("vit", "mode=train,batch=1", 0, 0),
+];
+
 #[test]
 fn work_on_paper_is_what_a_person_counts() {
     for (workload, point, flops, bytes) in POINTS {
@@ -81,6 +90,7 @@ fn every_workload_says_what_it_yields_and_has_an_axis_without_default() {
         let (_, point, ..) = POINTS
             .iter()
             .chain(&[("mlp_block", "tokens=2,width=3", 0, 0), ("update_step", "layers=2,width=3", 0, 0)])
+            .chain(MODELS)
             .find(|(name, ..)| *name == workload.name)
             .unwrap_or_else(|| panic!("{} has no point", workload.name));
         let point = workload.complete(&params(point)).unwrap();

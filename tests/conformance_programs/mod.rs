@@ -135,6 +135,9 @@ const LAYERS: &[&str] = &[
     "linear_q8 m=17 n=33 k=96 activations=q8",
     "mlp_block tokens=17 width=33",
     "update_step layers=2 width=31",
+    "mlp mode=train batch=5 hidden=17",
+    "mlp mode=train batch=6 hidden=33 parts=2 optimizer=momentum",
+    "mlp mode=features batch=5 hidden=17 optimizer=sgd",
 ];
 
 /// `gemm m=3 n=4 k=5`, as on the command line.

@@ -4,8 +4,8 @@ use super::{Case, single};
 use cutgpu::ops::{
     AttentionGrad, BiasGeluGrad, BiasRelu, Cast, ChannelSum, ColumnSum, Conv2dInputGrad, Conv2dWeightGrad,
     CrossEntropy, CrossEntropyGrad, Dropout, Embedding, EmbeddingGrad, GeluForm, GeluGrad, ImageLayout,
-    LayerNormGrad, LayerNormParamGrad, MaxPool, MaxPoolGrad, Op, Relu, ReluGrad, Scale, SoftmaxGrad, Tanh,
-    TanhGrad,
+    LayerNormGrad, LayerNormParamGrad, MaxPool, MaxPoolGrad, Op, Rearrange, Relu, ReluGrad, Scale,
+    SoftmaxGrad, Tanh, TanhGrad,
 };
 use cutgpu::tensor::{DType, ValueSpec};
 
@@ -18,6 +18,7 @@ pub(super) fn training() -> Vec<Case> {
     cases.extend(attention());
     cases.extend(convolutions());
     cases.extend(pools());
+    cases.extend(orders());
     cases
 }
 
@@ -167,6 +168,24 @@ fn convolutions() -> Vec<Case> {
         ([1, 67, 4, 19, 71], [3, 3], [1, 1], [1, 1]),
     ];
     rows.into_iter().flat_map(case).collect()
+}
+
+/// Heads out of tokens and back, images as rows.
+fn orders() -> Vec<Case> {
+    type Row<'a> = (&'a [usize], &'a [usize], &'a [usize], usize, &'a [usize], DType);
+    let case = |(split, order, output, count, arg, dtype): Row| {
+        let op = Rearrange { split: split.to_vec(), order: order.to_vec(), output: output.to_vec() };
+        single(Op::Rearrange(op), vec![spec(arg, dtype); count])
+    };
+    let rows: [Row; 6] = [
+        (&[1], &[0], &[1, 1], 1, &[1], F32),
+        (&[2, 17, 3, 5, 31], &[2, 0, 3, 1, 4], &[10, 17, 31], 1, &[34, 465], F32),
+        (&[3, 2, 5, 17, 31], &[1, 3, 0, 2, 4], &[34, 465], 3, &[10, 17, 31], F32),
+        (&[1, 2, 5, 17, 31], &[1, 3, 0, 2, 4], &[34, 155], 1, &[10, 17, 31], Bf16),
+        (&[3 * 5 * 7 * 9], &[0], &[3, 315], 1, &[3, 5, 7, 9], F16),
+        (&[67, 33], &[1, 0], &[33, 67], 1, &[67, 33], F32),
+    ];
+    rows.into_iter().map(case).collect()
 }
 
 fn pools() -> Vec<Case> {

@@ -111,6 +111,7 @@ fn trains(step: &Step, program: &Program) -> Option<Result<(), &'static str>> {
         | Op::LayerNormParamGrad(_)
         | Op::Conv2dInputGrad(_)
         | Op::Conv2dWeightGrad(_)
+        | Op::Rearrange(_)
         | Op::MaxPool(_)
         | Op::MaxPoolGrad(_) => {}
         _ => return None,

@@ -23,6 +23,8 @@ const ZEROS: f64 = 0.9;
 pub(super) struct Tally {
     compared: u64,
     zeros: u64,
+    /// Zeros that nothing was added up for, such as gradients of rows that no token named.
+    due: u64,
     wrong: u64,
     first: Option<(usize, f64, Expected)>,
     worst: f64,
@@ -33,7 +35,16 @@ pub(super) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { compared: 0, zeros: 0, wrong: 0, first: None, worst: 0.0, exact: 0, errors: vec![0; BINS] }
+        Self {
+            compared: 0,
+            zeros: 0,
+            due: 0,
+            wrong: 0,
+            first: None,
+            worst: 0.0,
+            exact: 0,
+            errors: vec![0; BINS],
+        }
     }
 }
 
@@ -43,6 +54,7 @@ impl Tally {
         for (index, (&got, wanted)) in got.iter().zip(wanted).enumerate() {
             let error = (got - wanted.value).abs();
             self.zeros += u64::from(got == 0.0);
+            self.due += u64::from(got == 0.0 && wanted.value == 0.0 && wanted.scale == 0.0);
             // NaN, on either side, is not within.
             let within = error <= wanted.allow;
             if !within {
@@ -68,6 +80,7 @@ impl Tally {
     pub(super) fn add(&mut self, other: &Self) {
         self.compared += other.compared;
         self.zeros += other.zeros;
+        self.due += other.due;
         self.wrong += other.wrong;
         self.first = self.first.or(other.first);
         self.worst = self.worst.max(other.worst);
@@ -124,7 +137,8 @@ impl Tally {
         sum.worst = sum.worst.max(self.worst);
         sum.median_relative = sum.median_relative.max(self.median());
         sum.fell_back_precision |= self.fell_back(dtype);
-        sum.mistrusted |= self.zeros as f64 > ZEROS * self.compared as f64;
+        let (zeros, others) = (self.zeros - self.due, self.compared - self.due);
+        sum.mistrusted |= (self.due > 0 && others == 0) || zeros as f64 > ZEROS * others as f64;
     }
 }
 

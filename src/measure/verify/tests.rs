@@ -327,3 +327,31 @@ fn a_worker_that_returns_too_few_elements_is_wrong_not_fatal() {
     let failure = Verifier::new(SEED, COMPLETE).check_steps(&program, 0, &mut Gone).unwrap_err();
     assert_eq!(failure, Failure::Unreadable("gone".to_string()));
 }
+
+#[test]
+fn zeros_that_are_due_prove_little_only_where_there_is_nothing_else() {
+    let due = Expected::exact(0.0);
+    let sum = Expected { value: 0.0, allow: 1e-6, scale: 1.0 };
+    let other = Expected { value: 0.5, allow: 1e-6, scale: 1.0 };
+    for (wanted, mistrusted) in [
+        (vec![due; 40], true),
+        ([vec![due; 40], vec![other]].concat(), false),
+        (vec![sum; 40], true),
+        ([vec![sum; 40], vec![other]].concat(), true),
+        ([vec![sum; 4], vec![other; 4]].concat(), false),
+    ] {
+        let got: Vec<f64> = wanted.iter().map(|wanted| wanted.value).collect();
+        let mut tally = Tally::default();
+        tally.compare(0, &got, &wanted);
+        let mut verification = Verification {
+            elements: 0,
+            complete: true,
+            worst: 0.0,
+            median_relative: 0.0,
+            fell_back_precision: false,
+            mistrusted: false,
+        };
+        tally.add_to(&mut verification, DType::F32);
+        assert_eq!(verification.mistrusted, mistrusted, "{wanted:?}");
+    }
+}

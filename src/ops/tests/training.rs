@@ -12,6 +12,11 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(Case::f32(attention(true), &lens));
     cases.push(Case::new(attention(false), &lens, &[Bf16, Bf16, Bf16, Bf16, Bf16, F32]));
     cases.extend(of_images());
+    let order = vec![2, 0, 3, 1, 4];
+    let heads = Rearrange { split: vec![2, 3, 2, 2, 5], order, output: vec![4, 3, 5] };
+    cases.push(Case::f32(Op::Rearrange(heads), &[&[6, 20]]));
+    let back = Rearrange { split: vec![3, 2, 7, 5], order: vec![1, 2, 0, 3], output: vec![14, 15] };
+    cases.push(Case::new(Op::Rearrange(back), &[&[2, 7, 5][..]; 3], &[Bf16]));
     cases
 }
 
@@ -171,6 +176,10 @@ fn arguments_of_training_that_do_not_fit_are_refused() {
         let (layout, stride, padding) = (ImageLayout::Nchw, [1, 1], [0, 0]);
         Op::Conv2dWeightGrad(Conv2dWeightGrad { layout, stride, padding, kernel })
     };
+    let rearrange = |split: &[usize], order: &[usize], output: &[usize]| {
+        let [split, order, output] = [split, order, output].map(<[usize]>::to_vec);
+        Op::Rearrange(Rearrange { split, order, output })
+    };
     let pool = |window| Op::MaxPool(MaxPool { layout: ImageLayout::Nchw, window });
     for (op, args, sentence) in [
         (Op::ReluGrad(ReluGrad {}), vec![f(&[3]), f(&[4])], "one shape and one type"),
@@ -221,6 +230,13 @@ fn arguments_of_training_that_do_not_fit_are_refused() {
             vec![f(&[1, 1, 2, 2]), f(&[1, 1, 4, 4]), f(&[1, 1, 2, 1])],
             "what the forward pass answers",
         ),
+        (rearrange(&[2, 3], &[0, 0], &[6]), vec![f(&[6])], "each axis once"),
+        (rearrange(&[2, 3], &[1], &[6]), vec![f(&[6])], "each axis once"),
+        (rearrange(&[2, 3], &[1, 0], &[6]), vec![f(&[6]), f(&[6])], "as many elements"),
+        (rearrange(&[usize::MAX, 3], &[1, 0], &[6]), vec![f(&[6])], "as many elements"),
+        (rearrange(&[2, 3], &[1, 0], &[4]), vec![f(&[6])], "evenly"),
+        (rearrange(&[2, 3], &[1, 0], &[0]), vec![f(&[6])], "evenly"),
+        (rearrange(&[2, 3], &[1, 0], &[6]), vec![], "takes 1 argument"),
     ] {
         let error = op.operation().outputs(&args).unwrap_err().to_string();
         assert!(error.contains(sentence), "{error} should say: {sentence}");

@@ -126,6 +126,7 @@ fn prepare_training(step: &Step, args: Vec<ValueSpec>) -> Result<Box<dyn Kernel>
         Op::Conv2dWeightGrad(op) => conv::prepare_weight_grad(op, args),
         Op::MaxPool(op) => pool::max_pool(op, args),
         Op::MaxPoolGrad(op) => pool::max_pool_grad(op, args),
+        Op::Rearrange(op) => rows::rearrange(op, args),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/naive has no {}", other.operation().name()))),
     }

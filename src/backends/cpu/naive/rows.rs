@@ -5,7 +5,7 @@ use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::loaded::Kernel;
-use crate::ops::{AddLayerNorm, LayerNorm, Softmax};
+use crate::ops::{AddLayerNorm, LayerNorm, Rearrange, Softmax};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 
@@ -109,4 +109,20 @@ fn normalise<T: Float>(x: &[T], params: &[View], eps: f32, [y, means, rstds]: [&
         }
         (means[row], rstds[row]) = (mean, rstd);
     }
+}
+
+/// The same elements in another order.
+pub(super) fn rearrange(op: &Rearrange, specs: Vec<ValueSpec>) -> Result<Box<dyn Kernel>, Unsupported> {
+    fn run<T: Float>(call: Call<Rearrange>, args: &[View], outs: &mut [ViewMut]) {
+        let (runs, each) = (call.op.runs(call.specs), call.specs[0].elements());
+        let mut number = 0;
+        for y in outs {
+            for y in y.slice::<T>().chunks_exact_mut(runs.len) {
+                let source = runs.source(number) * runs.len;
+                y.copy_from_slice(&args[source / each].slice::<T>()[source % each..][..runs.len]);
+                number += 1;
+            }
+        }
+    }
+    Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
 }

@@ -237,6 +237,7 @@ fn prepare_training(team: &Team, step: &Step, args: &[ValueSpec]) -> Result<Box<
         Op::Conv2dWeightGrad(op) => conv::prepare_weight_grad(team, op, args),
         Op::MaxPool(op) => pool::max_pool(team, op, &args[0]),
         Op::MaxPoolGrad(op) => pool::max_pool_grad(team, op, &args[1]),
+        Op::Rearrange(op) => rows::rearrange(team, op, args),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/native has no {}", other.operation().name()))),
     }

@@ -11,6 +11,7 @@ mod layer_norm;
 mod layer_norm_grad;
 mod moments;
 mod quantize;
+mod rearrange;
 mod softmax;
 mod softmax_grad;
 
@@ -22,6 +23,7 @@ pub(super) use embedding::{embedding, embedding_grad};
 pub(super) use layer_norm::layer_norm;
 pub(super) use layer_norm_grad::{layer_norm_grad, layer_norm_param_grad};
 pub(super) use quantize::quantize;
+pub(super) use rearrange::rearrange;
 pub(super) use softmax::softmax;
 pub(super) use softmax_grad::{dot, softmax_grad};
 
