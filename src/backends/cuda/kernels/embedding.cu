@@ -10,6 +10,7 @@ DEVICE void embedding(const T* table, const int* ids, T* y, int64 rows, int64 co
   const int64 row = (int64)blockIdx.x * blockDim.y + threadIdx.y;
   if (!inside(row, rows)) return;
   const T* from = table + ids[row] * columns;
+#pragma unroll 1
   for (int64 column = threadIdx.x * WIDTH; inside(column, columns); column += blockDim.x * WIDTH)
     *(Few*)(y + row * columns + column) = *(const Few*)(from + column);
 }
@@ -21,10 +22,13 @@ DEVICE void embedding_grad(const T* dy, const int* ids, float* dtable, int64 row
   const int64 row = (int64)blockIdx.x * blockDim.y + threadIdx.y;
   if (!inside(row, rows)) return;
   const int id = ids[row];
+#pragma unroll 1
   for (int64 other = 0; other < row; ++other)
     if (ids[other] == id) return;
+#pragma unroll 1
   for (int64 column = threadIdx.x; inside(column, columns); column += blockDim.x) {
     float sum = 0.0f;
+#pragma unroll 1
     for (int64 other = row; other < rows; ++other)
       if (ids[other] == id) sum += widen(dy[other * columns + column]);
     dtable[id * columns + column] = sum;
