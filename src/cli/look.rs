@@ -1,13 +1,14 @@
 //! Looks at what there is to compute on: cheaply and from what was kept, or by opening every backend in a
 //! process of its own.
 
+use super::select::Selection;
 use crate::backends::{Identity, Lane, Packing};
 use crate::host::{Facts, cache};
 use crate::measure::peaks::Peaks;
 use crate::measure::peer::Hire;
 use crate::measure::protocol::ProbeKind;
 use crate::measure::staff::Staff;
-use crate::plan::{Available, Backend, Contender, Rates};
+use crate::plan::{self, Available, Backend, Contender, Rates};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,24 @@ fn require_one(name: &str, available: &Available) -> anyhow::Result<()> {
     let reason = meant.iter().find_map(|backend| backend.missing.clone());
     let reason = reason.unwrap_or_else(|| "no backend of this program is called so".to_string());
     anyhow::bail!("REQUIRE_BACKENDS names {name}, which is not here: {reason}")
+}
+
+/// The plan of what `selection` asks for, `default` where it names nothing, once `change` has had its say.
+pub(super) fn planned(
+    selection: &Selection,
+    default: &[&str],
+    facts: &Facts,
+    change: impl FnOnce(&mut plan::Options),
+) -> anyhow::Result<plan::Plan> {
+    let seen = Seen::kept().unwrap_or_default();
+    let mut available = Available::look();
+    seen.correct(&mut available);
+    require(&available)?;
+    let suites = selection.suites(default)?;
+    let suites: Vec<_> = suites.into_iter().map(|selected| selected.suite).collect();
+    let mut options = selection.options(available, seen.rates());
+    change(&mut options);
+    Ok(plan::build(&suites, facts, &options)?)
 }
 
 /// Workers of this program.

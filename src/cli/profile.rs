@@ -3,24 +3,24 @@
 use super::libraries::Libraries;
 use super::select::Selection;
 use super::table::table;
-use super::{exit, look, signals};
+use super::{exit, look, signals, verify};
+use crate::backends::{DeviceKind, family_of};
 use crate::compare::profile::{Balance, Limit, Roofs, Spent, by_op, steps};
 use crate::host::{self, plain};
 use crate::measure::evidence::Outcome;
-use crate::measure::group::{self, Bench};
+use crate::measure::group::Interrupted;
 use crate::measure::peaks::Peaks;
 use crate::measure::profile::{Profile, profile};
-use crate::measure::settings::Settings;
 use crate::measure::staff::Staff;
-use crate::plan::{self, Cell, Fate, Group};
+use crate::plan::{Cell, Fate, Group};
 use crate::report::profile::{TrainingLoop, flame, stacks, trace, training_loops, word};
 use crate::run::Scratch;
-use crate::suite::Effort;
 use crate::units::{Bytes, si, significant};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Milliseconds of each probe of the machine's roofs.
 const PROBE_MS: f64 = 60.0;
@@ -60,19 +60,14 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     args.libraries.announce()?;
     let facts = host::facts();
-    let seen = look::Seen::kept().unwrap_or_default();
-    let mut available = plan::Available::look();
-    seen.correct(&mut available);
-    look::require(&available)?;
-    let suites = args.selection.suites(&["quick"])?;
-    let suites: Vec<_> = suites.into_iter().map(|selected| selected.suite).collect();
-    let mut options = args.selection.options(available, seen.rates());
-    options.twins = false;
-    options.backends.get_or_insert_with(|| vec!["cpu/native".to_string()]);
-    let plan = plan::build(&suites, &facts, &options)?;
+    let plan = look::planned(&args.selection, &["quick"], &facts, |options| {
+        options.twins = false;
+        options.backends.get_or_insert_with(|| vec!["cpu/native".to_string()]);
+    })?;
     let scratch = Scratch::temporary()?;
     let staff = Staff { scratch: scratch.path().to_path_buf(), ..look::staff()? };
     let peaks = Peaks::measure(&staff, &facts, PROBE_MS);
+    let interrupted = signals::interrupted()?;
     let (mut failures, mut loops) = (0, Vec::new());
     for group in &plan.groups {
         for number in 0..group.cells.len() {
@@ -81,7 +76,11 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
                 eprintln!("{} {}: skipped: {}", group.id, cell.contender, plain(reason));
                 continue;
             }
-            let checked = args.unchecked || is_right(group, number, &staff, args.seed)?;
+            let checked = match args.unchecked {
+                true => Ok(true),
+                false => is_right(group, number, &staff, args.seed, &interrupted),
+            };
+            let Ok(checked) = checked else { return Ok(exit::INTERRUPTED) };
             let done = if checked { one(args, group, cell, &staff, &peaks)? } else { None };
             failures += usize::from(done.is_none());
             loops.extend(done);
@@ -101,18 +100,15 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
 }
 
 /// Whether the answer of one cell is right; says what is wrong with it. A wrong answer has no timing.
-fn is_right(group: &Group, number: usize, staff: &Staff, seed: u64) -> anyhow::Result<bool> {
-    let interrupted = signals::interrupted()?;
+fn is_right(
+    group: &Group,
+    number: usize,
+    staff: &Staff,
+    seed: u64,
+    interrupted: &AtomicBool,
+) -> Result<bool, Interrupted> {
     let alone = Group { cells: vec![group.cells[number].clone()], ..group.clone() };
-    let bench = Bench {
-        settings: Settings::of(Effort::Full, seed),
-        hire: staff,
-        last_level_cache: None,
-        free_memory: None,
-        interrupted: &interrupted,
-        progress: &|_| {},
-    };
-    let evidence = group::check(&alone, &bench).map_err(|_| anyhow::anyhow!("interrupted"))?;
+    let evidence = verify::check(&alone, staff, seed, interrupted)?;
     let why = match evidence.first().map(|evidence| &evidence.outcome) {
         Some(Outcome::Wrong { message } | Outcome::Failed { message, .. }) => message,
         Some(Outcome::Skipped { reason }) => reason,
@@ -146,7 +142,10 @@ fn one(
             return Ok(None);
         }
     };
-    let roofs = Roofs::of(peaks, cell.contender.lane.threads);
+    // The processor's roofs stand over nothing that another device does.
+    let family = family_of(&cell.contender.backend);
+    let is_cpu = family.is_some_and(|family| family.kind() == DeviceKind::Cpu);
+    let roofs = if is_cpu { Roofs::of(peaks, cell.contender.lane.threads) } else { Roofs::default() };
     let steps = steps(&cell.program, &profile.steps_ns, &roofs);
     let balance = Balance::of(&profile.whole_ns, &profile.steps_ns);
     let shown = Shown { group, cell, profile, steps, balance };
@@ -178,7 +177,7 @@ impl Shown<'_> {
         json!({
             "group": self.group.id, "contender": self.cell.contender.to_string(),
             "identity": self.profile.identity, "point": self.group.point, "bytes": self.profile.bytes,
-            "executions": self.profile.whole_ns.len(),
+            "executions": self.profile.whole_ns.len(), "times": "of each step, the median over executions",
         })
     }
 
@@ -245,7 +244,11 @@ impl Shown<'_> {
             format!("{} %", significant(100.0 * spent.ns / self.balance.sum_ns, 2)),
             rate(spent.work.flops),
             rate(spent.work.bytes()),
-            spent.share().map_or(String::new(), |share| format!("{} %", significant(100.0 * share, 2))),
+            match spent.share() {
+                Some(share) => format!("{} %", significant(100.0 * share, 2)),
+                None if spent.is_above_roof() => "probe low".to_string(),
+                None => String::new(),
+            },
             limit.to_string(),
         ]
     }

@@ -6,14 +6,16 @@ use super::table::table;
 use super::{exit, look, signals};
 use crate::host::{self, plain};
 use crate::measure::evidence::{Evidence, Outcome, Verification};
-use crate::measure::group::{self, Bench};
+use crate::measure::group::{self, Bench, Interrupted};
 use crate::measure::settings::Settings;
-use crate::plan::{self, Cell, Group};
+use crate::measure::staff::Staff;
+use crate::plan::{Cell, Group};
 use crate::run::Scratch;
 use crate::suite::Effort;
 use crate::units::significant;
 use serde_json::json;
 use std::io::Write;
+use std::sync::atomic::AtomicBool;
 
 /// Arguments of `cutgpu verify`.
 #[derive(Debug, clap::Args)]
@@ -36,29 +38,14 @@ pub(super) struct Args {
 /// Checks answers.
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     args.libraries.announce()?;
-    let facts = host::facts();
-    let seen = look::Seen::kept().unwrap_or_default();
-    let mut available = plan::Available::look();
-    seen.correct(&mut available);
-    look::require(&available)?;
-    let suites = args.selection.suites(&["quick"])?;
-    let suites: Vec<_> = suites.into_iter().map(|selected| selected.suite).collect();
-    let plan = plan::build(&suites, &facts, &args.selection.options(available, seen.rates()))?;
+    let plan = look::planned(&args.selection, &["quick"], &host::facts(), |_| ())?;
     let scratch = Scratch::temporary()?;
-    let staff = crate::measure::staff::Staff { scratch: scratch.path().to_path_buf(), ..look::staff()? };
+    let staff = Staff { scratch: scratch.path().to_path_buf(), ..look::staff()? };
     let mut shown = Shown { table: table(&["group", "contender", "answer", ""]), json: args.json };
     let interrupted = signals::interrupted()?;
     let mut failures = 0;
     for group in &plan.groups {
-        let bench = Bench {
-            settings: Settings::of(Effort::Full, args.seed),
-            hire: &staff,
-            last_level_cache: None,
-            free_memory: None,
-            interrupted: &interrupted,
-            progress: &|_| {},
-        };
-        let Ok(cells) = group::check(group, &bench) else {
+        let Ok(cells) = check(group, &staff, args.seed, &interrupted) else {
             return Ok(exit::INTERRUPTED);
         };
         for (cell, evidence) in group.cells.iter().zip(&cells) {
@@ -71,6 +58,24 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
         writeln!(std::io::stdout(), "{}", shown.table)?;
     }
     Ok(if failures > 0 { exit::FAILED } else { exit::OK })
+}
+
+/// Checks the cells of a group on inputs of `seed`.
+pub(super) fn check(
+    group: &Group,
+    staff: &Staff,
+    seed: u64,
+    interrupted: &AtomicBool,
+) -> Result<Vec<Evidence>, Interrupted> {
+    let bench = Bench {
+        settings: Settings::of(Effort::Full, seed),
+        hire: staff,
+        last_level_cache: None,
+        free_memory: None,
+        interrupted,
+        progress: &|_| {},
+    };
+    group::check(group, &bench)
 }
 
 /// What has been found so far.

@@ -9,6 +9,9 @@ use crate::tensor::DType;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Largest share of a roof that its noise explains.
+const MOST_SHARE: f64 = 1.01;
+
 /// What the machine can do at best, all threads of a contender together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Roofs {
@@ -79,9 +82,16 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// Share of the roof, from 0 to 1; none where no roof is known or nothing is to be done.
+    /// Share of the roof, from 0 to 1; none where no roof is known or nothing is to be done, and where the roof
+    /// proves to have been measured too low.
     pub fn share(&self) -> Option<f64> {
-        self.least_ns.filter(|least| *least > 0.0 && self.ns > 0.0).map(|least| least / self.ns)
+        let least = self.least_ns.filter(|least| *least > 0.0 && self.ns > 0.0)?;
+        Some(least / self.ns).filter(|share| *share <= MOST_SHARE)
+    }
+
+    /// Whether the step was faster than the roof: the probe was disturbed, and no share can be told.
+    pub fn is_above_roof(&self) -> bool {
+        self.least_ns.is_some_and(|least| least > MOST_SHARE * self.ns)
     }
 }
 
@@ -231,6 +241,8 @@ mod tests {
         assert!((steps[0].share().unwrap() - 5242.88 / 6000.0).abs() < 1e-9);
         assert!((steps[1].least_ns.unwrap() - 49_152.0 / 40.0).abs() < 1e-6);
         assert_eq!(steps[1].limit, Some(Limit::Memory));
+        // 1229 ns at the roof took 25: then the roof is wrong.
+        assert!(steps[1].is_above_roof() && steps[1].share().is_none() && !steps[0].is_above_roof());
     }
 
     #[test]

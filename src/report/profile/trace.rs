@@ -1,4 +1,4 @@
-//! A trace of one execution in the Trace Event Format ("complete" events), which Perfetto, chrome://tracing and
+//! A trace in the Trace Event Format ("complete" events), which Perfetto, chrome://tracing and
 //! speedscope open.
 
 use super::word;
@@ -10,8 +10,9 @@ fn us(ns: f64) -> f64 {
     ns / 1e3
 }
 
-/// The execution whose steps took `steps`, one after another: a slice for the workload, within it one for each run
-/// of steps of a phase, within these the steps. `about` tells where it was measured.
+/// The steps one after another, each as long as it takes in the median of its executions: no execution was exactly
+/// so, and `about` must say it. A slice for the workload, within it one for each run
+/// of steps of a phase, within these the steps. `about` also tells where it was measured.
 pub fn trace(workload: &str, steps: &[Spent], about: &Value) -> Value {
     let total = steps.iter().map(|step| step.ns).sum::<f64>();
     let slice = |name: &str, category: &str, begin: f64, ns: f64, args: Value| {

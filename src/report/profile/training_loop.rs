@@ -65,7 +65,7 @@ fn of_state(state: State) -> Option<[f64; 2]> {
         State::Activation => place(1.0 / 3.0, 1.0),
         State::Gradient => place(2.0 / 3.0, 1.0),
         State::Batch => place(0.125, 1.5),
-        State::Optimizer => place(0.86, 1.45),
+        State::Optimizer => place(0.9, 1.55),
         State::Workspace => place(0.5, 0.0),
     })
 }

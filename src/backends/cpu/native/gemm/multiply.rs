@@ -324,6 +324,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
             }
             Left::Plain(a) => self.pack_a(a, down, depths),
             Left::Made(made, first) => {
+                debug_assert!(self.by_lines(), "what is made are lines");
                 let padded = depths.len().next_multiple_of(CHUNK);
                 for part in self.parts(down.len()) {
                     let first = first + down.start;

@@ -85,7 +85,35 @@ mod x86 {
     use super::{FEW, SIDE};
     use std::arch::x86_64::*;
 
-    /// Two rounds as for 16 rows; then a quarter of four rows goes beside the same one of the four others.
+    /// Two rounds of exchanges, of words and of pairs, within each four of `N` rows of 16 words: quarter q of register
+    /// 4 r + i then holds column 4 q + i of rows 4 r to 4 r + 3.
+    ///
+    /// # Safety
+    /// Compiled into code for AVX-512; `N` rows of 16 words, a multiple of 4.
+    #[inline(always)]
+    unsafe fn quarters<const N: usize>(from: *const u32, from_stride: usize) -> [__m512i; N] {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let mut rows = [_mm512_setzero_si512(); N];
+            for (number, row) in rows.iter_mut().enumerate() {
+                *row = _mm512_loadu_si512(from.add(number * from_stride).cast());
+            }
+            let mut pairs = rows;
+            for i in (0..N).step_by(2) {
+                pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+                pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+            }
+            for i in (0..N).step_by(4) {
+                rows[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+                rows[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+                rows[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+                rows[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+            }
+            rows
+        }
+    }
+
+    /// Then a quarter of four rows goes beside the same one of the four others.
     ///
     /// # Safety
     /// Compiled into code for AVX-512; 8 rows of 16 words on either side.
@@ -93,22 +121,7 @@ mod x86 {
     pub(super) unsafe fn transpose_few(from: *const u32, from_stride: usize, to: *mut u32) {
         // SAFETY: by this function's contract.
         unsafe {
-            let mut rows = [_mm512_setzero_si512(); FEW];
-            for (number, row) in rows.iter_mut().enumerate() {
-                *row = _mm512_loadu_si512(from.add(number * from_stride).cast());
-            }
-            let mut pairs = rows;
-            for i in (0..FEW).step_by(2) {
-                pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-                pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-            }
-            for i in (0..FEW).step_by(4) {
-                rows[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
-                rows[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
-                rows[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
-                rows[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
-            }
-            // Quarter q of register i holds column 4 q + i, of the first four rows or, in i + 4, of the others.
+            let rows = quarters::<FEW>(from, from_stride);
             let first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
             let last = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
             for i in 0..4 {
@@ -122,7 +135,7 @@ mod x86 {
         }
     }
 
-    /// Four rounds of exchanges: of words, of pairs, of quarters and of halves of registers.
+    /// Two more rounds: of quarters and of halves of registers.
     ///
     /// # Safety
     /// Compiled into code for AVX-512; 16 rows of 16 words on either side.
@@ -130,21 +143,8 @@ mod x86 {
     pub(super) unsafe fn transpose(from: *const u32, from_stride: usize, to: *mut u32, to_stride: usize) {
         // SAFETY: by this function's contract.
         unsafe {
-            let mut rows = [_mm512_setzero_si512(); SIDE];
-            for (number, row) in rows.iter_mut().enumerate() {
-                *row = _mm512_loadu_si512(from.add(number * from_stride).cast());
-            }
+            let mut rows = quarters::<SIDE>(from, from_stride);
             let mut pairs = rows;
-            for i in (0..SIDE).step_by(2) {
-                pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-                pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-            }
-            for i in (0..SIDE).step_by(4) {
-                rows[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
-                rows[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
-                rows[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
-                rows[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
-            }
             for i in 0..4 {
                 pairs[i] = _mm512_shuffle_i32x4::<0x88>(rows[i], rows[i + 4]);
                 pairs[i + 4] = _mm512_shuffle_i32x4::<0xDD>(rows[i], rows[i + 4]);
