@@ -2,10 +2,10 @@
 
 use super::estimate::quantile;
 use crate::measure::peaks::Peaks;
+use crate::measure::probe::unit;
 use crate::measure::protocol::ProbeKind;
-use crate::ops::{Op, Work};
+use crate::ops::Work;
 use crate::program::{Phase, Program, Step};
-use crate::tensor::DType;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -100,9 +100,8 @@ pub fn steps(program: &Program, steps_ns: &[Vec<f64>], roofs: &Roofs) -> Vec<Spe
     let spent = |(number, step): (usize, &Step)| {
         let mut times: Vec<f64> = steps_ns.iter().filter_map(|each| each.get(number).copied()).collect();
         times.sort_by(f64::total_cmp);
-        let specs = program.specs(&step.args);
-        let work = step.op.operation().work(&specs);
-        let least = roofs.least(work, unit(&step.op, specs.first().map(|spec| spec.dtype)));
+        let work = step.op.operation().work(&program.specs(&step.args));
+        let least = roofs.least(work, unit(program, step));
         let what = step.outs.first().map_or(String::new(), |&id| program.values[id].name.clone());
         Spent {
             phase: step.phase,
@@ -116,15 +115,6 @@ pub fn steps(program: &Program, steps_ns: &[Vec<f64>], roofs: &Roofs) -> Vec<Spe
         }
     };
     program.steps.iter().enumerate().map(spent).collect()
-}
-
-/// The unit that does an op's arithmetic.
-fn unit(op: &Op, input: Option<DType>) -> ProbeKind {
-    match (op, input) {
-        (Op::GemmI8(_), _) => ProbeKind::Vnni,
-        (Op::Gemm(_), Some(DType::Bf16)) => ProbeKind::Bf16,
-        _ => ProbeKind::Fma,
-    }
 }
 
 /// Steps of one op in one phase taken together, the longest first.
@@ -191,20 +181,20 @@ impl Balance {
 mod tests {
     use super::*;
     use crate::measure::peaks::Peak;
-    use crate::ops::{Add, Gemm};
+    use crate::ops::{Add, Attention, Op};
     use crate::program::State;
     use crate::random::Fill;
-    use crate::tensor::ValueSpec;
+    use crate::tensor::{DType, ValueSpec};
     use crate::units::Reading;
 
-    /// A product of 64^3, then two sums.
+    /// Attention of 64 queries, keys and columns, then two sums.
     fn program() -> Program {
         let mut program = Program::default();
         let spec = || ValueSpec::new(&[64, 64], DType::F32);
         let x = program.input("x", spec(), State::Batch, Fill::UNIT);
         let w = program.input("w", spec(), State::Parameter, Fill::UNIT);
-        let gemm = Op::Gemm(Gemm::plain(DType::F32));
-        let y = program.push(gemm, &[x, w], Phase::Forward, State::Activation).unwrap()[0];
+        let attention = Op::Attention(Attention { scale: 0.125, causal: false, log_sum_exp: false });
+        let y = program.push(attention, &[x, w, w], Phase::Forward, State::Activation).unwrap()[0];
         for phase in [Phase::Forward, Phase::Backward] {
             program.push(Op::Add(Add {}), &[y, x], phase, State::Activation).unwrap();
         }
@@ -232,13 +222,13 @@ mod tests {
     fn a_step_is_held_against_the_roof_that_its_data_lie_under() {
         let roofs = roofs();
         assert_eq!(roofs.memory, [(64 << 10, 4e10), (u64::MAX, 1e10)]);
-        let times = [vec![6000.0, 20.0, 10.0], vec![5000.0, 30.0, 10.0], vec![7000.0, 25.0, 10.0]];
+        let times = [vec![12e3, 20.0, 10.0], vec![11e3, 30.0, 10.0], vec![13e3, 25.0, 10.0]];
         let steps = steps(&program(), &times, &roofs);
-        assert_eq!(steps.iter().map(|step| step.ns).collect::<Vec<_>>(), [6000.0, 25.0, 10.0]);
-        // 2 x 64^3 operations at 1e11, and 3 x 16 KiB in the cache.
-        assert!((steps[0].least_ns.unwrap() - 5242.88).abs() < 0.01);
+        assert_eq!(steps.iter().map(|step| step.ns).collect::<Vec<_>>(), [12e3, 25.0, 10.0]);
+        // 4 x 64^3 operations at 1e11, and 3 x 16 KiB in the cache.
+        assert!((steps[0].least_ns.unwrap() - 10_485.76).abs() < 0.01);
         assert_eq!(steps[0].limit, Some(Limit::Compute));
-        assert!((steps[0].share().unwrap() - 5242.88 / 6000.0).abs() < 1e-9);
+        assert!((steps[0].share().unwrap() - 10_485.76 / 12e3).abs() < 1e-9);
         assert!((steps[1].least_ns.unwrap() - 49_152.0 / 40.0).abs() < 1e-6);
         assert_eq!(steps[1].limit, Some(Limit::Memory));
         // 1229 ns at the roof took 25: then the roof is wrong.
@@ -254,7 +244,7 @@ mod tests {
         let want = [
             (Phase::Backward, "add", 2, 7.0),
             (Phase::Forward, "add", 1, 2.0),
-            (Phase::Forward, "gemm", 1, 1.0),
+            (Phase::Forward, "attention", 1, 1.0),
         ];
         assert_eq!(seen, want);
     }

@@ -9,7 +9,7 @@ pub mod overhead;
 pub mod peaks;
 pub mod peer;
 mod pipes;
-mod probe;
+pub(crate) mod probe;
 mod process;
 pub mod profile;
 mod proof;

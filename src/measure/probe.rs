@@ -62,7 +62,11 @@ fn kind(program: &Program, in_cache: bool) -> ProbeKind {
 fn arithmetic(program: &Program) -> ProbeKind {
     let heaviest =
         program.steps.iter().max_by_key(|step| step.op.operation().work(&program.specs(&step.args)).flops);
-    let Some(step) = heaviest else { return ProbeKind::Fma };
+    heaviest.map_or(ProbeKind::Fma, |step| unit(program, step))
+}
+
+/// The unit that does a step's arithmetic.
+pub(crate) fn unit(program: &Program, step: &Step) -> ProbeKind {
     let inputs = step.args.first().map(|&value| program.values[value].spec.dtype);
     match (&step.op, inputs) {
         (Op::GemmI8(_), _) => ProbeKind::Vnni,
