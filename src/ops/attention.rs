@@ -1,9 +1,9 @@
 //! Exact scaled dot-product attention (Vaswani and others, 2017).
 
 use super::expected::{specs, sum_terms};
-use super::functions::dot;
 use super::shapes::{ShapeError, Shapes, row, wide};
 use super::softmax::{Weights, visible, visible_scores};
+use super::sum::dot;
 use super::{Arg, Expansion, Expected, Gemm, Op, Operation, Softmax, Work};
 use crate::tensor::{DType, ValueSpec};
 use serde::{Deserialize, Serialize};
@@ -73,13 +73,13 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
-    /// Scores of the visible keys, and what each may be off by: 8 u of its product (as `gemm`), and the
+    /// Scores of the visible keys, and what each may be off by: its product (as in `gemm`), and the
     /// roundings of the exponential's argument (as `softmax`), left to the caller.
     fn scores(&self) -> (Vec<f64>, Vec<f64>) {
         let u = wide(self.dtype).roundoff();
         let of_key = |key| {
-            let (sum, size) = dot(self.q, key);
-            (self.scale * sum, 8.0 * u * (self.scale.abs() * size))
+            let sum = dot(self.q, key);
+            (self.scale * sum.value, u * self.scale.abs() * sum.roundoffs())
         };
         self.k.chunks_exact(self.q.len()).map(of_key).unzip()
     }

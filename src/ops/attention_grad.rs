@@ -3,9 +3,9 @@
 
 use super::attention::Dims;
 use super::expected::specs;
-use super::functions::dot;
 use super::shapes::{ShapeError, Shapes, row, wide};
 use super::softmax::{visible, visible_scores};
+use super::sum::dot;
 use super::{Arg, Attention, Expansion, Expected, Gemm, Op, Operation, Softmax, SoftmaxGrad, Work};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
@@ -121,8 +121,8 @@ impl Operation for AttentionGrad {
         self.reads(args, unit).get(1..4).unwrap_or_default().to_vec()
     }
 
-    // A weight P is off by a relative error e of its exponential, 4 u, and of its argument: 8 u of the product q k
-    // and u (|s| + |lse|), twice. dS is off by that, by 8 u of the two products in its difference, and by its own
+    // A weight P is off by a relative error e of its exponential, 4 u, and of its argument: that of the product q k
+    // and u (|s| + |lse|), twice. dS is off by that, by the two products in its difference, and by its own
     // roundings; where inputs have 16 bits, P and dS are rounded to that type before the products, as fused
     // kernels do. What D is off by, all of a row's dS share.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
@@ -139,19 +139,20 @@ impl Operation for AttentionGrad {
             [(queries, depth), (keys, depth), (keys, width)].map(|(rows, columns)| Sums::new(rows, columns));
         for query in 0..queries {
             let (dy, q) = (&dy[row(width, query)], &q[row(depth, query)]);
-            let (sum, sum_size) = dot(dy, &y[row(width, query)]);
+            let sum = dot(dy, &y[row(width, query)]);
             for key in 0..visible(self.causal, queries, keys, query) {
                 let (k, v) = (&k[row(depth, key)], &v[row(width, key)]);
-                let (product, size) = dot(q, k);
-                let score = self.scale * product;
+                let product = dot(q, k);
+                let score = self.scale * product.value;
                 let p = (score - lse[query]).exp();
-                let argument = 8.0 * self.scale.abs() * size + 2.0 * (score.abs() + lse[query].abs());
+                let argument =
+                    self.scale.abs() * product.roundoffs() + 2.0 * (score.abs() + lse[query].abs());
                 let off = u * (4.0 + argument);
                 dv.add(key, p, [p * (off + narrow), 0.0], dy);
-                let (of_p, of_p_size) = dot(dy, v);
+                let of_p = dot(dy, v);
                 let factor = self.scale * p;
-                let (ds, shared) = (factor * (of_p - sum), factor.abs() * 8.0 * u * sum_size);
-                let difference = 8.0 * u * of_p_size + u * (of_p.abs() + sum.abs());
+                let (ds, shared) = (factor * (of_p.value - sum.value), factor.abs() * u * sum.roundoffs());
+                let difference = u * (of_p.roundoffs() + of_p.value.abs() + sum.value.abs());
                 let ds_off = ds.abs() * (off + 3.0 * u + narrow) + factor.abs() * difference;
                 dq.add(query, ds, [ds_off, shared], k);
                 dk.add(key, ds, [ds_off, shared], q);

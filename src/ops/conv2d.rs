@@ -1,8 +1,8 @@
 //! Convolution of images, as convolutional networks have it: the kernel is not turned.
 
 use super::expected::specs;
-use super::functions::dot;
 use super::shapes::{ShapeError, Shapes, row};
+use super::sum::dot;
 use super::{Arg, Expected, Operation, Work};
 use crate::tensor::{DType, ValueSpec};
 use serde::{Deserialize, Serialize};
@@ -183,7 +183,7 @@ impl Operation for Conv2d {
         vec![row(dims.out_size[1] * channels, unit)]
     }
 
-    // A product of weights and patch, so |got - ref| <= 8 u (sum|x w| + |bias|) as for `gemm`.
+    // A product of weights and patch, off by as much as in `gemm`.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let args_specs = specs(args);
         let Ok(dims) = self.dims(&args_specs) else { return vec![vec![]] };
@@ -194,11 +194,11 @@ impl Operation for Conv2d {
         for column in 0..dims.out_size[1] {
             self.patch(&dims, data[0], [row_of_y, column], &mut patch);
             for (channel, weights) in data[1].chunks_exact(dims.depth()).enumerate() {
-                let (sum, size) = dot(&patch, weights);
+                let sum = dot(&patch, weights);
                 let bias = data.get(2).map_or(0.0, |bias| bias[channel]);
-                let scale = size + bias.abs();
-                let error = 8.0 * DType::F32.roundoff() * scale;
-                expected.push(Expected::rounded(sum + bias, error, scale, DType::F32));
+                let scale = sum.size + bias.abs();
+                let error = DType::F32.roundoff() * (sum.roundoffs() + 8.0 * bias.abs());
+                expected.push(Expected::rounded(sum.value + bias, error, scale, DType::F32));
             }
         }
         vec![expected]

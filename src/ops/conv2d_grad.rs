@@ -4,6 +4,7 @@
 use super::conv2d::{Conv2d, ConvDims, ImageLayout};
 use super::expected::specs;
 use super::shapes::{ShapeError, Shapes, row};
+use super::sum::Sum;
 use super::{Arg, Expected, Operation, Work};
 use crate::tensor::{DType, ValueSpec};
 use serde::{Deserialize, Serialize};
@@ -128,9 +129,9 @@ fn meetings(op: &Conv2d, dims: &ConvDims, axis: usize, inside: usize) -> Vec<(us
     (0..dims.kernel[axis]).filter_map(place).collect()
 }
 
-/// As for `gemm`: off by 8 u of the sizes that are added.
-fn summed(sum: f64, size: f64) -> Expected {
-    Expected::rounded(sum, 8.0 * DType::F32.roundoff() * size, size, DType::F32)
+/// Off by as much as in `gemm`.
+fn summed(sum: Sum) -> Expected {
+    Expected::rounded(sum.value, DType::F32.roundoff() * sum.roundoffs(), sum.size, DType::F32)
 }
 
 impl Operation for Conv2dInputGrad {
@@ -185,18 +186,17 @@ impl Operation for Conv2dInputGrad {
         for column in 0..dims.size[1] {
             let across = meetings(&op, &dims, 1, column);
             for channel in channels.clone() {
-                let (mut sum, mut size) = (0.0, 0.0);
+                let mut sum = Sum::default();
                 let meetings = down.iter().flat_map(|down| across.iter().map(move |across| (down, across)));
                 for (&(r, i), &(s, j)) in meetings {
                     for out in 0..dims.out {
                         let weight =
                             ((out * dims.channels + channel) * dims.kernel[0] + i) * dims.kernel[1] + j;
                         let term = weights[weight] * dy[at_y(self.layout, &dims, out, r, s)];
-                        sum += term;
-                        size += term.abs();
+                        sum.add(term);
                     }
                 }
-                expected.push(summed(sum, size));
+                expected.push(summed(sum));
             }
         }
         vec![expected]
@@ -238,7 +238,7 @@ impl Operation for Conv2dWeightGrad {
         let y_image = dy.len() / dims.images;
         let element = |tap: usize| {
             let (i, j) = (tap / dims.kernel[1], tap % dims.kernel[1]);
-            let (mut sum, mut size) = (0.0, 0.0);
+            let mut sum = Sum::default();
             for (dy, x) in dy.chunks_exact(y_image).zip(x.chunks_exact(dims.image())) {
                 for r in 0..dims.out_size[0] {
                     let Some(line) = op.seen(&dims, 0, r, i) else { continue };
@@ -246,12 +246,11 @@ impl Operation for Conv2dWeightGrad {
                         let Some(column) = op.seen(&dims, 1, s, j) else { continue };
                         let term =
                             dy[at_y(self.layout, &dims, out, r, s)] * x[op.at(&dims, channel, line, column)];
-                        sum += term;
-                        size += term.abs();
+                        sum.add(term);
                     }
                 }
             }
-            summed(sum, size)
+            summed(sum)
         };
         vec![(0..dims.kernel[0] * dims.kernel[1]).map(element).collect()]
     }

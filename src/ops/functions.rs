@@ -54,26 +54,6 @@ pub fn gelu_tanh_slope(x: f64) -> f64 {
     0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * factor * (1.0 + 0.134_145 * x * x)
 }
 
-/// `(sum x y, sum |x y|)`.
-pub(super) fn dot(x: &[f64], y: &[f64]) -> (f64, f64) {
-    // Independent lanes, because one chain of additions waits for itself.
-    const LANES: usize = 8;
-    let (mut sum, mut size) = ([0.0; LANES], [0.0; LANES]);
-    let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-    for (x, y) in x.iter().zip(y) {
-        for lane in 0..LANES {
-            let product = x[lane] * y[lane];
-            sum[lane] += product;
-            size[lane] += product.abs();
-        }
-    }
-    for (lane, (x, y)) in x_rest.iter().zip(y_rest).enumerate() {
-        sum[lane] += x * y;
-        size[lane] += (x * y).abs();
-    }
-    (sum.iter().sum(), size.iter().sum())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,16 +85,5 @@ mod tests {
         }
         // Phi(1) = 0.841344746068543.
         assert!((gelu_erf(1.0) - 0.841_344_746_068_543).abs() < 1e-14);
-    }
-
-    #[test]
-    fn a_dot_product_of_any_length_loses_no_term() {
-        for len in [0usize, 1, 7, 8, 9, 17] {
-            let x: Vec<f64> = (0..len).map(|i| i as f64 - 3.0).collect();
-            let y = vec![2.0; len];
-            let sum: f64 = x.iter().map(|x| 2.0 * x).sum();
-            let size: f64 = x.iter().map(|x| 2.0 * x.abs()).sum();
-            assert_eq!(dot(&x, &y), (sum, size));
-        }
     }
 }

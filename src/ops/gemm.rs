@@ -1,8 +1,8 @@
 //! Dense matrix product: D = alpha A B + beta C, out of place, batched over leading axes.
 
 use super::expected::specs;
-use super::functions::dot;
 use super::shapes::{ShapeError, Shapes, row};
+use super::sum::{Sum, dot, row_times_matrix};
 use super::{Arg, Expected, Operation, Work};
 use crate::tensor::{DType, ValueSpec};
 use serde::{Deserialize, Serialize};
@@ -113,32 +113,18 @@ impl GemmDims {
         if trans_a { a[unit % self.m..].iter().step_by(self.m).copied().collect() } else { a.to_vec() }
     }
 
-    /// For each column: sum a b and sum |a b|.
-    pub(super) fn product(&self, a: &[f64], b: &[f64], trans_b: bool) -> (Vec<f64>, Vec<f64>) {
+    /// sum a b for each column.
+    pub(super) fn product(&self, a: &[f64], b: &[f64], trans_b: bool) -> Vec<Sum> {
         if trans_b {
-            return b.chunks_exact(self.k).map(|column| dot(a, column)).unzip();
+            return b.chunks_exact(self.k).map(|column| dot(a, column)).collect();
         }
-        let (mut sums, mut sizes) = (vec![0.0; self.n], vec![0.0; self.n]);
-        for (x, b) in a.iter().zip(b.chunks_exact(self.n)) {
-            for ((sum, size), y) in sums.iter_mut().zip(&mut sizes).zip(b) {
-                let product = x * y;
-                *sum += product;
-                *size += product.abs();
-            }
-        }
-        (sums, sizes)
+        row_times_matrix(a, b, self.n)
     }
 }
 
-/// Roundoffs of the accumulator that a product may gather, in units of sum|a||b|.
-///
-/// The a-priori bound of an inner product is k u sum|a||b| (Higham, "Accuracy and Stability of Numerical
-/// Algorithms", §3.1). Rounding errors have random signs: of 655,360 plain sums of 128 products, in another
-/// program, 57 erred by more than 3 and the worst by 5.4. One constant that does not grow with k is what
-/// tells a lower precision (tf32 errs by 2^13 u in each factor) from another order of summation. Tensor
-/// cores that take 16-bit factors cut their sums off instead of rounding them; that error has one sign.
-fn accumulate_terms(input: DType) -> f64 {
-    if matches!(input, DType::Bf16 | DType::F16) { 32.0 } else { 8.0 }
+/// Tensor cores that take 16-bit factors cut their sums off instead of rounding them; that error has one sign.
+fn cut_off(input: DType) -> f64 {
+    if matches!(input, DType::Bf16 | DType::F16) { 4.0 } else { 1.0 }
 }
 
 impl Operation for Gemm {
@@ -170,18 +156,19 @@ impl Operation for Gemm {
         vec![row(self.dims(args).map_or(0, |dims| dims.n), unit)]
     }
 
-    // |got - ref| <= c u (|alpha| sum|a||b| + |beta c|), plus the rounding of D.
+    // |alpha| times what the sum may be off by, and 8 u |beta c|, plus the rounding of D.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let Ok(dims) = self.dims(&specs(args)) else { return vec![vec![]] };
         let [reads_a, reads_b] = dims.reads(self.trans_a, unit);
         let a = dims.a_row(args[0].at(reads_a), self.trans_a, unit);
-        let (sums, sizes) = dims.product(&a, args[1].at(reads_b), self.trans_b);
+        let sums = dims.product(&a, args[1].at(reads_b), self.trans_b);
         let c = args.get(2).map(|c| c.at(row(dims.n, unit)));
-        let error = accumulate_terms(args[0].spec.dtype) * self.accumulate.roundoff();
-        let expected = sums.into_iter().zip(sizes).enumerate().map(|(j, (sum, size))| {
+        let u = cut_off(args[0].spec.dtype) * self.accumulate.roundoff();
+        let expected = sums.into_iter().enumerate().map(|(j, sum)| {
             let c = c.map_or(0.0, |c| self.beta * c[j]);
-            let scale = self.alpha.abs() * size + c.abs();
-            Expected::rounded(self.alpha * sum + c, error * scale, scale, self.output)
+            let error = u * (self.alpha.abs() * sum.roundoffs() + 8.0 * c.abs());
+            let scale = self.alpha.abs() * sum.size + c.abs();
+            Expected::rounded(self.alpha * sum.value + c, error, scale, self.output)
         });
         vec![expected.collect()]
     }

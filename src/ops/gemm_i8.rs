@@ -94,7 +94,7 @@ impl Operation for GemmI8 {
         let mut a = dims.a_row(args[0].at(reads_a), self.trans_a, unit);
         a.iter_mut().for_each(|x| *x -= f64::from(self.zero_a));
         let shift = f64::from(self.zero_b) * a.iter().sum::<f64>();
-        let (sums, _) = dims.product(&a, args[1].at(reads_b), self.trans_b);
-        vec![sums.into_iter().map(|sum| Expected::exact(sum - shift)).collect()]
+        let sums = dims.product(&a, args[1].at(reads_b), self.trans_b);
+        vec![sums.into_iter().map(|sum| Expected::exact(sum.value - shift)).collect()]
     }
 }

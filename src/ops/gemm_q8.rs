@@ -1,9 +1,9 @@
 //! Product with weights of 8 bits in blocks that share a scale: ggml's Q8_0.
 
 use super::expected::specs;
-use super::functions::dot;
 use super::quantize::BLOCK;
 use super::shapes::{ShapeError, Shapes, row};
+use super::sum::dot;
 use super::{Arg, Expected, GemmDims, Operation, Work};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
@@ -102,7 +102,7 @@ impl Operation for GemmQ8 {
     }
 
     // Bits times a scale need 19 bits, and two scales in f16 22: exact in f32. What is left are the
-    // roundings of products and of their sum in any order, |got - ref| <= 8 u sum|a||b| as for `gemm`. With A
+    // roundings of products and of their sum in any order, as for `gemm`. With A
     // in blocks a block's sum is exact, but a vector's lanes may hold parts of it, which are larger.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let args_specs = specs(args);
@@ -113,8 +113,8 @@ impl Operation for GemmQ8 {
         let a = if let [bits, scales] = a { widened(bits, scales) } else { a[0].to_vec() };
         let columns = b[0].chunks_exact(dims.k).zip(b[1].chunks_exact(dims.k / BLOCK));
         let expected = columns.map(|(bits, scales)| {
-            let (sum, size) = dot(&a, &widened(bits, scales));
-            Expected::rounded(sum, 8.0 * DType::F32.roundoff() * size, size, DType::F32)
+            let sum = dot(&a, &widened(bits, scales));
+            Expected::rounded(sum.value, DType::F32.roundoff() * sum.roundoffs(), sum.size, DType::F32)
         });
         vec![expected.collect()]
     }

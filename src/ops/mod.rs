@@ -36,6 +36,7 @@ mod shapes;
 mod softmax;
 mod softmax_grad;
 mod streams;
+mod sum;
 mod tanh;
 
 pub use adamw::Adamw;

@@ -1,6 +1,7 @@
 //! The gradient of softmax over rows, for attention that keeps its weights.
 
 use super::shapes::{ShapeError, Shapes, row, wide};
+use super::sum::dot;
 use super::{Arg, Expected, Operation, Work};
 use crate::random::Fill;
 use crate::tensor::ValueSpec;
@@ -54,18 +55,18 @@ impl Operation for SoftmaxGrad {
         vec![row(args[0].columns(), unit)]
     }
 
-    // The sum is an inner product, off by 8 u sum|dy y| as in `gemm`; then come a difference, two products and
+    // The sum is an inner product, off by as much as in `gemm`; then come a difference, two products and
     // the rounding of the scale.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let (dtype, range) = (args[1].spec.dtype, row(args[0].spec.columns(), unit));
         let u = wide(dtype).roundoff().max(wide(args[0].spec.dtype).roundoff());
         let (dy, y) = (args[0].at(range.clone()), args[1].at(range));
-        let (sum, size) = super::functions::dot(dy, y);
+        let sum = dot(dy, y);
         let answer = |(dy, y): (&f64, &f64)| {
             let factor = self.scale * y;
-            let error = 8.0 * u * size + 4.0 * u * (dy.abs() + sum.abs());
-            let scale = factor.abs() * (dy.abs() + size);
-            Expected::rounded(factor * (dy - sum), factor.abs() * error, scale, dtype)
+            let error = u * (sum.roundoffs() + 4.0 * (dy.abs() + sum.value.abs()));
+            let scale = factor.abs() * (dy.abs() + sum.size);
+            Expected::rounded(factor * (dy - sum.value), factor.abs() * error, scale, dtype)
         };
         vec![dy.iter().zip(y).map(answer).collect()]
     }
