@@ -372,7 +372,7 @@ class Peer(Library):
             raise Unsupported(f"PyTorch serves {op} in one type, not in {', '.join(sorted(types))}")
 
     def in_place(self, step):
-        return {"adamw": ((0, 0), (1, 2), (2, 3)), "sgd_momentum": ((0, 0), (1, 2))}.get(step["op"], ())
+        return {"adamw": ((0, 0), (1, 2), (2, 3)), "sgd_momentum": ((0, 0), (1, 2)), "put_rows": ((0, 0),)}.get(step["op"], ())
 
     def packs(self, loaded, step):
         """Whether a step's weights are laid out anew."""

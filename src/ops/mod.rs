@@ -27,6 +27,7 @@ mod layer_norm_grad;
 mod max_pool;
 mod parallel;
 mod pointwise;
+mod put_rows;
 mod quantize;
 mod rearrange;
 mod relu;
@@ -61,6 +62,7 @@ pub use layer_norm::LayerNorm;
 pub use layer_norm_grad::{LayerNormGrad, LayerNormParamGrad};
 pub use max_pool::{MaxPool, MaxPoolGrad, PoolDims};
 pub use parallel::in_parallel;
+pub use put_rows::{PutRows, PutRowsDims};
 pub use quantize::{BLOCK, Granularity, Quantize};
 pub use rearrange::{Rearrange, RearrangeRuns};
 pub use relu::{BiasRelu, Relu, ReluGrad};
@@ -277,6 +279,8 @@ pub enum Op {
     MaxPoolGrad(MaxPoolGrad),
     /// The same elements in another order.
     Rearrange(Rearrange),
+    /// Rows written into a matrix.
+    PutRows(PutRows),
 }
 
 impl Op {
@@ -325,6 +329,7 @@ impl Op {
         "max_pool",
         "max_pool_grad",
         "rearrange",
+        "put_rows",
     ];
 
     /// The op's own description of itself.
@@ -373,6 +378,7 @@ impl Op {
             Self::MaxPool(op) => op,
             Self::MaxPoolGrad(op) => op,
             Self::Rearrange(op) => op,
+            Self::PutRows(op) => op,
         }
     }
 }

@@ -31,6 +31,11 @@ pub struct RearrangeRuns {
 }
 
 impl RearrangeRuns {
+    /// For each axis of the answer, in runs: its extent, and how far apart its neighbours were.
+    pub fn axes(&self) -> &[[usize; 2]] {
+        &self.axes
+    }
+
     /// The run of all arguments that is run `number` of all outputs.
     pub fn source(&self, mut number: usize) -> usize {
         let mut source = 0;

@@ -30,13 +30,14 @@ impl Sum {
     /// Rounding Error Analysis", 2019).
     /// - Terms of random signs keep partial sums near sqrt(k) of a term: of 655,360 plain sums of 128 products, in
     ///   another program, 57 erred by more than 3 u sum|a||b| and the worst by 5.4: 8, for any k.
-    /// - Terms that share a sign, as an example's do in a gradient of weights, let a plain sum drift: k partial
-    ///   sums that grow evenly to S err by u S sqrt(k) / 3 at one standard deviation: 2 sqrt(k) S is six.
+    /// - Terms that share a sign let partial sums grow to S, and one that outweighs all others, as that of the token
+    ///   that is classified in a gradient of weights, keeps them there: k additions to S err by u S sqrt(k / 3) at
+    ///   one standard deviation, of which 3.5 sqrt(k) S is six.
     ///
     /// What does not grow with k is what tells a lower precision (tf32 errs by 2^13 u in each factor) from another
     /// order of summation; the root of k does so for any k below a million.
     pub(super) fn roundoffs(&self) -> f64 {
-        (8.0 * self.size).max(2.0 * (self.terms as f64).sqrt() * self.peak)
+        (8.0 * self.size).max(3.5 * (self.terms as f64).sqrt() * self.peak)
     }
 }
 
@@ -101,11 +102,11 @@ mod tests {
 
     /// Sums of numbers whose errors are known to be random: worst error of plain sums in f32, in units of what is
     /// allowed.
-    fn worst(sums: usize, terms: usize, draw: impl Fn(f64) -> f64) -> f64 {
+    fn worst(sums: usize, terms: usize, draw: impl Fn(usize, f64) -> f64) -> f64 {
         let one = |sum: usize| {
             let x: Vec<f32> = (0..terms)
                 .map(|term| {
-                    draw((crate::random::bits(7, sum as u64, term as u64) >> 11) as f64 / 2f64.powi(53))
+                    draw(term, (crate::random::bits(7, sum as u64, term as u64) >> 11) as f64 / 2f64.powi(53))
                         as f32
                 })
                 .collect();
@@ -120,13 +121,14 @@ mod tests {
     #[test]
     fn plain_sums_stay_within_it_whatever_their_signs_and_do_not_waste_it() {
         for (what, draw) in [
-            ("random signs", Box::new(|x: f64| 2.0 * x - 1.0) as Box<dyn Fn(f64) -> f64>),
-            ("one sign", Box::new(|x| x)),
-            ("mostly one", Box::new(|x| x - 0.25)),
+            ("random signs", Box::new(|_, x: f64| 2.0 * x - 1.0) as Box<dyn Fn(usize, f64) -> f64>),
+            ("one sign", Box::new(|_, x| x)),
+            ("mostly one", Box::new(|_, x| x - 0.25)),
+            ("one large", Box::new(|term, x| if term == 0 { 1.0 + x } else { x / 1e4 })),
         ] {
             for terms in [16, 128, 1000, 4096] {
                 let worst = worst(2000, terms, &draw);
-                assert!(worst < 1.0, "{what}, {terms} terms: {worst}");
+                assert!(worst < 0.8, "{what}, {terms} terms: {worst}");
                 assert!(worst > 0.1, "{what}, {terms} terms: {worst} is far below what is allowed");
             }
         }

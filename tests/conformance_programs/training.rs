@@ -4,7 +4,7 @@ use super::{Case, single};
 use cutgpu::ops::{
     AttentionGrad, BiasGeluGrad, BiasRelu, Cast, ChannelSum, ColumnSum, Conv2dInputGrad, Conv2dWeightGrad,
     CrossEntropy, CrossEntropyGrad, Dropout, Embedding, EmbeddingGrad, GeluForm, GeluGrad, ImageLayout,
-    LayerNormGrad, LayerNormParamGrad, MaxPool, MaxPoolGrad, Op, Rearrange, Relu, ReluGrad, Scale,
+    LayerNormGrad, LayerNormParamGrad, MaxPool, MaxPoolGrad, Op, PutRows, Rearrange, Relu, ReluGrad, Scale,
     SoftmaxGrad, Tanh, TanhGrad,
 };
 use cutgpu::tensor::{DType, ValueSpec};
@@ -19,6 +19,7 @@ pub(super) fn training() -> Vec<Case> {
     cases.extend(convolutions());
     cases.extend(pools());
     cases.extend(orders());
+    cases.extend(new_rows());
     cases
 }
 
@@ -184,6 +185,22 @@ fn orders() -> Vec<Case> {
         (&[1, 2, 5, 17, 31], &[1, 3, 0, 2, 4], &[34, 155], 1, &[10, 17, 31], Bf16),
         (&[3 * 5 * 7 * 9], &[0], &[3, 315], 1, &[3, 5, 7, 9], F16),
         (&[67, 33], &[1, 0], &[33, 67], 1, &[67, 33], F32),
+    ];
+    rows.into_iter().map(case).collect()
+}
+
+/// A token's row among those before it, and several at once.
+fn new_rows() -> Vec<Case> {
+    let case = |(batch, rows, new, columns, at, dtype): (usize, usize, usize, usize, usize, DType)| {
+        let args = [rows, new].map(|rows| spec(&[batch, rows, columns], dtype));
+        single(Op::PutRows(PutRows { at }), args.into())
+    };
+    let rows = [
+        (1, 1, 1, 1, 0, F32),
+        (12, 33, 1, 64, 32, F32),
+        (3, 17, 5, 31, 7, Bf16),
+        (5, 9, 9, 3, 0, F16),
+        (7, 101, 67, 129, 13, F32),
     ];
     rows.into_iter().map(case).collect()
 }

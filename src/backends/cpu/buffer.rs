@@ -126,6 +126,11 @@ impl Arena {
         self.places.iter().map(|place| place.bytes() as u64).sum()
     }
 
+    /// Number of values.
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// Elements of value `place`.
     pub fn read(&self, place: usize, range: Range<usize>) -> HostArray {
         let view = self.view(place);

@@ -46,7 +46,7 @@ impl Kernel for Checked {
         self.inner.pack(set, args)
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.inner.workspace()
     }
 }

@@ -27,6 +27,16 @@ impl TeamScratch {
         self.arena.bytes_of_values()
     }
 
+    /// Fills every buffer with NaN, so that who relies on its first content is found out.
+    pub fn poison(&self) {
+        for place in 0..self.arena.places() {
+            let view = self.arena.view(place);
+            // SAFETY: the view heads `elements` aligned floats, and nobody has been given a buffer yet.
+            unsafe { std::slice::from_raw_parts_mut(view.start.as_ptr().cast::<f32>(), view.elements) }
+                .fill(f32::NAN);
+        }
+    }
+
     /// The first `N` buffers of `thread`; empty ones where there are fewer.
     ///
     /// # Safety

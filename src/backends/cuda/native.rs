@@ -8,7 +8,7 @@ use super::gpu::{Gpu, Module, Stream};
 use super::kernels::Source;
 use super::launch::{self, Argument, Launch, Plan};
 use crate::backends::{Ceiling, Fault, Identity, Unsupported};
-use crate::ops::Op;
+use crate::ops::{Op, PutRows};
 use crate::tensor::ValueSpec;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -69,6 +69,7 @@ impl Engine for Native {
         match op {
             Op::Adamw(_) => &[(0, 0), (1, 2), (2, 3)],
             Op::SgdMomentum(_) => &[(0, 0), (1, 2)],
+            Op::PutRows(_) => PutRows::IN_PLACE,
             _ => &[],
         }
     }

@@ -112,6 +112,7 @@ fn trains(step: &Step, program: &Program) -> Option<Result<(), &'static str>> {
         | Op::Conv2dInputGrad(_)
         | Op::Conv2dWeightGrad(_)
         | Op::Rearrange(_)
+        | Op::PutRows(_)
         | Op::MaxPool(_)
         | Op::MaxPoolGrad(_) => {}
         _ => return None,

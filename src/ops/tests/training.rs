@@ -17,6 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(Case::f32(Op::Rearrange(heads), &[&[6, 20]]));
     let back = Rearrange { split: vec![3, 2, 7, 5], order: vec![1, 2, 0, 3], output: vec![14, 15] };
     cases.push(Case::new(Op::Rearrange(back), &[&[2, 7, 5][..]; 3], &[Bf16]));
+    cases.push(Case::f32(Op::PutRows(PutRows { at: 2 }), &[&[3, 5, 7], &[3, 2, 7]]));
     cases
 }
 

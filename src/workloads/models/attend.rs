@@ -2,7 +2,7 @@
 
 use super::dense::{Linear, of_variance};
 use super::net::Net;
-use crate::ops::{Add, Attention, AttentionGrad, Gemm, Op, Rearrange};
+use crate::ops::{Add, Attention, AttentionGrad, Gemm, Op, PutRows, Rearrange};
 use crate::program::ValueId;
 use crate::random::Fill;
 use crate::workloads::ParamError;
@@ -89,6 +89,16 @@ pub(super) struct Attend {
     heads: Heads,
     /// Beside the projections to queries and values.
     adapters: Option<[Adapter; 2]>,
+    /// Where tokens follow others.
+    before: Option<Before>,
+}
+
+/// Keys and values of the tokens before, `[batch heads, length, depth]`, with room for those of the new ones.
+#[derive(Clone, Copy)]
+struct Before {
+    memories: [ValueId; 2],
+    /// Tokens before.
+    count: usize,
 }
 
 /// What the way back needs.
@@ -110,6 +120,7 @@ impl Attend {
             out: Linear::new(net, &format!("{name}.out"), [width, width], trained),
             heads,
             adapters: None,
+            before: None,
         }
     }
 
@@ -118,6 +129,14 @@ impl Attend {
         let width = self.heads.heads * self.heads.depth;
         self.adapters =
             Some(["q", "v"].map(|what| Adapter::new(net, &format!("{name}.{what}"), width, rank)));
+    }
+
+    /// Declares what is kept of `count` tokens before.
+    pub(super) fn follow(&mut self, net: &mut Net, name: &str, count: usize) {
+        let Heads { batch, length, heads, depth, .. } = self.heads;
+        let shape = [batch * heads, count + length, depth];
+        let memories = ["keys", "values"].map(|what| net.memory(&format!("{name}.{what}"), &shape));
+        self.before = Some(Before { memories, count });
     }
 
     pub(super) fn forward(self, net: &mut Net, x: ValueId) -> Result<(ValueId, Attended), ParamError> {
@@ -130,6 +149,12 @@ impl Attend {
             let delta = net.one(self.heads.split(1), &[delta])?;
             parts[2 * number] = net.one(Op::Add(Add {}), &[parts[2 * number], delta])?;
             low[number] = small;
+        }
+        if let Some(Before { memories, count }) = self.before {
+            for (part, memory) in parts[1..].iter_mut().zip(memories) {
+                *part = net.one(Op::PutRows(PutRows { at: count }), &[memory, *part])?;
+                net.hand_on(*part, memory);
+            }
         }
         let log_sum_exp = parts.iter().any(|&part| net.moves(part));
         let op = Attention { scale: self.heads.scale(), causal: self.heads.causal, log_sum_exp };

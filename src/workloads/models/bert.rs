@@ -148,7 +148,7 @@ impl Model {
         let below = |rows: usize| Fill::Integers { low: 0, high: rows as i64 - 1 };
         let words = ids("words", below(config.vocabulary));
         let kinds = ids("kinds", below(config.kinds));
-        let positions = ids("positions", sequence(heads.length));
+        let positions = ids("positions", sequence(0, heads.length));
         let first = Fill::Places { first: 0, run: 1, stride: heads.length as u32 };
         let first = net.batch(&name("first"), &[heads.batch], DType::I32, first);
         let rows = [config.vocabulary, config.positions, config.kinds];

@@ -8,7 +8,7 @@ use super::net::Net;
 use super::regime::{
     BATCH, LAST, Mode, OPTIMIZER, PARTS, PRECISION, Place, RANK, RECOMPUTE, Regime, mode_axis,
 };
-use super::transformer::{Order, Style, adapt, blocks};
+use super::transformer::{Order, Style, adapt, blocks, follow};
 use super::{check_length, of_tokens, sequence};
 use crate::ops::{Add, GeluForm, Op};
 use crate::program::{Program, ValueId};
@@ -20,12 +20,16 @@ use std::rc::Rc;
 /// The next token of each.
 pub(in crate::workloads) const GPT2: Workload = Workload {
     name: "gpt2",
-    about: "GPT-2 small: scores of the token after a prompt, training, and what fine-tuning leaves of it.",
+    about: "GPT-2 small: scores of the token after a prompt or after one more token, training, fine-tuning.",
     axes: &[
         // Its output layer is its input table: there is no head to train alone.
-        mode_axis(&["infer", "train", "last", "lora"]),
+        mode_axis(&["infer", "decode", "train", "last", "lora"]),
         BATCH,
-        Axis { name: "length", about: "tokens of a sequence, at most 1024", default: None },
+        Axis {
+            name: "length",
+            about: "tokens of a sequence, the new one of mode=decode among them, at most 1024",
+            default: None,
+        },
         LAST,
         RANK,
         OPTIMIZER,
@@ -85,7 +89,8 @@ impl Layer for Embedding {
 }
 
 /// The program of `batch` sequences of `length` tokens, which the position table has. Inference scores the token
-/// after each sequence; training, as always, the one after each token.
+/// after each sequence; decoding does the same for a sequence of which all but the last token are known by the keys
+/// and values that they left, and leaves its own; training, as always, scores the one after each token.
 pub(super) fn program(
     config: &Config,
     [batch, length]: [usize; 2],
@@ -94,6 +99,8 @@ pub(super) fn program(
     let Config { style, width, vocabulary, positions: places, .. } = *config;
     let mut net = Net::new(regime.dtype);
     let part = batch / regime.parts;
+    let decodes = regime.mode == Mode::Decode;
+    let (before, length) = if decodes { (length - 1, 1) } else { (0, length) };
     let heads = Heads { batch: part, length, heads: config.heads, depth: width / config.heads, causal: true };
     let below = regime.trains(Place::Below);
     let tables = [("words", vocabulary), ("positions", places)]
@@ -101,12 +108,15 @@ pub(super) fn program(
     let mut blocks = blocks(&mut net, &style, heads, regime);
     let norm = Norm::new(&mut net, "norm", width, style.eps, regime.trains(Place::Above));
     adapt(&mut net, &mut blocks, regime);
+    if decodes {
+        follow(&mut net, &mut blocks, before);
+    }
     assemble(net, regime, |net, number| {
         let name = |what: &str| of_part(what, number, regime.parts);
         let tokens = part * length;
         let below = Fill::Integers { low: 0, high: vocabulary as i64 - 1 };
         let x = net.batch(&name("tokens"), &[tokens], DType::I32, below);
-        let positions = net.batch(&name("places"), &[tokens], DType::I32, sequence(length));
+        let positions = net.batch(&name("places"), &[tokens], DType::I32, sequence(before, length));
         let mut layers: Layers = vec![Rc::new(Embedding { tables, rows: [vocabulary, places], positions })];
         layers.extend(blocks.iter().map(|block| Rc::new(*block) as Rc<dyn Layer>));
         let last_only = regime.mode == Mode::Infer;

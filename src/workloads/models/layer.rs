@@ -1,7 +1,7 @@
 //! Layers one above the other: forward, and back in reverse.
 
 use super::net::Net;
-use super::regime::{Mode, Regime};
+use super::regime::Regime;
 use crate::ops::{CrossEntropy, CrossEntropyGrad, Op, Operation};
 use crate::program::{Program, ValueId};
 use crate::random::Fill;
@@ -109,7 +109,7 @@ pub(super) fn assemble(
     for part in 0..regime.parts {
         let path = path(&mut net, part)?;
         net.turn(false);
-        if regime.mode == Mode::Infer {
+        if regime.only_answers() {
             let (logits, _) = up(&mut net, &path.layers, path.x, false)?;
             net.name(logits, &of_part("logits", part, regime.parts));
             net.output(logits);

@@ -28,13 +28,14 @@ pub(super) use mlp::MLP;
 pub(super) use vgg::VGG16;
 pub(super) use vit::VIT;
 
-use super::{ParamError, Params, Yield, int};
+use super::{ParamError, Params, Yield, int, text};
 use crate::program::Program;
 use crate::random::Fill;
 
-/// Tokens of all sequences.
+/// Tokens of all sequences; the new ones where sequences go on.
 fn of_tokens(params: &Params, _: &Program) -> Yield {
-    let amount = int(params, "batch") as f64 * int(params, "length") as f64;
+    let each = if text(params, "mode") == "decode" { 1 } else { int(params, "length") };
+    let amount = int(params, "batch") as f64 * each as f64;
     Yield { unit: "token".to_string(), amount }
 }
 
@@ -59,7 +60,7 @@ fn check_classes(params: &Params) -> Result<(), ParamError> {
     Err(ParamError::unusable(params, "classes", "a label of 32 bits cannot name so many".to_string()))
 }
 
-/// Positions of the tokens of sequences, one after another.
-fn sequence(length: usize) -> Fill {
-    Fill::Places { first: 0, run: length as u32, stride: 0 }
+/// Positions of the tokens of sequences, one after another, after `before` others.
+fn sequence(before: usize, length: usize) -> Fill {
+    Fill::Places { first: before as u32, run: length as u32, stride: 0 }
 }

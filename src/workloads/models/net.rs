@@ -67,6 +67,19 @@ impl Net {
         id
     }
 
+    /// An activation that executions hand on: what was made of the tokens before.
+    pub(super) fn memory(&mut self, name: &str, shape: &[usize]) -> ValueId {
+        let spec = ValueSpec::new(shape, self.dtype);
+        self.declare(name, spec, State::Activation, Fill::natural(self.dtype))
+    }
+
+    /// `made` is what `memory` is in the next execution.
+    pub(super) fn hand_on(&mut self, made: ValueId, memory: ValueId) {
+        let name = format!("{}'", self.program.values[memory].name);
+        self.program.mark(made, &name, State::Activation);
+        self.program.carry(made, memory);
+    }
+
     fn declare(&mut self, name: &str, spec: ValueSpec, state: State, fill: Fill) -> ValueId {
         let id = self.program.input(name, spec, state, fill);
         self.moves.push(false);

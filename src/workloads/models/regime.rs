@@ -9,6 +9,8 @@ use crate::workloads::{Axis, Default, ParamError, Params, dtype, int, text};
 pub(super) enum Mode {
     /// None: the answer is what is wanted.
     Infer,
+    /// None: the next token of sequences whose keys and values are there already.
+    Decode,
     /// All of them.
     Train,
     /// Those of the last layers, and of all that stands above them.
@@ -98,7 +100,7 @@ pub(super) const PRECISION: Axis = Axis {
 pub(super) const fn mode_axis(modes: &'static [&'static str]) -> Axis {
     Axis {
         name: "mode",
-        about: "infer; train all, the last layers, the head (live or on cached features), or low-rank adapters",
+        about: "infer; decode the next token; train all, the last layers, the head (live or on cached features), or low-rank adapters",
         default: Some(Default::OneOf(modes)),
     }
 }
@@ -113,6 +115,10 @@ impl Regime {
         let [last, rank, parts, batch] = ["last", "rank", "parts", "batch"].map(|axis| int(params, axis));
         let mode = match text(params, "mode") {
             "train" => Mode::Train,
+            "decode" if parts > 1 => {
+                return unusable("parts", "sequences that go on are one batch".to_string());
+            }
+            "decode" => Mode::Decode,
             "last" if last > layers => {
                 return unusable("last", format!("this model has {layers} layers"));
             }
@@ -151,12 +157,17 @@ impl Regime {
     /// Whether a parameter at this place is trained.
     pub(super) fn trains(&self, place: Place) -> bool {
         match (self.mode, place) {
-            (Mode::Infer, _) => false,
+            (Mode::Infer | Mode::Decode, _) => false,
             (Mode::Train, _) | (_, Place::Head) => true,
             (Mode::Last(last), Place::Layer(number, layers)) => number + last >= layers,
             (Mode::Last(_), Place::Above) => true,
             _ => false,
         }
+    }
+
+    /// Whether the answer is what is wanted, and nothing is trained.
+    pub(super) fn only_answers(&self) -> bool {
+        matches!(self.mode, Mode::Infer | Mode::Decode)
     }
 
     /// Rank of the adapters; none where there are none.

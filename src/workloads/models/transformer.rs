@@ -155,3 +155,10 @@ pub(super) fn adapt(net: &mut Net, blocks: &mut [Block], regime: &Regime) {
         block.attend.adapt(net, &format!("layer{number}.attention"), rank);
     }
 }
+
+/// Declares what all layers keep of `count` tokens before.
+pub(super) fn follow(net: &mut Net, blocks: &mut [Block], count: usize) {
+    for (number, block) in blocks.iter_mut().enumerate() {
+        block.attend.follow(net, &format!("layer{number}.attention"), count);
+    }
+}

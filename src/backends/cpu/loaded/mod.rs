@@ -41,9 +41,10 @@ pub trait Kernel {
         Ok(0)
     }
 
-    /// Scratch bytes held between runs.
-    fn workspace(&self) -> u64 {
-        0
+    /// Scratch bytes held between runs, made now if they were not before. Steps that have scratch in common tell it
+    /// once, so this is asked once, at load.
+    fn workspace(&self) -> Result<u64, Fault> {
+        Ok(0)
     }
 }
 
@@ -101,6 +102,8 @@ pub struct CpuLoaded {
     seed: u64,
     sets: Vec<SetState>,
     packing: (f64, u64),
+    /// Bytes of scratch.
+    workspace: u64,
 }
 
 impl CpuLoaded {
@@ -130,7 +133,11 @@ impl CpuLoaded {
             seed: options.seed,
             sets: vec![SetState::default(); sets],
             packing: (0.0, 0),
+            workspace: 0,
         };
+        for step in &loaded.steps {
+            loaded.workspace += step.kernel.workspace()?;
+        }
         loaded.fill(|_, _| true);
         loaded.pack()?;
         Ok(loaded)
@@ -248,9 +255,8 @@ impl Loaded for CpuLoaded {
             let value = &self.program.values[id];
             *bytes.entry(value.state).or_default() += value.spec.bytes() * self.sets.len() as u64;
         }
-        let scratch: u64 = self.steps.iter().map(|step| step.kernel.workspace()).sum();
-        if scratch + self.packing.1 > 0 {
-            *bytes.entry(State::Workspace).or_default() += scratch + self.packing.1;
+        if self.workspace + self.packing.1 > 0 {
+            *bytes.entry(State::Workspace).or_default() += self.workspace + self.packing.1;
         }
         bytes
     }

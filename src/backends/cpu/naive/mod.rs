@@ -127,6 +127,7 @@ fn prepare_training(step: &Step, args: Vec<ValueSpec>) -> Result<Box<dyn Kernel>
         Op::MaxPool(op) => pool::max_pool(op, args),
         Op::MaxPoolGrad(op) => pool::max_pool_grad(op, args),
         Op::Rearrange(op) => rows::rearrange(op, args),
+        Op::PutRows(op) => rows::put_rows(op, args),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/naive has no {}", other.operation().name()))),
     }
@@ -179,7 +180,7 @@ impl<O> Kernel for Plain<O> {
         Ok(())
     }
 
-    fn workspace(&self) -> u64 {
-        4 * self.scratch.len() as u64
+    fn workspace(&self) -> Result<u64, Fault> {
+        Ok(4 * self.scratch.len() as u64)
     }
 }

@@ -5,7 +5,7 @@ use crate::backends::Unsupported;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::loaded::Kernel;
-use crate::ops::{AddLayerNorm, LayerNorm, Rearrange, Softmax};
+use crate::ops::{AddLayerNorm, LayerNorm, PutRows, Rearrange, Softmax};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
 
@@ -122,6 +122,20 @@ pub(super) fn rearrange(op: &Rearrange, specs: Vec<ValueSpec>) -> Result<Box<dyn
                 y.copy_from_slice(&args[source / each].slice::<T>()[source % each..][..runs.len]);
                 number += 1;
             }
+        }
+    }
+    Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])
+}
+
+/// Rows written into a matrix.
+pub(super) fn put_rows(op: &PutRows, specs: Vec<ValueSpec>) -> Result<Box<dyn Kernel>, Unsupported> {
+    fn run<T: Float>(call: Call<PutRows>, args: &[View], outs: &mut [ViewMut]) {
+        let Ok(dims) = call.op.dims(call.specs) else { return };
+        let (old, new) = (dims.rows * dims.columns, dims.new * dims.columns);
+        let y = outs[0].slice::<T>();
+        y.copy_from_slice(args[0].slice::<T>());
+        for (y, r) in y.chunks_exact_mut(old).zip(args[1].slice::<T>().chunks_exact(new)) {
+            y[call.op.at * dims.columns..][..new].copy_from_slice(r);
         }
     }
     Plain::by_type(op.clone(), specs, 0, [run::<f32>, run::<bf16>, run::<f16>])

@@ -9,18 +9,19 @@ mod gemv;
 mod pool;
 mod q8;
 mod rows;
+mod scratch;
 mod streams;
 mod update;
 
 use super::indices::checked;
 use super::isa::Isa;
 use super::loaded::{CpuDevice, Kernel, Library, is_packable};
-use super::parts::TeamScratch;
 use super::pool::Pool;
 use crate::backends::*;
 use crate::host::{self, Facts};
 use crate::ops::Op;
 use crate::tensor::ValueSpec;
+use scratch::{Scratches, SharedScratch};
 use std::rc::Rc;
 
 /// Environment variable: the share of their work that products, element-wise ops and AdamW steps do a second
@@ -55,7 +56,7 @@ impl Family for Native {
         check_lane(lane)?;
         let (pool, extra) = (Rc::new(Pool::alone()), Extra(0.0));
         let (isa, packing) = (Isa::PORTABLE, lane.packing);
-        let team = Team { pool, isa, packing, extra, facts: None };
+        let team = Team { scratches: Scratches::new(0), pool, isa, packing, extra, facts: None };
         prepare(&team, step, program).map(drop)
     }
 
@@ -67,7 +68,7 @@ impl Family for Native {
         let isa = Isa::chosen()?;
         let extra = if backend == SLOW { Extra::from_environment()? } else { Extra(0.0) };
         let (pool, packing, facts) = (Rc::new(pool), lane.packing, Some(Rc::new(facts)));
-        let team = Team { pool, isa, packing, extra, facts };
+        let team = Team { scratches: Scratches::new(pool.threads()), pool, isa, packing, extra, facts };
         Ok(Box::new(CpuDevice(Kernels { team })))
     }
 }
@@ -89,13 +90,14 @@ struct Team {
     /// The machine; none where only is asked what there is: nothing will be computed then, and nothing is
     /// allocated for it.
     facts: Option<Rc<Facts>>,
+    /// Memory that the steps of a load have in common.
+    scratches: Rc<Scratches>,
 }
 
 impl Team {
     /// Buffers of `lens` f32 for each thread.
-    fn scratch(&self, lens: &[usize]) -> Result<TeamScratch, Unsupported> {
-        let threads = if self.facts.is_none() { 0 } else { self.pool.threads() };
-        TeamScratch::new(threads, lens).map_err(|fault| Unsupported(fault.to_string()))
+    fn scratch(&self, lens: &[usize]) -> SharedScratch {
+        self.scratches.ask(lens)
     }
 
     /// Whether `bytes` are more than the last level of cache holds, as far as it is known.
@@ -238,6 +240,7 @@ fn prepare_training(team: &Team, step: &Step, args: &[ValueSpec]) -> Result<Box<
         Op::MaxPool(op) => pool::max_pool(team, op, &args[0]),
         Op::MaxPoolGrad(op) => pool::max_pool_grad(team, op, &args[1]),
         Op::Rearrange(op) => rows::rearrange(team, op, args),
+        Op::PutRows(op) => rows::put_rows(team, op, args),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cpu/native has no {}", other.operation().name()))),
     }

@@ -6,7 +6,8 @@ use crate::backends::cpu::float::Float;
 use crate::backends::cpu::functions::{ADAMW_IN_PLACE, AdamwFactors, SGD_IN_PLACE, SgdFactors};
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::loaded::Kernel;
-use crate::backends::cpu::parts::{Parts, TeamScratch};
+use crate::backends::cpu::native::scratch::SharedScratch;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::pool::share;
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
@@ -97,7 +98,7 @@ struct Update<R, const N: usize> {
     rule: R,
     in_place: &'static [(usize, usize)],
     /// What extra work updates: the real values may change once only.
-    decoys: TeamScratch,
+    decoys: SharedScratch,
     run: fn(&Self, &[View], &mut [ViewMut]),
 }
 
@@ -129,7 +130,7 @@ fn prepare<R: Rule<N>, const N: usize>(
         }
     };
     let largest_share = share(args[0].elements(), GRAIN, 0, team.pool.threads()).len() + GRAIN;
-    let decoys = team.scratch(&[team.extra.of(largest_share); N])?;
+    let decoys = team.scratch(&[team.extra.of(largest_share); N]);
     Ok(Box::new(Update { team: team.clone(), rule, in_place, decoys, run }))
 }
 
@@ -167,7 +168,7 @@ impl<R: Rule<N>, const N: usize> Kernel for Update<R, N> {
         self.in_place
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.decoys.bytes()
     }
 }

@@ -88,6 +88,8 @@ pub static CONV: Source = unit("conv", "conv.cu", include_str!("conv.cu"));
 pub static CONV_GRAD: Source = unit("conv_grad", "conv_grad.cu", include_str!("conv_grad.cu"));
 /// Largest of windows of pixels.
 pub static MAX_POOL: Source = unit("max_pool", "max_pool.cu", include_str!("max_pool.cu"));
+/// Elements in another order, and rows written into matrices.
+pub static REARRANGE: Source = unit("rearrange", "rearrange.cu", include_str!("rearrange.cu"));
 
 const GEMM_SIMT: Source = unit("gemm_simt", "gemm_simt.cu", include_str!("gemm_simt.cu"));
 const GEMM_MMA: Source = unit("gemm_mma", "gemm_mma.cu", include_str!("gemm_mma.cu"));
@@ -148,6 +150,7 @@ pub static SOURCES: &[&Source] = &[
     &CONV,
     &CONV_GRAD,
     &MAX_POOL,
+    &REARRANGE,
     &CROSS_ENTROPY,
     &ROW_GRADIENTS,
     &SUMS,

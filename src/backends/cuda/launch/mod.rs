@@ -7,6 +7,7 @@
 mod attention;
 mod conv;
 mod gemm;
+mod places;
 mod quantize;
 mod rows;
 mod streams;
@@ -167,6 +168,8 @@ pub fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], arch: Arch) -> 
             let inputs = (0..3).map(Argument::Input).chain([Argument::Output(0)]);
             conv::max_pool("max_pool_grad", &dims, inputs.collect())
         }
+        Op::Rearrange(op) => places::rearrange(&shapes, op),
+        Op::PutRows(op) => places::put_rows(&shapes, op),
         #[allow(unreachable_patterns, reason = "a new op need not touch every backend")]
         other => Err(Unsupported(format!("cuda/native has no {}", other.operation().name()))),
     }

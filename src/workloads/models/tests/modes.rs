@@ -72,6 +72,38 @@ fn inference_answers_what_training_judges() {
     }
 }
 
+/// Keys and values that the tokens before left, of sequences of 3 whose last token is new.
+#[test]
+fn a_token_after_others_is_answered_as_in_one_piece() {
+    let whole = Evaluated::exact(small("gpt2", &regime(Mode::Infer)));
+    let of_layer = |layer: usize, what: &str| {
+        let steps = whole.program.steps.iter().filter(|step| step.op.operation().name() == "attention");
+        let step = steps.clone().nth(layer).unwrap();
+        let mut kept = whole.values[step.args[if what == "keys" { 1 } else { 2 }]].clone();
+        // Rows of the new tokens hold what nothing should read.
+        for (row, elements) in kept.chunks_exact_mut(2).enumerate() {
+            if row % 3 == 2 {
+                elements.fill(1e6);
+            }
+        }
+        kept
+    };
+    let fed = |value: &Value| match value.name.split('.').collect::<Vec<_>>()[..] {
+        [layer, "attention", what @ ("keys" | "values")] => {
+            of_layer(layer.trim_start_matches("layer").parse().unwrap(), what)
+        }
+        ["tokens"] => whole.named("tokens").iter().skip(2).step_by(3).copied().collect(),
+        _ => data(value),
+    };
+    let one = Evaluated::new(small("gpt2", &regime(Mode::Decode)), false, fed);
+    assert_eq!(one.program.carries.len(), 4);
+    assert_eq!(one.named("places"), [2.0; 4]);
+    for (got, want) in one.named("logits").iter().zip(whole.named("logits")) {
+        assert!((got - want).abs() <= 1e-12 * want.abs().max(1.0), "{got} {want}");
+    }
+    assert_eq!(one.named("logits").len(), 4 * 7);
+}
+
 #[test]
 fn adapters_that_are_zero_change_no_bit_of_the_answer() {
     for name in ["bert", "gpt2", "vit"] {

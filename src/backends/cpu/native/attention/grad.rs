@@ -15,7 +15,8 @@ use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::native::Team;
 use crate::backends::cpu::native::gemm::{Arithmetic, Engine, Matrix, Right, Scratch, Target, To, words_mut};
 use crate::backends::cpu::native::rows::dot;
-use crate::backends::cpu::parts::{Parts, TeamScratch};
+use crate::backends::cpu::native::scratch::SharedScratch;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::streaming::{Same, Walk};
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
@@ -44,7 +45,7 @@ struct Heads {
     extents: Extents,
     engine: Engine,
     /// What [`Room`] says.
-    scratch: TeamScratch,
+    scratch: SharedScratch,
     run: fn(&Heads, &[View], &mut [ViewMut]),
 }
 
@@ -79,7 +80,7 @@ pub(in super::super) fn prepare(
     }
     let [a, b, rows] = most;
     let sums = block * depth + keys * (depth + width);
-    let scratch = team.scratch(&[a, b, rows, 2 * block * keys, sums])?;
+    let scratch = team.scratch(&[a, b, rows, 2 * block * keys, sums]);
     Ok(Box::new(Heads { team: team.clone(), op: op.clone(), extents, engine, scratch, run }))
 }
 
@@ -269,7 +270,7 @@ impl Kernel for Heads {
         Ok(())
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.scratch.bytes()
     }
 }

@@ -22,7 +22,8 @@ use super::gemm::{Arithmetic, CHUNK, Engine, To};
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::loaded::Kernel;
-use crate::backends::cpu::parts::{Parts, TeamScratch};
+use crate::backends::cpu::native::scratch::SharedScratch;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::Attention;
 use crate::tensor::{DType, ValueSpec};
@@ -47,7 +48,7 @@ struct Tiles {
     extents: Extents,
     engine: Engine,
     /// What [`Room`] says.
-    scratch: TeamScratch,
+    scratch: SharedScratch,
     run: Run,
 }
 
@@ -80,7 +81,7 @@ pub(super) fn prepare(
         (depth + block + width.next_multiple_of(CHUNK)) * columns,
         3 * columns,
         columns.next_multiple_of(CHUNK) * width.next_multiple_of(CHUNK),
-    ])?;
+    ]);
     Ok(Box::new(Tiles { team: team.clone(), op: op.clone(), extents, engine, scratch, run }))
 }
 
@@ -132,7 +133,7 @@ impl Kernel for Tiles {
         Ok(())
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.scratch.bytes()
     }
 }

@@ -121,7 +121,7 @@ impl Kernel for InputGrad {
         self.convolution.run(set, &[images, self.arena.view(0)], outs)
     }
 
-    fn workspace(&self) -> u64 {
-        self.arena.bytes_of_values() + self.convolution.workspace()
+    fn workspace(&self) -> Result<u64, Fault> {
+        Ok(self.arena.bytes_of_values() + self.convolution.workspace()?)
     }
 }

@@ -29,6 +29,7 @@ use super::gemm::{
 };
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::loaded::Kernel;
+use crate::backends::cpu::native::scratch::SharedScratch;
 use crate::backends::cpu::parts::{Parts, TeamScratch};
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{Conv2d, ConvDims, GemmDims, ImageLayout};
@@ -84,7 +85,7 @@ struct Plan {
     geometry: Geometry,
     engine: Engine,
     threads: usize,
-    scratch: TeamScratch,
+    scratch: SharedScratch,
     /// How a panel is copied from an image, by thread.
     pieces: Vec<Mutex<Vec<Piece>>>,
 }
@@ -116,7 +117,7 @@ pub(super) fn prepare(
     let planes = op.layout == ImageLayout::Nchw;
     let [a, b] = [if packs && planes { 0 } else { a }, if packs && !planes { 0 } else { b }];
     let bias = if op.bias && planes { m * width } else { 0 };
-    let scratch = team.scratch(&[a, b, rows, bias])?;
+    let scratch = team.scratch(&[a, b, rows, bias]);
     let most = if planes && team.facts.is_some() { geometry.taps() * width } else { 0 };
     let pieces = (0..team.pool.threads()).map(|_| Mutex::new(Vec::with_capacity(most))).collect();
     let plan = Plan { geometry, engine, threads: team.pool.threads(), scratch, pieces };
@@ -287,7 +288,7 @@ impl Kernel for Convolution {
         Ok(bytes)
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.plan.scratch.bytes()
     }
 }

@@ -12,7 +12,8 @@ use super::super::gemm::{
 use super::{Geometry, rows};
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::loaded::Kernel;
-use crate::backends::cpu::parts::{Parts, TeamScratch};
+use crate::backends::cpu::native::scratch::SharedScratch;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{Conv2dWeightGrad, GemmDims, ImageLayout};
 use crate::tensor::ValueSpec;
@@ -123,7 +124,7 @@ struct WeightGrad {
 struct Plan {
     geometry: Geometry,
     engine: Engine,
-    scratch: TeamScratch,
+    scratch: SharedScratch,
 }
 
 impl Plan {
@@ -156,7 +157,7 @@ pub(in super::super) fn prepare(
         rows.len() * columns.len()
     };
     let sums = (0..threads).map(elements).max().unwrap_or_default();
-    let scratch = team.scratch(&[a, b, rows, sums])?;
+    let scratch = team.scratch(&[a, b, rows, sums]);
     Ok(Box::new(WeightGrad { team: team.clone(), plan: Plan { geometry, engine, scratch } }))
 }
 
@@ -256,7 +257,7 @@ impl Kernel for WeightGrad {
         Ok(())
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.plan.scratch.bytes()
     }
 }

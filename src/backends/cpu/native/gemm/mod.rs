@@ -30,7 +30,8 @@ use super::{Team, gemv};
 use crate::backends::cpu::buffer::{Element, View, ViewMut};
 use crate::backends::cpu::layout::Layout;
 use crate::backends::cpu::loaded::Kernel;
-use crate::backends::cpu::parts::{Parts, TeamScratch};
+use crate::backends::cpu::native::scratch::SharedScratch;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::pool::share;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{Gemm, GemmDims, GemmI8};
@@ -86,7 +87,7 @@ struct Product {
     layout: Layout,
     terms: Terms,
     engine: Engine,
-    scratch: TeamScratch,
+    scratch: SharedScratch,
     /// B is laid out at load, by input set.
     packs: bool,
     packed: Vec<Packed>,
@@ -168,7 +169,7 @@ impl Product {
         let wide = if pays { team.wide_engine() } else { None };
         let engine = wide.map_or_else(|| team.engine(LA::ARITHMETIC), Ok)?;
         let [a, b, rows] = engine.scratch_lens([m, n, k.div_ceil(LA::PER_WORD)]);
-        let scratch = team.scratch(&[a, if packs { 0 } else { b }, rows, D::sums([m, n])])?;
+        let scratch = team.scratch(&[a, if packs { 0 } else { b }, rows, D::sums([m, n])]);
         let (run, pack) = (run::<A, LA, B, LB, D>, pack::<A, B, LB>);
         let (team, packed) = (team.clone(), Vec::new());
         Ok(Box::new(Self { team, layout, terms, engine, scratch, packs, packed, run, pack }))
@@ -281,7 +282,7 @@ impl Kernel for Product {
         Ok(bytes)
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.scratch.bytes()
     }
 }

@@ -20,7 +20,8 @@ use crate::backends::cpu::float::Float;
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::layout::Layout;
 use crate::backends::cpu::loaded::Kernel;
-use crate::backends::cpu::parts::{Parts, TeamScratch};
+use crate::backends::cpu::native::scratch::SharedScratch;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{Gemm, GemmI8};
@@ -41,7 +42,7 @@ struct Row {
     zeros: [i32; 2],
     /// B comes from memory, not from a cache.
     is_far: bool,
-    scratch: TeamScratch,
+    scratch: SharedScratch,
     run: fn(&Row, &[View], &mut [ViewMut]),
 }
 
@@ -117,7 +118,7 @@ impl Row {
         // Half of the last cache: the rest is not B's alone.
         let is_far = team.exceeds_caches(2 * bytes_of_b);
         let [x, y] = [layout.dims.k, layout.dims.n].map(|len| len.next_multiple_of(GRAIN));
-        let scratch = team.scratch(&[x, y])?;
+        let scratch = team.scratch(&[x, y]);
         Ok(Self { team: team.clone(), layout, alpha: 1.0, beta: 0.0, zeros: [0; 2], is_far, scratch, run })
     }
 
@@ -200,7 +201,7 @@ impl Kernel for Row {
         Ok(())
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.scratch.bytes()
     }
 }

@@ -14,7 +14,8 @@ use super::gemm::{Arithmetic, Engine, Matrix, Right, Scratch, Target, portion, w
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::isa::Isa;
 use crate::backends::cpu::loaded::Kernel;
-use crate::backends::cpu::parts::{Parts, TeamScratch};
+use crate::backends::cpu::native::scratch::SharedScratch;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{BLOCK, GemmDims, GemmQ8};
 use crate::tensor::{DType, ValueSpec};
@@ -37,7 +38,7 @@ struct Product {
     dims: GemmDims,
     engine: Engine,
     /// For each thread: rows of A in f32, columns of weights in f32, and what the engine needs.
-    scratch: TeamScratch,
+    scratch: SharedScratch,
     /// For each thread, where blocks are multiplied as they are.
     #[cfg(target_arch = "x86_64")]
     rows: Vec<Row>,
@@ -51,7 +52,7 @@ pub(super) fn prepare(team: &Team, op: &GemmQ8, args: &[ValueSpec]) -> Result<Bo
     let columns = engine.kernels.columns;
     let [a, b, rest] = engine.scratch_lens([m.min(ROWS), n.min(columns), k]);
     let lens = if m < MANY { [k, 0, 0, 0, 0] } else { [m.min(ROWS) * k, columns * k, a, b, rest] };
-    let (scratch, team) = (team.scratch(&lens)?, team.clone());
+    let (scratch, team) = (team.scratch(&lens), team.clone());
     #[cfg(target_arch = "x86_64")]
     let rows = {
         let is_exact = op.quantized_a && m < MANY && team.isa.has_bytes();
@@ -192,12 +193,12 @@ impl Kernel for Product {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn workspace(&self) -> u64 {
-        self.scratch.bytes() + self.rows.iter().map(Row::bytes).sum::<u64>()
+    fn workspace(&self) -> Result<u64, Fault> {
+        Ok(self.scratch.bytes()? + self.rows.iter().map(Row::bytes).sum::<u64>())
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.scratch.bytes()
     }
 }

@@ -8,7 +8,8 @@ use crate::backends::cpu::float::Float;
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::native::Team;
-use crate::backends::cpu::parts::{Parts, TeamScratch};
+use crate::backends::cpu::native::scratch::SharedScratch;
+use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::vector::Vector;
 use crate::ops::{ChannelSum, ColumnSum};
 use crate::tensor::{DType, ValueSpec};
@@ -63,7 +64,7 @@ pub(super) fn add<V: Vector, T: Float>(row: &[T], to: &mut [f32]) {
 
 /// Adds up what each thread left in buffer number `BUFFER` of its scratch, of which there are `COUNT`.
 pub(super) fn gather<const COUNT: usize>(
-    scratch: &TeamScratch,
+    scratch: &SharedScratch,
     threads: usize,
     buffer: usize,
     to: &mut [f32],

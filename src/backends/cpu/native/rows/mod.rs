@@ -10,6 +10,7 @@ mod embedding;
 mod layer_norm;
 mod layer_norm_grad;
 mod moments;
+mod put_rows;
 mod quantize;
 mod rearrange;
 mod softmax;
@@ -22,6 +23,7 @@ pub(super) use dequantize::dequantize;
 pub(super) use embedding::{embedding, embedding_grad};
 pub(super) use layer_norm::layer_norm;
 pub(super) use layer_norm_grad::{layer_norm_grad, layer_norm_param_grad};
+pub(super) use put_rows::put_rows;
 pub(super) use quantize::quantize;
 pub(super) use rearrange::rearrange;
 pub(super) use softmax::softmax;
@@ -31,7 +33,7 @@ use super::Team;
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::float::Float;
 use crate::backends::cpu::loaded::Kernel;
-use crate::backends::cpu::parts::TeamScratch;
+use crate::backends::cpu::native::scratch::SharedScratch;
 use crate::backends::cpu::vector::{MOST_LANES, Vector};
 use crate::backends::{Fault, Unsupported};
 use crate::tensor::ValueSpec;
@@ -101,7 +103,7 @@ struct Rows<O> {
     /// The answer goes past the caches.
     past: bool,
     /// Rows for each thread, in whole registers.
-    scratch: TeamScratch,
+    scratch: SharedScratch,
     run: Run<O>,
 }
 
@@ -118,7 +120,7 @@ impl<O> Rows<O> {
         O: 'static,
     {
         let rows = if spec.shape.len() >= 2 { spec.shape[spec.shape.len() - 2] } else { 1 };
-        let scratch = team.scratch(&scratch.map(|len| len.next_multiple_of(MOST_LANES)))?;
+        let scratch = team.scratch(&scratch.map(|len| len.next_multiple_of(MOST_LANES)));
         let past = team.exceeds_caches(spec.bytes().saturating_mul(2));
         let matrix = [rows, spec.columns()];
         Ok(Box::new(Self { team: team.clone(), op, matrix, past, scratch, run }))
@@ -131,7 +133,7 @@ impl<O> Kernel for Rows<O> {
         Ok(())
     }
 
-    fn workspace(&self) -> u64 {
+    fn workspace(&self) -> Result<u64, Fault> {
         self.scratch.bytes()
     }
 }
