@@ -213,7 +213,68 @@ def conv2d(graph, step, args, outs):
     graph.node("Conv", args, outs, pads=[rows, columns] * 2, strides=step["stride"])
 
 
+def relu(graph, step, args, outs):
+    """y = max(x, 0)."""
+    graph.node("Relu", args, outs)
+
+
+def bias_relu(graph, step, args, outs):
+    """y = max(x + bias, 0)."""
+    graph.node("Relu", [graph.node("Add", args)], outs)
+
+
+def tanh(graph, step, args, outs):
+    """y = tanh(x)."""
+    graph.node("Tanh", args, outs)
+
+
+def embedding(graph, step, args, outs):
+    """Rows of a table."""
+    graph.node("Gather", args, outs, axis=0)
+
+
+def add_layer_norm(graph, step, args, outs):
+    """Layer normalisation of x + r: y, the sum, mean and rstd."""
+    y, total, mean, rstd = outs
+    for value in step["outs"][2:]:
+        graph.shapes[value] = graph.shape(value) + [1]
+    wanted = [y, mean, rstd, total]
+    while not wanted[-1]:
+        wanted.pop()
+    graph.node("SkipLayerNormalization", args, wanted, MICROSOFT, epsilon=step["eps"])
+
+
+def max_pool(graph, step, args, outs):
+    """The largest of each window."""
+    window = [step["window"]] * 2
+    graph.node("MaxPool", args, outs, kernel_shape=window, strides=window)
+
+
+def rearrange(graph, step, args, outs):
+    """The same elements with their axes in another order."""
+
+    def shaped(name, shape, outputs=None):
+        return graph.node("Reshape", [name, graph.number(shape, np.int64)], outputs)
+
+    whole = args[0] if len(args) == 1 else graph.node("Concat", [shaped(name, [-1]) for name in args], axis=0)
+    turned = graph.node("Transpose", [shaped(whole, step["split"])], perm=step["order"])
+    if len(outs) == 1:
+        shaped(turned, step["output"], outs)
+        return
+    pieces = [f"{out}_piece" for out in outs]
+    graph.node("Split", [shaped(turned, [len(outs)] + step["output"])], pieces, axis=0, num_outputs=len(outs))
+    for piece, out in zip(pieces, outs):
+        shaped(piece, step["output"], [out])
+
+
 OPS = {
+    "relu": relu,
+    "bias_relu": bias_relu,
+    "tanh": tanh,
+    "embedding": embedding,
+    "add_layer_norm": add_layer_norm,
+    "max_pool": max_pool,
+    "rearrange": rearrange,
     "gemm": gemm,
     "gemm_i8": gemm_i8,
     "copy": copy,

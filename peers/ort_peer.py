@@ -52,11 +52,13 @@ class Peer(Library):
         types = {values[value]["dtype"] for value in step["args"] + step["outs"]}
         if step["op"] == "quantize" and step["granularity"] != "tensor":
             raise Unsupported("ONNX Runtime is asked to quantise by one scale for all")
+        if step["op"] == "embedding":
+            types.discard("i32")
         if step["op"] not in ("copy", "gemm_i8", "quantize", "dequantize") and types != {"f32"}:
             raise Unsupported(f"{self.backend} serves {step['op']} in f32, not in {', '.join(sorted(types))}")
         if step["op"] == "copy" and "bf16" in types:
             raise Unsupported(f"{self.backend} has no type bf16 in numpy")
-        if step["op"] == "conv2d" and step["layout"] != "nchw":
+        if step["op"] in ("conv2d", "max_pool") and step["layout"] != "nchw":
             raise Unsupported("ONNX Runtime takes images with channels first")
         if step["op"] == "attention" and (step["log_sum_exp"] or len(values[step["args"][0]]["shape"]) != 3):
             raise Unsupported("ONNX Runtime's attention takes three axes and gives no log-sum-exp")

@@ -389,6 +389,34 @@ fn the_share_of_a_baseline_is_that_of_its_plain_lane() {
     assert_eq!(between(chart, "baseline: ", " of the measured peak"), "88 %");
 }
 
+#[test]
+fn training_stands_beside_inference_and_fine_tuning_by_phase_and_by_state() {
+    let records = synthetic::training("5e17e71c");
+    let (page, files) = drawn(&[run(records.clone())], false);
+    for (chart, said) in [
+        ("training-time", "the head on cached features"),
+        ("training-memory", "A training step holds 5.00× the memory of inference"),
+    ] {
+        let text = between(&page, &format!("id=\"{chart}\""), "</figure>");
+        assert!(text.contains(said), "{text}");
+        assert!(files.contains(&format!("{chart}.svg")));
+    }
+    let time = between(&page, "id=\"training-time\"", "</figure>");
+    for part in ["forward", "backward", "update"] {
+        assert_eq!(
+            time.matches(&format!("<td>{part}")).count(),
+            if part == "forward" { 3 } else { 2 },
+            "{part}"
+        );
+    }
+    // Without another use, or without phases, there is nothing to set side by side.
+    assert!(!page_of(&records[1..2]).contains("training-time"));
+}
+
+fn page_of(records: &[Record]) -> String {
+    page(&[run(records.to_vec())])
+}
+
 /// Writes a run that can be looked at: `SAMPLE=folder cargo test --test report -- --ignored sample`.
 #[test]
 #[ignore = "writes a page to look at"]
@@ -396,5 +424,6 @@ fn sample() {
     let folder = std::env::var("SAMPLE").unwrap();
     let folder = Path::new(&folder);
     synthetic::write(&folder.join("quick"), &synthetic::quick("5e17e71c", 1.0), &facts());
+    synthetic::write(&folder.join("training"), &synthetic::training("5e17e71c"), &facts());
     synthetic::write(&folder.join("many"), &synthetic::many(20_000), &facts());
 }

@@ -199,13 +199,25 @@ class Loaded:
                         self.restore(number, value)
             self.turn[number] = None
 
-    def execute(self, number):
-        """One execution on a set."""
+    def next_calls(self, number):
+        """The calls of the next execution on a set."""
         turn = self.turn[number]
         turn = 0 if turn is None else (turn + 1) % self.turns
         self.turn[number] = turn
-        for call in self.calls[number][turn]:
+        return self.calls[number][turn]
+
+    def execute(self, number):
+        """One execution on a set."""
+        for call in self.next_calls(number):
             call()
+
+    def steps(self, number):
+        """One execution on a set: nanoseconds of each step."""
+        ends = [now()]
+        for call in self.next_calls(number):
+            call()
+            ends.append(now())
+        return [float(end - begin) for begin, end in zip(ends, ends[1:])]
 
     def read(self, value, number, offset, count):
         """Little-endian bytes of some elements."""

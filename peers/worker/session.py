@@ -12,7 +12,8 @@ PROTOCOL = 1
 MOST_EACH = 4096  # longest each_ns of a sample
 STEPS_OF_CLOCK = 100  # a sample lasts so many steps of the clock
 MOST_WITHOUT_TIME = 1 << 20
-ASKS = ("hello", "load", "verify", "calibrate", "sample", "probe", "read", "memory", "free", "quit")
+MOST_PROFILED = 1000
+ASKS = ("hello", "load", "verify", "calibrate", "sample", "profile", "probe", "read", "memory", "free", "quit")
 
 
 class Session:
@@ -118,6 +119,22 @@ class Session:
             if took == 0.0 and iters >= MOST_WITHOUT_TIME:
                 raise Unsupported(f"the clock stood still over {iters} executions")
             iters *= int(min(max(-(-wanted // max(took, 1.0)), 2), 16))
+
+    def profile(self, ask):
+        loaded, times = self.held(), ask["times"]
+        if not 1 <= times <= MOST_PROFILED:
+            raise Refused(f"{times} profiled executions: 1 to {MOST_PROFILED} are possible")
+        loaded.reset()
+        if len(loaded.steps(0)) != len(loaded.program["steps"]):
+            raise Unsupported(f"{self.backend} runs a program in one piece")
+        loaded.execute(0)
+        whole, steps = [], []
+        for _ in range(times):
+            begin = now()
+            loaded.execute(0)
+            whole.append(float(now() - begin))
+            steps.append(loaded.steps(0))
+        return {"reply": "profiled", "whole_ns": whole, "steps_ns": steps}
 
     def probe(self, ask):
         raise Refused(f"{self.backend} has no peak probes")

@@ -10,7 +10,7 @@ use crate::host::{self, plain};
 use crate::measure::evidence::Outcome;
 use crate::measure::group::Interrupted;
 use crate::measure::peaks::Peaks;
-use crate::measure::profile::{Profile, profile};
+use crate::measure::profile::{Effort, Profile, profile};
 use crate::measure::staff::Staff;
 use crate::plan::{Cell, Fate, Group};
 use crate::report::profile::{TrainingLoop, flame, stacks, trace, training_loops, word};
@@ -135,7 +135,7 @@ fn one(
     staff: &Staff,
     peaks: &Peaks,
 ) -> anyhow::Result<Option<TrainingLoop>> {
-    let profile = match profile(staff, cell, args.seed) {
+    let profile = match profile(staff, cell, args.seed, Effort::Usual) {
         Ok(profile) => profile,
         Err(crash) => {
             eprintln!("{} {}: {}", group.id, cell.contender, plain(&crash.to_string()));

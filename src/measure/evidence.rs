@@ -3,7 +3,7 @@
 use crate::backends::Identity;
 use crate::measure::protocol::ProbeKind;
 use crate::plan::SeriesKind;
-use crate::program::State;
+use crate::program::{Phase, State};
 pub use crate::units::Reading;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -124,6 +124,15 @@ pub struct MemoryPeak {
     pub held: BTreeMap<State, u64>,
 }
 
+/// Where the time of a training step goes. Taken apart from the samples, in a worker of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseTimes {
+    /// Nanoseconds of whole executions in turn with those whose steps were timed.
+    pub whole_ns: f64,
+    /// Nanoseconds of the steps of each phase.
+    pub ns: BTreeMap<Phase, f64>,
+}
+
 /// Samples of one cell under one scope, sync, load and temperature. Columns of equal length.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
@@ -203,6 +212,8 @@ pub struct Evidence {
     pub loads: Vec<LoadCost>,
     /// Peak memory of a fresh process.
     pub memory: Reading<MemoryPeak>,
+    /// Time by phase.
+    pub phases: Reading<PhaseTimes>,
     /// Energy of one execution in joules.
     pub energy_j: Reading<f64>,
     /// Timings.
@@ -223,6 +234,7 @@ impl Evidence {
             verification: None,
             loads: Vec::new(),
             memory: Reading::absent("not asked for"),
+            phases: Reading::absent("not asked for"),
             energy_j: Reading::absent("this version reads no energy counter"),
             series: Vec::new(),
             device: None,

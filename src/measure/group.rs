@@ -71,6 +71,9 @@ pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupte
             (bench.progress)(&format!("memory of {}", cell.contender));
             let limit = bench.settings.time_limit;
             evidence.memory = memory::peak(bench.hire, cell, bench.settings.seed, limit);
+            bench.check()?;
+            (bench.progress)(&format!("phases of {}", cell.contender));
+            evidence.phases = super::phases::times(bench.hire, cell, bench.settings.seed);
         } else if evidence.outcome != Outcome::Measured {
             evidence.memory = Reading::Absent("the cell was not measured".to_string());
         }

@@ -8,6 +8,7 @@ pub mod memory;
 pub mod overhead;
 pub mod peaks;
 pub mod peer;
+mod phases;
 mod pipes;
 pub(crate) mod probe;
 mod process;

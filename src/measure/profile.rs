@@ -14,10 +14,25 @@ use std::time::Duration;
 const HELLO: Duration = Duration::from_secs(60);
 /// The same for a load, and for the longest execution that is worth profiling.
 const LIMIT: Duration = Duration::from_secs(600);
-/// Executions of either kind: enough for a median, and no more than so many.
-const TIMES: std::ops::RangeInclusive<u64> = 5..=200;
-/// Nanoseconds that all executions together should take.
-const BUDGET_NS: f64 = 4e9;
+/// How much time a profile may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// For a table of steps: 4 s, or five executions of either kind.
+    Usual,
+    /// For the phases of a cell that is timed elsewhere: 1 s, or three executions.
+    Few,
+}
+
+impl Effort {
+    /// Executions of either kind that last `each_ns`.
+    fn times(self, each_ns: f64) -> u64 {
+        let (least, most, budget_ns) = match self {
+            Self::Usual => (5, 200, 4e9),
+            Self::Few => (3, 50, 1e9),
+        };
+        ((budget_ns / 2.0 / each_ns.max(1.0)) as u64).clamp(least, most)
+    }
+}
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +48,7 @@ pub struct Profile {
 }
 
 /// Profiles the program of `cell` on inputs of `seed`.
-pub fn profile(hire: &dyn Hire, cell: &Cell, seed: u64) -> Result<Profile, Crash> {
+pub fn profile(hire: &dyn Hire, cell: &Cell, seed: u64, effort: Effort) -> Result<Profile, Crash> {
     let mut peer = hire.hire(&cell.contender, HELLO)?;
     let unexpected = |asked: &str| Crash {
         kind: CrashKind::Garbage,
@@ -49,8 +64,7 @@ pub fn profile(hire: &dyn Hire, cell: &Cell, seed: u64) -> Result<Profile, Crash
         let Reply::Sample(sample) = peer.ask(&one, LIMIT)? else { return Err(unexpected("sample")) };
         each_ns = each_ns.min(sample.ns);
     }
-    let times = ((BUDGET_NS / 2.0 / each_ns.max(1.0)) as u64).clamp(*TIMES.start(), *TIMES.end());
-    let profiled = peer.ask(&Ask::Profile { times }, LIMIT)?;
+    let profiled = peer.ask(&Ask::Profile { times: effort.times(each_ns) }, LIMIT)?;
     match profiled {
         Reply::Profiled { whole_ns, steps_ns } if steps_ns.iter().all(|each| each.len() == steps) => {
             Ok(Profile { identity: peer.identity().clone(), bytes, whole_ns, steps_ns })

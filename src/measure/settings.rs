@@ -1,5 +1,6 @@
 //! How much effort goes into a cell.
 
+use super::memory;
 use super::stop::Stop;
 use super::verify;
 use crate::plan::{Group, Pace};
@@ -42,12 +43,20 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// Bytes of values that are made, read back and checked in a second, at the least.
+const CHECKED: f64 = 2e7;
+
+/// What a group's large values may take beyond the usual time: a whole model is checked step by step.
+fn checking(group: &Group) -> Duration {
+    Duration::from_secs_f64(memory::bytes(&group.program) as f64 / CHECKED)
+}
+
 impl Settings {
     /// What a group's case asks for in a visit; what is measured once, is measured in the first.
     pub fn of_visit(group: &Group, visit: u32, seed: u64) -> Self {
         let usual = Self::of(group.effort, seed);
         Self {
-            time_limit: group.limit.unwrap_or(usual.time_limit),
+            time_limit: group.limit.unwrap_or(usual.time_limit + checking(group)),
             reference: usual.reference / Pace::sampling(visit),
             memory_peak: visit == 0 && (usual.memory_peak || group.memory),
             visit,

@@ -84,6 +84,7 @@ pub(crate) fn measured() -> Record {
             peak: 3 << 20,
             held: [(State::Batch, 2 << 20)].into_iter().collect(),
         }),
+        phases: Reading::Absent("the program has one phase".to_string()),
         energy_j: Reading::Absent("no energy counter is readable here".to_string()),
         series: vec![series(1e6)],
     }

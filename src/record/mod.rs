@@ -22,7 +22,7 @@ pub use read::{RecordError, Rejected, Run, read, read_lines, read_visits};
 pub use write::{Opened, Writer};
 
 pub use crate::measure::evidence::{
-    Conditions, LoadCost, MemoryPeak, Outcome, Reading, Series, Verification,
+    Conditions, LoadCost, MemoryPeak, Outcome, PhaseTimes, Reading, Series, Verification,
 };
 
 use crate::backends::{DeviceKind, Identity};
@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 const LAST_VISIT: u32 = 1000;
 
 /// Version of the format: a newer minor is read, a newer major refused.
-pub const SCHEMA: &str = "1.1";
+pub const SCHEMA: &str = "1.2";
 
 /// One cell of one run: of one of its visits on a line of a file, of all of them after [`fold`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,10 +108,18 @@ pub struct Record {
     pub loads: Vec<LoadCost>,
     /// Peak memory of a fresh process; the reason where it was not measured.
     pub memory: Reading<MemoryPeak>,
+    /// Time by phase of a training step; the reason where it was not measured.
+    #[serde(default = "not_asked_for")]
+    pub phases: Reading<PhaseTimes>,
     /// Energy of one execution in joules; the reason where it was not measured.
     pub energy_j: Reading<f64>,
     /// Timings; empty unless the outcome is `measured`.
     pub series: Vec<Series>,
+}
+
+/// What a record from before there was such a reading has.
+fn not_asked_for<T>() -> Reading<T> {
+    Reading::absent("not asked for")
 }
 
 impl Record {

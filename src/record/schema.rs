@@ -2,6 +2,7 @@
 //! is in the other.
 
 use super::*;
+use crate::program::Phase;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -163,6 +164,7 @@ fn everything() -> Vec<Record> {
         power_capped: Reading::Value(false),
         ..full.conditions.clone()
     };
+    full.phases = Reading::Value(PhaseTimes { whole_ns: 3.0, ns: [(Phase::Forward, 1.0)].into() });
     full.energy_j = Reading::Value(0.5);
     full.series[0].latency_ns = Some([1.0, 2.0, 3.0]);
     if let Some(identity) = &mut full.identity {

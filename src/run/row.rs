@@ -63,6 +63,7 @@ pub(super) fn record(
         verification: evidence.verification,
         loads: evidence.loads,
         memory: evidence.memory,
+        phases: evidence.phases,
         energy_j: evidence.energy_j,
         series: evidence.series,
     }

@@ -6,9 +6,9 @@ use cutgpu::backends::{DeviceKind, Identity, Lane, Packing};
 use cutgpu::measure::protocol::ProbeKind;
 use cutgpu::ops::Work;
 use cutgpu::plan::{Contender, SeriesKind};
-use cutgpu::program::State;
+use cutgpu::program::{Phase, State};
 use cutgpu::record::{
-    Conditions, LoadCost, MemoryPeak, Outcome, Reading, Record, SCHEMA, Series, Verification,
+    Conditions, LoadCost, MemoryPeak, Outcome, PhaseTimes, Reading, Record, SCHEMA, Series, Verification,
 };
 use cutgpu::suite::{Load, Scope, Sync, Temperature};
 use cutgpu::workloads::{Param, Params, Yield};
@@ -243,6 +243,7 @@ fn record(point: &Point, number: usize, lane: usize, twin: bool, rates: Rates, h
             peak: (footprint * (1.04 + 0.1 * noise(seed))) as u64,
             held: BTreeMap::new(),
         }),
+        phases: Reading::Absent("not asked for".to_string()),
         energy_j: Reading::Absent("no energy counter is readable here".to_string()),
         series: all,
     }
@@ -257,10 +258,38 @@ fn without_number(record: Record, outcome: Outcome) -> Record {
         verification: None,
         loads: Vec::new(),
         memory: Reading::Absent(absent()),
+        phases: Reading::Absent(absent()),
         energy_j: Reading::Absent(absent()),
         series: Vec::new(),
         ..record
     }
+}
+
+/// One model trained, fine-tuned and asked, by one backend: a full step takes 4 times as long as inference and holds
+/// 5 times as much; the head on cached features takes a hundredth.
+pub(crate) fn training(host: &str) -> Vec<Record> {
+    let uses = [("infer", 1.0, [1.0, 0.0, 0.0], 200), ("train", 4.0, [0.25, 0.7, 0.05], 1000)]
+        .into_iter()
+        .chain([("features", 0.04, [0.3, 0.3, 0.4], 210)]);
+    let of = |(number, (mode, slower, shares, held)): (usize, (&'static str, f64, [f64; 3], u64))| {
+        let mut point = mlp(1024);
+        (point.suite, point.workload) = ("finetune", "bert");
+        point.case = "bert-modes".to_string();
+        point.params = vec![("mode", Param::Text(mode.into())), ("batch", int(8)), ("length", int(128))];
+        point.params.push(("last", int(1)));
+        let rates = Rates { flops: 140e9 / slower, bytes: 18e9 / slower, last_level: 32e6 };
+        let record = record(&point, number, 1, false, rates, host);
+        let [forward, backward, update] = shares.map(|share| share * slower * 1e8);
+        let ns = [(Phase::Forward, forward), (Phase::Backward, backward), (Phase::Update, update)];
+        let held = BTreeMap::from([(State::Parameter, 100 << 20), (State::Activation, (held - 100) << 20)]);
+        let peak = held.values().sum::<u64>() + (4 << 20);
+        Record {
+            memory: Reading::Value(MemoryPeak { baseline: 9 << 20, peak, held }),
+            phases: Reading::Value(PhaseTimes { whole_ns: slower * 1e8, ns: ns.into() }),
+            ..record
+        }
+    };
+    uses.enumerate().map(of).collect()
 }
 
 /// Records of one run on a machine whose facts hash to `host`: what the quick suite leaves, with a

@@ -4,7 +4,7 @@ use super::{Python, common_type, is_product, specs_of, unused_blas};
 use crate::backends::Packing;
 use crate::backends::cpu::blas::settings::Settings;
 use crate::backends::cpu::loaded::is_packable;
-use crate::ops::{Conv2d, Granularity, ImageLayout, Op};
+use crate::ops::{Conv2d, Granularity, ImageLayout, MaxPool, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
 
@@ -48,7 +48,9 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         }
         Op::Copy(_) | Op::GemmI8(_) | Op::Quantize(_) | Op::Dequantize(_) => return Ok(()),
         Op::Attention(op) if op.log_sum_exp => return Err("gives no log-sum-exp with attention"),
-        Op::Conv2d(Conv2d { layout: ImageLayout::Nhwc, .. }) => {
+        Op::Embedding(_) if specs[0].dtype == DType::F32 => return Ok(()),
+        Op::Conv2d(Conv2d { layout: ImageLayout::Nhwc, .. })
+        | Op::MaxPool(MaxPool { layout: ImageLayout::Nhwc, .. }) => {
             return Err("takes the channels of images before their rows");
         }
         Op::Attention(_) if specs[0].shape.len() != 3 => return Err("takes three axes of q, k and v"),
@@ -61,6 +63,12 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         | Op::Softmax(_)
         | Op::LayerNorm(_)
         | Op::Attention(_)
+        | Op::AddLayerNorm(_)
+        | Op::Relu(_)
+        | Op::BiasRelu(_)
+        | Op::Tanh(_)
+        | Op::MaxPool(_)
+        | Op::Rearrange(_)
         | Op::Conv2d(_) => {}
         _ => return Err("has no such op"),
     }

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 /// Most contenders whose measured peak is shown at one point.
 const PEAKS: usize = 2;
 
-const STATES: [(State, &str, u8); 6] = [
+/// Each state, what it is called, and its colour.
+pub(super) const STATES: [(State, &str, u8); 6] = [
     (State::Batch, "batch", 0),
     (State::Parameter, "parameters", 1),
     (State::Activation, "activations", 2),

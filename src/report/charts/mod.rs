@@ -7,6 +7,7 @@ mod roofline;
 mod scaling;
 mod share;
 mod speedup;
+mod training;
 mod work;
 
 pub(super) use roofline::probe_name;
@@ -30,6 +31,8 @@ pub enum Section {
     Scaling,
     /// Money.
     Cost,
+    /// Training beside inference and fine-tuning.
+    Training,
     /// Bytes.
     Memory,
 }
@@ -54,6 +57,8 @@ pub const CHARTS: &[Chart] = &[
     Chart { section: Section::Cost, scenes: price::capacity },
     Chart { section: Section::Cost, scenes: price::bandwidth },
     Chart { section: Section::Cost, scenes: price::claim },
+    Chart { section: Section::Training, scenes: training::time_by_use },
+    Chart { section: Section::Training, scenes: training::memory_by_use },
     Chart { section: Section::Memory, scenes: memory::by_state },
 ];
 

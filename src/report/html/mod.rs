@@ -29,7 +29,7 @@ pub(super) fn inert(text: &str) -> String {
 }
 
 /// Sections with charts: anchor, title, and what stands above the charts.
-const SECTIONS: [(Section, &str, &str, &str); 6] = [
+const SECTIONS: [(Section, &str, &str, &str); 7] = [
     (
         Section::Speedup,
         "speed-up",
@@ -46,6 +46,12 @@ const SECTIONS: [(Section, &str, &str, &str); 6] = [
     (Section::Roofline, "roofline", "Roofline", "How near to what this machine can do, by its own measure."),
     (Section::Scaling, "scaling", "Scaling", "How the rate grows with the size of the work."),
     (Section::Cost, "cost", "Cost", "Dated prices. Kinds of price are never mixed in one ranking."),
+    (
+        Section::Training,
+        "training",
+        "Training",
+        "The loop of forward pass, backward pass and update, and what is left of it when less is trained.",
+    ),
     (Section::Memory, "memory", "Memory", "What the work holds, and what a process needs for it."),
 ];
 

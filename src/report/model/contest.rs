@@ -229,6 +229,7 @@ fn entrant(
         over_naive: speedup(bases[1]),
         validity: compare::validity(record, Some(&series), noise),
         memory: record.memory.clone(),
+        phases: record.phases.clone(),
     })
 }
 

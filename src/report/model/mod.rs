@@ -19,7 +19,7 @@ use crate::date::Date;
 use crate::ops::Work;
 use crate::plan::{Contender, SeriesKind};
 use crate::program::State;
-use crate::record::{MemoryPeak, Reading};
+use crate::record::{MemoryPeak, PhaseTimes, Reading};
 use crate::workloads::{Params, Yield};
 use std::collections::BTreeMap;
 
@@ -177,6 +177,8 @@ pub struct Entrant {
     pub validity: Validity,
     /// Peak memory of a fresh process.
     pub memory: Reading<MemoryPeak>,
+    /// Time by phase of a training step.
+    pub phases: Reading<PhaseTimes>,
 }
 
 impl Contest {

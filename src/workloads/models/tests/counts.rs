@@ -125,6 +125,7 @@ fn what_a_user_may_get_wrong_is_said_before_anything_is_allocated() {
         ("vgg16", "image=100,batch=1", "multiple of 32"),
         ("vgg16", "image=4294967296,batch=1", "1024 is the most"),
         ("vit", "classes=4294967296,batch=1", "cannot name so many"),
+        ("gpt2", "mode=decode,batch=2,parts=2,length=8", "one batch"),
         ("gpt2", "mode=head,batch=1,length=8", "one of infer, decode, train, last, lora is wanted"),
         ("bert", "size=huge,batch=1,length=8", "one of base, tiny"),
         ("bert", "size=tiny,mode=train,batch=3,parts=2,length=8", "cannot be cut"),

@@ -1,0 +1,162 @@
+//! Whole models beside PyTorch and ONNX Runtime, phase by phase, and the memory that they take.
+//!
+//! Runs that are there already are used again where `CUTGPU_TRAIN_KEEP` is set.
+
+use super::Measured;
+use super::commands::{failure, program, root, run};
+use cutgpu::compare::{self, OWN, Standing};
+use cutgpu::measure::protocol::ProbeKind;
+use cutgpu::ops::Work;
+use cutgpu::program::{Phase, Program, State};
+use cutgpu::record::{Record, Run};
+use cutgpu::workloads;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+/// Cases of the suite `peers` that are whole models, and the one whose probe moves bytes as AdamW does.
+const PEERS: &str = "peers/bert-,peers/vgg16-,peers/adamw-memory";
+
+/// Steps so large that memory is the question.
+const LARGE: &str = "train/gpt2-step/mode=train,train/bert-large-step";
+
+/// Time of whole models, and BERT-base's memory.
+pub(crate) fn steps() -> Measured {
+    let cutgpu = program()?;
+    run(Command::new("make").args(["--silent", "peers"]))?;
+    let peers = measured(&cutgpu, "peers", &["peers", "--only", PEERS])?;
+    let standings = compare::standings(&peers.records);
+    let ratio = |case: &str| ratios(&standings, case).reduce(f64::min);
+    let step = own(&peers, "bert-step");
+    let values = [
+        ("train.bert_step", ratio("bert-step")),
+        ("train.vgg16_step", ratio("vgg16-step")),
+        ("train.bert_inference", ratio("bert-inference")),
+        ("train.bert_forward", step.and_then(|record| arithmetic_share(record, Phase::Forward))),
+        ("train.bert_backward", step.and_then(|record| arithmetic_share(record, Phase::Backward))),
+        ("train.adamw", step.and_then(|record| update_share(record, &peers))),
+        ("train.memory", step.and_then(memory_error)),
+    ];
+    Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
+/// Memory of the largest steps.
+pub(crate) fn large() -> Measured {
+    let cutgpu = program()?;
+    let run = measured(&cutgpu, "large", &["train", "--only", LARGE, "--backend", OWN, "--quick"])?;
+    let error = |case: &str| own(&run, case).and_then(memory_error);
+    let values = [("train.gpt2_memory", error("gpt2-step")), ("train.bert_large_memory", error("bert-large-step"))];
+    Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
+/// The head alone on cached features against a full step: how far the measured ratio is from the predicted one.
+pub(crate) fn features() -> Measured {
+    let cutgpu = program()?;
+    let words = ["finetune", "--only", "finetune/bert-base-modes", "--backend", OWN, "--quick"];
+    let run = measured(&cutgpu, "features", &words)?;
+    let of = |mode: &str| {
+        let is = |record: &&Record| record.point.get("mode").is_some_and(|value| value.to_string() == mode);
+        run.records.iter().find(is)
+    };
+    let error = of("train").zip(of("features")).and_then(|(full, head)| {
+        let measured = time(full)? / time(head)?;
+        let predicted = least(full, &run)? / least(head, &run)?;
+        Some(100.0 * (measured / predicted).max(predicted / measured) - 100.0)
+    });
+    Ok(error.into_iter().map(|error| ("train.features", error)).collect())
+}
+
+/// A run in `target/train/NAME`.
+fn measured(cutgpu: &Path, name: &str, words: &[&str]) -> Result<Run, String> {
+    let folder = root().join("target/train").join(name);
+    if std::env::var_os("CUTGPU_TRAIN_KEEP").is_none() {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    if !folder.exists() {
+        let mut command = Command::new(cutgpu);
+        command.arg("run").args(words).arg("--out").arg(&folder);
+        let output = command.current_dir(root()).output().map_err(|error| error.to_string())?;
+        // A cell that failed or was wrong ends it with 1; the others are measured.
+        if !matches!(output.status.code(), Some(0 | 1)) || !folder.join("run.jsonl").exists() {
+            return Err(failure(&command, &output));
+        }
+    }
+    cutgpu::record::read(&folder).map_err(|error| error.to_string())
+}
+
+/// Ratios to the best peer at each point of a case, whatever the packing.
+fn ratios<'a>(standings: &'a [Standing], case: &'a str) -> impl Iterator<Item = f64> + 'a {
+    let of_case = standings.iter().filter(move |standing| standing.case == case);
+    of_case.filter_map(|standing| Some(standing.against.as_ref()?.ratio.centre))
+}
+
+fn own<'a>(run: &'a Run, case: &str) -> Option<&'a Record> {
+    run.records.iter().find(|record| record.case == case && record.contender.backend == OWN)
+}
+
+/// Nanoseconds of one execution.
+fn time(record: &Record) -> Option<f64> {
+    Some(compare::estimate(record.series.first()?)?.ns.centre)
+}
+
+fn program_of(record: &Record) -> Option<Program> {
+    workloads::find(&record.workload)?.program(&record.point).ok()
+}
+
+/// Work of a phase on paper.
+fn work(program: &Program, phase: Phase) -> Work {
+    let steps = program.steps.iter().filter(|step| step.phase == phase);
+    steps.fold(Work::default(), |sum, step| sum + step.op.operation().work(&program.specs(&step.args)))
+}
+
+/// Share of the multiply-add probe beside the samples that a phase reaches, in per cent.
+fn arithmetic_share(record: &Record, phase: Phase) -> Option<f64> {
+    let ns = record.phases.value()?.ns.get(&phase)?;
+    let series = record.series.first().filter(|series| series.probe == Some(ProbeKind::Fma))?;
+    let probe = middle(&series.probe_rate)?;
+    Some(100.0 * work(&program_of(record)?, phase).flops as f64 / (ns * 1e-9) / probe)
+}
+
+/// Share of the probe that reads 4 streams and writes 3 which the update reaches, in per cent.
+fn update_share(record: &Record, run: &Run) -> Option<f64> {
+    let ns = record.phases.value()?.ns.get(&Phase::Update)?;
+    let threads = record.contender.lane.threads;
+    let ceilings = compare::ceilings(&run.records);
+    let probe = ceilings.iter().find(|one| one.probe == ProbeKind::Adam && one.threads == threads)?;
+    Some(100.0 * work(&program_of(record)?, Phase::Update).bytes() as f64 / (ns * 1e-9) / probe.rate)
+}
+
+/// How far the high-water mark of a fresh process is from what liveness over the program says, scratch and packed
+/// copies included, in per cent.
+fn memory_error(record: &Record) -> Option<f64> {
+    let peak = record.memory.value()?;
+    let workspace = peak.held.get(&State::Workspace).copied().unwrap_or(0);
+    let modelled = (program_of(record)?.liveness().total() + workspace) as f64;
+    Some(100.0 * (peak.peak as f64 / modelled - 1.0).abs())
+}
+
+/// Nanoseconds that the steps of a record's program take at least by the probes of a run: arithmetic by that of
+/// multiply-adds, bytes by the fastest stream.
+fn least(record: &Record, run: &Run) -> Option<f64> {
+    let ceilings = compare::ceilings(&run.records);
+    let threads = record.contender.lane.threads;
+    let of = |operations: bool| {
+        let alike = ceilings.iter().filter(|one| {
+            one.threads == threads && compare::counts_operations(one.probe) == operations
+        });
+        alike.map(|one| one.rate).reduce(f64::max)
+    };
+    let (flops, bytes) = (of(true)?, of(false)?);
+    let program = program_of(record)?;
+    let step = |step: &cutgpu::program::Step| {
+        let work = step.op.operation().work(&program.specs(&step.args));
+        (work.flops as f64 / flops).max(work.bytes() as f64 / bytes)
+    };
+    Some(1e9 * program.steps.iter().map(step).sum::<f64>())
+}
+
+fn middle(values: &[f64]) -> Option<f64> {
+    let mut values: Vec<f64> = values.iter().copied().filter(|value| *value > 0.0).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
