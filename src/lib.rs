@@ -2,7 +2,7 @@
 //!
 //! Modules stand in layers, and imports point down this list only:
 //! [`cli`], [`report`], [`cost`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
-//! [`suite`], [`accuracy`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`date`], [`nearest`],
+//! [`suite`], [`train`], [`accuracy`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`date`], [`nearest`],
 //! [`units`].
 
 pub mod accuracy;
@@ -24,5 +24,6 @@ pub mod report;
 pub mod run;
 pub mod suite;
 pub mod tensor;
+pub mod train;
 pub mod units;
 pub mod workloads;

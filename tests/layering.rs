@@ -25,6 +25,7 @@ const LAYERS: &[&str] = &[
     "host",
     "backends",
     "accuracy",
+    "train",
     "suite",
     "plan",
     "measure",

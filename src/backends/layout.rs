@@ -12,6 +12,8 @@ pub(super) struct SetState {
     pub(super) executed: bool,
     /// The turn of the last execution.
     pub(super) turn: usize,
+    /// Whether an input was written from outside.
+    pub(super) written: bool,
 }
 
 impl SetState {
@@ -22,6 +24,17 @@ impl SetState {
             self.turn = if self.turn + 1 == turns { 0 } else { self.turn + 1 };
         }
         self.executed = true;
+    }
+
+    /// The turn of the next execution of a program whose layout has `turns` turns.
+    pub(super) fn next_turn(mut self, turns: usize) -> usize {
+        self.execute(turns);
+        self.turn
+    }
+
+    /// Whether a reset has something to restore.
+    pub(super) fn is_touched(self) -> bool {
+        self.executed || self.written
     }
 }
 

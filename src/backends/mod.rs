@@ -20,6 +20,7 @@ pub mod null;
 pub mod peer;
 #[cfg(test)]
 pub(crate) mod testing;
+mod written;
 
 pub use cuda::pack_cubins;
 
@@ -355,6 +356,17 @@ pub trait Loaded {
     /// Elements of a value of `set`: an input, a kept value (output or carried result), or any value of a
     /// keep-all load.
     fn read(&mut self, value: ValueId, set: usize, range: Range<usize>) -> Result<HostArray, Fault>;
+
+    /// Writes elements of an input of `set`, from element `start` on: what the next execution reads, in place of
+    /// what the seed made or an earlier execution handed on. Waits for what was started before. A reset restores
+    /// carried inputs from the seed and leaves the others as they were written. Outside the clock.
+    ///
+    /// Fails on anything but an input, on elements of another type or beyond its end, on numbers that would name
+    /// places beyond another value, and on a parameter that was laid out anew at load.
+    fn write(&mut self, value: ValueId, set: usize, start: usize, elements: &HostArray) -> Result<(), Fault> {
+        let _ = (value, set, start, elements);
+        Err(Fault::Unsupported("this backend takes no inputs from outside".to_string()))
+    }
 
     /// Whether nothing was written beside the values, where the backend can tell: a kernel that overruns
     /// its output may have spoilt another.

@@ -13,6 +13,7 @@ mod run;
 mod select;
 mod signals;
 mod table;
+mod train_check;
 mod verify;
 mod within;
 mod worker;
@@ -58,6 +59,8 @@ enum Verb {
     Verify(verify::Args),
     /// Show where the time of a program goes, step by step.
     Profile(profile::Args),
+    /// Check that training steps train, and agree with other backends and with PyTorch.
+    TrainCheck(train_check::Args),
     /// Draw the page and its charts from one or more runs.
     Report(report::Args),
     /// Call each cell of two runs FASTER, SLOWER, SAME or CANNOT TELL.
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::main(&args),
         Verb::Verify(args) => verify::main(&args),
         Verb::Profile(args) => profile::main(&args),
+        Verb::TrainCheck(args) => train_check::main(&args),
         Verb::Report(args) => report::main(&args),
         Verb::Compare(args) => compare::main(&args),
         Verb::Prices(args) => prices::main(&args),

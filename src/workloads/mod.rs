@@ -13,6 +13,7 @@ mod quantised;
 mod tests;
 
 pub use fit::largest_batch;
+pub use models::small;
 
 use crate::nearest::hint;
 use crate::ops::ShapeError;

@@ -13,6 +13,7 @@ mod device;
 mod mutants;
 mod nvrtc;
 mod toolchain;
+mod training;
 
 use cases::{Case, cases};
 use cutgpu::backends::cuda::kernels::{SOURCES, Source};
@@ -32,7 +33,15 @@ const ORDERS: [Order; 2] = [Order { seed: 1, copies: 0 }, Order { seed: 2, copie
 
 /// Runs `work` on every unit, two at a time.
 fn on_every_unit(work: impl Fn(&'static Source) -> Result<(), String> + Sync) -> Vec<String> {
-    let (left, failed) = (Mutex::new(SOURCES.iter()), Mutex::new(vec![]));
+    on_every(SOURCES.to_vec(), work)
+}
+
+/// Runs `work` on these units, two at a time.
+fn on_every(
+    units: Vec<&'static Source>,
+    work: impl Fn(&'static Source) -> Result<(), String> + Sync,
+) -> Vec<String> {
+    let (left, failed) = (Mutex::new(units.into_iter()), Mutex::new(vec![]));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {

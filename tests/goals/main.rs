@@ -12,6 +12,7 @@ mod cpu;
 mod cuda;
 mod gpu;
 mod tests;
+mod train;
 mod truth;
 
 use serde::Deserialize;
@@ -56,6 +57,7 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("cuda_compile", cuda::compile),
     ("cuda_emulated", cuda::emulated),
     ("cuda_mutants", cuda::mutants),
+    ("train_check", train::check),
     ("truth", truth::truth),
     ("clone", clone::clone),
     ("cpu", cpu::cpu),

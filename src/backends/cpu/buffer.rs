@@ -145,6 +145,14 @@ impl Arena {
         }
     }
 
+    /// Writes elements of value `place`, which has them and their type, from element `start` on.
+    pub fn write(&mut self, place: usize, start: usize, elements: &HostArray) {
+        let end = start.saturating_add(elements.len());
+        assert!(end <= self.places[place].elements, "a write beyond a value");
+        // SAFETY: the range lies inside the value, and the exclusive borrow keeps everyone else away.
+        unsafe { self.fill_range(place, Content::Input(place), start..end, &|_, _| elements.clone()) };
+    }
+
     /// Fills values on every core that this process may use; `input` makes the elements of a range.
     pub fn fill(
         &mut self,

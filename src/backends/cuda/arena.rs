@@ -78,10 +78,10 @@ impl Arena {
         }
     }
 
-    /// Fills value `place`.
-    pub(super) fn write(&self, place: usize, bytes: &[u8]) -> Answer<()> {
-        assert!(bytes.len() as u64 <= self.places[place].spec.bytes());
-        if bytes.is_empty() { Ok(()) } else { self.stream.write(self.address(place), bytes) }
+    /// Writes bytes of value `place`, from byte `offset` on.
+    pub(super) fn write(&self, place: usize, offset: u64, bytes: &[u8]) -> Answer<()> {
+        assert!(offset + bytes.len() as u64 <= self.places[place].spec.bytes());
+        if bytes.is_empty() { Ok(()) } else { self.stream.write(self.address(place) + offset, bytes) }
     }
 
     /// Elements of value `place`, which has them.

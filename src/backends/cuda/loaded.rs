@@ -7,7 +7,7 @@ use super::engine::{Call, Engine, Recipe};
 use super::gpu::{Buffer, Gpu, Stream};
 use super::transfer::Transfers;
 use crate::backends::layout::{Layout, SetState, kept_or_carried, shared_carries};
-use crate::backends::{Fault, LoadOptions, Loaded};
+use crate::backends::{Fault, LoadOptions, Loaded, written};
 use crate::ops::in_parallel;
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
@@ -118,8 +118,8 @@ fn fill(
     for set in 0..sets {
         for &id in layout.owners.iter().filter(|id| program.values[**id].input.is_some()) {
             let bytes = input_bytes(program, id, seed, set);
-            arena.write(layout.place(set, 0, id), &bytes)?;
-            transfers.keep(set, id, &bytes);
+            arena.write(layout.place(set, 0, id), 0, &bytes)?;
+            transfers.keep(set, id, 0, &bytes);
             if program.carries.iter().any(|carry| carry.input == id) {
                 pristine.insert((set, id), bytes);
             }
@@ -189,11 +189,11 @@ fn input_bytes(program: &Program, id: ValueId, seed: u64, set: usize) -> Vec<u8>
 impl Loaded for GpuLoaded {
     fn reset(&mut self) -> Result<(), Fault> {
         let kept = kept_or_carried(&self.program);
-        for set in (0..self.sets.len()).filter(|&set| self.sets[set].executed) {
+        for set in (0..self.sets.len()).filter(|&set| self.sets[set].is_touched()) {
             for &id in kept.iter().filter(|id| self.layout.owners.contains(id)) {
                 let place = self.layout.place(set, 0, id);
                 match self.pristine.get(&(set, id)) {
-                    Some(bytes) => self.arena.write(place, bytes)?,
+                    Some(bytes) => self.arena.write(place, 0, bytes)?,
                     None => self.arena.spoil(place)?,
                 }
             }
@@ -251,6 +251,19 @@ impl Loaded for GpuLoaded {
         }
         self.clock.end_segment()?;
         Ok(self.arena.read(self.layout.place(set, turn, value), range)?)
+    }
+
+    fn write(&mut self, value: ValueId, set: usize, start: usize, elements: &HostArray) -> Result<(), Fault> {
+        written::check(&self.program, value, start, elements)?;
+        let turn = self.set(set)?.next_turn(self.layout.turns());
+        let offset = start * elements.dtype().size();
+        let bytes = elements.to_le_bytes();
+        self.clock.end_segment()?;
+        // What was queued before may still read the host's copy.
+        self.stream.wait()?;
+        self.transfers.keep(set, value, offset, &bytes);
+        self.sets[set].written = true;
+        Ok(self.arena.write(self.layout.place(set, turn, value), offset as u64, &bytes)?)
     }
 
     fn intact(&self) -> Result<(), Fault> {

@@ -32,10 +32,11 @@ impl Transfers {
         Ok(Self { batch, outputs, sources: sources?, target: memory(out_bytes)? })
     }
 
-    /// Remembers a value that is of the batch.
-    pub(super) fn keep(&mut self, set: usize, value: ValueId, bytes: &[u8]) {
+    /// Remembers bytes of a value that is of the batch, from byte `offset` on. No copy is under way.
+    pub(super) fn keep(&mut self, set: usize, value: ValueId, offset: usize, bytes: &[u8]) {
         for piece in self.batch.iter().filter(|piece| piece.value == value) {
-            self.sources[set].write(piece.range.clone(), bytes);
+            let start = piece.range.start + offset;
+            self.sources[set].write(start..start + bytes.len(), bytes);
         }
     }
 
@@ -47,8 +48,8 @@ impl Transfers {
         place: impl Fn(ValueId) -> Address,
     ) -> Answer<()> {
         for Piece { value, range } in self.batch.iter().filter(|piece| !piece.range.is_empty()) {
-            // SAFETY: the range lies inside the memory, which is written at load only and outlives the stream's
-            // work, because whoever owns both waits before it goes.
+            // SAFETY: the range lies inside the memory, which is written while no copy is under way and outlives the
+            // stream's work, because whoever owns both waits before it goes.
             unsafe {
                 let from = self.sources[set].as_ptr().add(range.start);
                 stream.gpu().driver().copy_in(place(*value), from, range.len(), stream.id)?;

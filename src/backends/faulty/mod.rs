@@ -236,6 +236,10 @@ impl Loaded for Faulty {
         Ok(wrong::instead_of(right, self.fuse.planted.kind, &context, range))
     }
 
+    fn write(&mut self, value: ValueId, set: usize, start: usize, elements: &HostArray) -> Result<(), Fault> {
+        self.inner.write(value, set, start, elements)
+    }
+
     fn intact(&self) -> Result<(), Fault> {
         self.inner.intact()
     }

@@ -14,7 +14,7 @@ mod torch;
 
 pub use numpy::NUMPY;
 pub use ort::{ORT, ORT_TUNED};
-pub use torch::TORCH;
+pub use torch::{TORCH, TORCH_CHECK};
 
 use super::cpu::blas::settings::{Settings, applied};
 use super::cpu::loaded::is_packable;
@@ -94,6 +94,14 @@ impl Family for Python {
 }
 
 impl Python {
+    /// Python with this library and so many threads, about to run `text`; or what is missing.
+    pub fn script(&self, text: &str, threads: usize) -> Result<std::process::Command, Unsupported> {
+        let mut command = std::process::Command::new(find::python(self)?);
+        command.args(["-c", text]);
+        command.envs(self.environment(&Lane { threads, packing: Packing::Plain }));
+        Ok(command)
+    }
+
     /// What Python is given: the text that imports the rest, the backend, the module of `Peer`, and each
     /// module's name and text.
     fn arguments(&self) -> impl Iterator<Item = String> {

@@ -24,6 +24,10 @@ pub const TORCH: Python = Python {
     settings,
 };
 
+/// A script for [`Python::script`] that trains a model of PyTorch's own: MODEL, the update's op in JSON and the number
+/// of steps are its arguments, safetensors go in and come out.
+pub const TORCH_CHECK: &str = include_str!("../../../peers/torch_check.py");
+
 /// Its build has MKL and oneDNN inside, on one OpenMP.
 fn settings(threads: usize) -> Settings {
     let mut settings = unused_blas();

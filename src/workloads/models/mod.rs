@@ -16,6 +16,7 @@ mod layer;
 mod mlp;
 mod net;
 mod regime;
+mod small;
 #[cfg(test)]
 mod tests;
 mod transformer;
@@ -25,6 +26,7 @@ mod vit;
 pub(super) use bert::BERT;
 pub(super) use gpt2::GPT2;
 pub(super) use mlp::MLP;
+pub use small::small;
 pub(super) use vgg::VGG16;
 pub(super) use vit::VIT;
 

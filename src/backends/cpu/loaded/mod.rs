@@ -14,7 +14,7 @@
 
 use super::buffer::{Arena, Content, View, ViewMut};
 use crate::backends::layout::{Layout, SetState, kept_or_carried, shared_carries};
-use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, Unsupported};
+use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, Unsupported, written};
 use crate::host::clock;
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
@@ -82,6 +82,8 @@ impl<L: Library> Device for CpuDevice<L> {
 struct Bound {
     kernel: Box<dyn Kernel>,
     calls: Vec<Call>,
+    /// Parameters that may lie in another layout, of which the kernel made a copy.
+    packed: Vec<ValueId>,
 }
 
 /// Arguments of one call.
@@ -171,7 +173,7 @@ impl CpuLoaded {
         };
         state.execute(turns);
         let turn = state.turn;
-        for Bound { kernel, calls } in &mut self.steps {
+        for Bound { kernel, calls, .. } in &mut self.steps {
             let Call { args, outs, copies } = &mut calls[set * turns + turn];
             copies.iter().for_each(|(out, arg)| outs[*out].copy_from(arg));
             kernel.run(set, args, outs)?;
@@ -183,9 +185,13 @@ impl CpuLoaded {
     fn pack(&mut self) -> Result<(), Fault> {
         let (sets, turns) = (self.sets.len(), self.layout.turns());
         let start = Instant::now();
-        for Bound { kernel, calls } in &mut self.steps {
+        for (step, Bound { kernel, calls, packed }) in self.program.steps.iter().zip(&mut self.steps) {
+            let before = self.packing.1;
             for set in 0..sets {
                 self.packing.1 += kernel.pack(set, &calls[set * turns].args)?;
+            }
+            if self.packing.1 > before {
+                packed.extend(step.args.iter().filter(|id| is_packable(&self.program, **id)));
             }
         }
         if self.packing.1 > 0 {
@@ -211,14 +217,14 @@ fn bind(step: &Step, kernel: Box<dyn Kernel>, sets: usize, layout: &Layout, aren
         }
         calls.push(Call { args, outs, copies });
     }
-    Bound { kernel, calls }
+    Bound { kernel, calls, packed: vec![] }
 }
 
 impl Loaded for CpuLoaded {
     fn reset(&mut self) -> Result<(), Fault> {
         let kept = kept_or_carried(&self.program);
-        let executed: Vec<bool> = self.sets.iter().map(|set| set.executed).collect();
-        self.fill(|set, id| executed[set] && kept.contains(&id));
+        let touched: Vec<bool> = self.sets.iter().map(|set| set.is_touched()).collect();
+        self.fill(|set, id| touched[set] && kept.contains(&id));
         self.sets.fill(SetState::default());
         Ok(())
     }
@@ -241,6 +247,20 @@ impl Loaded for CpuLoaded {
             return Err(Fault::Library(format!("no elements {range:?} of value {value} in set {set}")));
         };
         Ok(self.arena.read(self.layout.place(set, state.turn, value), range))
+    }
+
+    fn write(&mut self, value: ValueId, set: usize, start: usize, elements: &HostArray) -> Result<(), Fault> {
+        written::check(&self.program, value, start, elements)?;
+        if self.steps.iter().any(|step| step.packed.contains(&value)) {
+            return Err(written::packed(&self.program, value));
+        }
+        let turns = self.layout.turns();
+        let Some(state) = self.sets.get_mut(set) else {
+            return Err(Fault::Library(format!("no input set {set}")));
+        };
+        state.written = true;
+        self.arena.write(self.layout.place(set, state.next_turn(turns), value), start, elements);
+        Ok(())
     }
 
     fn intact(&self) -> Result<(), Fault> {

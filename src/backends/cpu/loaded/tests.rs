@@ -106,3 +106,60 @@ fn only_parameters_that_stay_the_same_are_packable() {
     program.carries.clear();
     assert!(is_packable(&program, 1));
 }
+
+fn nines(len: usize) -> HostArray {
+    HostArray::F32(vec![9.0; len])
+}
+
+#[test]
+fn what_is_written_is_what_the_next_execution_reads_whatever_the_turn() {
+    for (pairs, keep_all) in [(&[(0, 1)][..], false), (&[(0, 1)], true), (&[], false), (&[], true)] {
+        let mut loaded = load(pairs, keep_all);
+        let start = first(&mut loaded, 1, 1);
+        for executions in 0..4 {
+            (0..executions).for_each(|_| loaded.enqueue(1).unwrap());
+            loaded.write(1, 1, 0, &nines(9)).unwrap();
+            loaded.enqueue(1).unwrap();
+            assert_eq!(first(&mut loaded, 2, 1), 10.0, "{pairs:?} {keep_all} {executions}");
+            loaded.write(1, 1, 3, &nines(2)).unwrap();
+            loaded.enqueue(1).unwrap();
+            let read = loaded.read(2, 1, 0..9).unwrap().to_f64(0..9);
+            assert_eq!(read, [11.0, 11.0, 11.0, 10.0, 10.0, 11.0, 11.0, 11.0, 11.0]);
+            loaded.reset().unwrap();
+            loaded.write(1, 1, 0, &nines(9)).unwrap();
+            loaded.reset().unwrap();
+            assert_eq!(first(&mut loaded, 1, 1), start);
+            loaded.intact().unwrap();
+        }
+        assert_eq!(first(&mut loaded, 1, 0), program().input_data(1, 1, 0).to_f64(0..1)[0]);
+        // What is not carried stays.
+        loaded.write(0, 0, 8, &nines(1)).unwrap();
+        loaded.reset().unwrap();
+        assert_eq!(loaded.read(0, 0, 8..9).unwrap(), nines(1));
+        for (value, set, start, len) in [(2, 0, 0, 9), (1, 2, 0, 9), (1, 0, 1, 9), (7, 0, 0, 1)] {
+            assert!(loaded.write(value, set, start, &nines(len)).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_parameter_of_which_a_kernel_has_a_copy_is_not_written() {
+    /// Keeps a copy of its second argument.
+    struct Packing;
+    impl Kernel for Packing {
+        fn run(&mut self, _: usize, _: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
+            outs[0].slice::<f32>().fill(0.0);
+            Ok(())
+        }
+        fn pack(&mut self, _: usize, args: &[View]) -> Result<u64, Fault> {
+            Ok(4 * args[1].len() as u64)
+        }
+    }
+    let mut program = program();
+    program.carries.clear();
+    let options = LoadOptions { seed: 1, sets: 1, keep_all: false };
+    let mut loaded = CpuLoaded::new(&program, &options, vec![Box::new(Packing)]).unwrap();
+    let said = loaded.write(1, 0, 0, &nines(1)).unwrap_err();
+    assert!(matches!(&said, Fault::Unsupported(why) if why.contains("plain lane")), "{said}");
+    loaded.write(0, 0, 0, &nines(9)).unwrap();
+}

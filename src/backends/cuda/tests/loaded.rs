@@ -161,3 +161,37 @@ fn what_is_dropped_behind_a_closed_gate_ends() {
     drop(device);
     assert_eq!(driver.live(), Vec::<&str>::new());
 }
+
+#[test]
+fn what_is_written_is_what_the_next_execution_reads_and_what_an_upload_brings_again() {
+    let nines = |len| HostArray::F32(vec![9.0; len]);
+    for (in_place, keep_all) in [(&[(0, 1)][..], false), (&[], false), (&[], true)] {
+        let driver = FakeDriver::new(script());
+        let mut device = incrementing(&driver, 1, in_place).unwrap();
+        let mut loaded = device.load(&carried(), &options(2, keep_all)).unwrap();
+        let start = first(&mut *loaded, 1, 1);
+        for executions in 0..4 {
+            (0..executions).for_each(|_| loaded.enqueue(1).unwrap());
+            loaded.write(1, 1, 0, &nines(9)).unwrap();
+            loaded.enqueue(1).unwrap();
+            loaded.write(1, 1, 8, &nines(1)).unwrap();
+            loaded.enqueue(1).unwrap();
+            let read = loaded.read(2, 1, 7..9).unwrap().to_f64(0..2);
+            assert_eq!(read, [11.0, 10.0], "{in_place:?} {keep_all} {executions}");
+            loaded.reset().unwrap();
+            loaded.write(1, 1, 0, &nines(9)).unwrap();
+            loaded.reset().unwrap();
+            assert_eq!(first(&mut *loaded, 1, 1), start);
+        }
+        loaded.write(0, 0, 4, &nines(5)).unwrap();
+        loaded.upload(0).unwrap();
+        loaded.wait().unwrap();
+        assert_eq!(loaded.read(0, 0, 4..9).unwrap(), nines(5));
+        let seeded = carried().input_data(0, 1, 0).to_f64(3..4);
+        assert_eq!(loaded.read(0, 0, 3..4).unwrap().to_f64(0..1), seeded);
+        loaded.intact().unwrap();
+        for (value, set, at, len) in [(2, 0, 0, 9), (1, 2, 0, 9), (1, 0, 1, 9), (7, 0, 0, 1)] {
+            assert!(loaded.write(value, set, at, &nines(len)).is_err());
+        }
+    }
+}
