@@ -178,7 +178,8 @@ fn orders() -> Vec<Case> {
         let op = Rearrange { split: split.to_vec(), order: order.to_vec(), output: output.to_vec() };
         single(Op::Rearrange(op), vec![spec(arg, dtype); count])
     };
-    let rows: [Row; 6] = [
+    let rows: [Row; 7] = [
+        (&[2, 5, 3, 4, 64], &[2, 0, 3, 1, 4], &[8, 5, 64], 1, &[10, 768], F32),
         (&[1], &[0], &[1, 1], 1, &[1], F32),
         (&[2, 17, 3, 5, 31], &[2, 0, 3, 1, 4], &[10, 17, 31], 1, &[34, 465], F32),
         (&[3, 2, 5, 17, 31], &[1, 3, 0, 2, 4], &[34, 465], 3, &[10, 17, 31], F32),

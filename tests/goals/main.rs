@@ -11,6 +11,7 @@ mod commands;
 mod cpu;
 mod cuda;
 mod gpu;
+mod steps;
 mod tests;
 mod train;
 mod truth;
@@ -57,7 +58,11 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("cuda_compile", cuda::compile),
     ("cuda_emulated", cuda::emulated),
     ("cuda_mutants", cuda::mutants),
+    ("train_gradients", tests::gradients),
     ("train_check", train::check),
+    ("train_steps", steps::steps),
+    ("train_features", steps::features),
+    ("train_large", steps::large),
     ("truth", truth::truth),
     ("clone", clone::clone),
     ("cpu", cpu::cpu),

@@ -45,7 +45,8 @@ pub(crate) fn large() -> Measured {
     let cutgpu = program()?;
     let run = measured(&cutgpu, "large", &["train", "--only", LARGE, "--backend", OWN, "--quick"])?;
     let error = |case: &str| own(&run, case).and_then(memory_error);
-    let values = [("train.gpt2_memory", error("gpt2-step")), ("train.bert_large_memory", error("bert-large-step"))];
+    let values =
+        [("train.gpt2_memory", error("gpt2-step")), ("train.bert_large_memory", error("bert-large-step"))];
     Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
@@ -141,9 +142,9 @@ fn least(record: &Record, run: &Run) -> Option<f64> {
     let ceilings = compare::ceilings(&run.records);
     let threads = record.contender.lane.threads;
     let of = |operations: bool| {
-        let alike = ceilings.iter().filter(|one| {
-            one.threads == threads && compare::counts_operations(one.probe) == operations
-        });
+        let alike = ceilings
+            .iter()
+            .filter(|one| one.threads == threads && compare::counts_operations(one.probe) == operations);
         alike.map(|one| one.rate).reduce(f64::max)
     };
     let (flops, bytes) = (of(true)?, of(false)?);

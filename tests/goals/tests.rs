@@ -51,3 +51,17 @@ pub(crate) fn planted() -> Measured {
     }
     Ok(BTreeMap::from([("first.planted_missed", printed(&said, "planted faults missed: ")?)]))
 }
+
+/// Gradients against differences, and published counts of parameters.
+pub(crate) fn gradients() -> Measured {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--release", "--quiet", "--lib", "workloads::models::tests", "--", "--nocapture"]);
+    let output = run(&mut command)?;
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    Ok(BTreeMap::from([
+        ("train.gradients", printed(&said, "gradients, worst: ")?),
+        ("train.kinks", printed(&said, "gradients, kinks skipped, per cent: ")?),
+        ("train.parameters", printed(&said, "parameter counts that differ: ")?),
+    ]))
+}

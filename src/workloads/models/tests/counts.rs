@@ -13,6 +13,7 @@ fn program(workload: &str, point: &str) -> Program {
 /// Layer by layer as published; each counted without the classifier where the publication has none.
 #[test]
 fn parameters_are_those_of_the_publications() {
+    let mut differ = vec![];
     // A classifier of two classes on each width.
     let classifier = |width: usize| 2 * width + 2;
     for (size, width, published) in [
@@ -26,7 +27,9 @@ fn parameters_are_those_of_the_publications() {
     ] {
         for mode in ["infer", "train"] {
             let program = program("bert", &format!("size={size},mode={mode},batch=1,length=8"));
-            assert_eq!(parameters(&program), published + classifier(width), "bert {size} {mode}");
+            if parameters(&program) != published + classifier(width) {
+                differ.push(format!("bert {size} {mode}: {}", parameters(&program)));
+            }
         }
     }
     for (workload, point, published) in [
@@ -39,11 +42,12 @@ fn parameters_are_those_of_the_publications() {
         ("mlp", "mode=train,batch=1", 784 * 128 + 128 + 1280 + 10),
     ] {
         let program = program(workload, point);
-        assert_eq!(parameters(&program), published, "{workload} {point}");
-        if point.contains("train") {
-            assert_eq!(trained(&program), published, "{workload} {point}");
+        if parameters(&program) != published || (point.contains("train") && trained(&program) != published) {
+            differ.push(format!("{workload} {point}: {} {}", parameters(&program), trained(&program)));
         }
     }
+    println!("parameter counts that differ: {}", differ.len());
+    assert!(differ.is_empty(), "{differ:?}");
 }
 
 #[test]

@@ -97,13 +97,19 @@ fn check(name: &str, program: Program) -> Tally {
 
 #[test]
 fn every_parameter_of_every_model() {
+    let mut sum = Tally::default();
     for (name, _) in SMALL {
         let program = small(name, &TRAIN);
         let all = parameters(&program);
         assert_eq!(trained(&program), all, "{name}");
         let tally = check(name, program);
         assert_eq!(tally.compared + tally.kinks, all, "{name}");
+        sum.compared += tally.compared;
+        sum.kinks += tally.kinks;
+        sum.worst = sum.worst.max(tally.worst);
     }
+    println!("gradients, worst: {}", sum.worst);
+    println!("gradients, kinks skipped, per cent: {}", 100.0 * sum.kinks as f64 / sum.compared as f64);
 }
 
 #[test]
