@@ -3,6 +3,7 @@
 mod compare;
 mod completions;
 mod doctor;
+mod fit;
 mod libraries;
 mod list;
 mod look;
@@ -57,6 +58,8 @@ enum Verb {
     Run(run::Args),
     /// Check every answer of a suite without timing anything.
     Verify(verify::Args),
+    /// Show what a workload needs of memory, and how large it may get in how much.
+    Fit(fit::Args),
     /// Show where the time of a program goes, step by step.
     Profile(profile::Args),
     /// Check that training steps train, and agree with other backends and with PyTorch.
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Verb::List(args) => list::main(&args),
         Verb::Run(args) => run::main(&args),
         Verb::Verify(args) => verify::main(&args),
+        Verb::Fit(args) => fit::main(&args),
         Verb::Profile(args) => profile::main(&args),
         Verb::TrainCheck(args) => train_check::main(&args),
         Verb::Report(args) => report::main(&args),

@@ -3,8 +3,7 @@
 use super::{Param, ParamError, Params, Workload, int};
 use crate::program::Program;
 
-/// The largest batch of `workload` at `params` whose program needs at most `bytes`, counted by `need`; none where
-/// not even the smallest fits. The batch that `params` give does not matter.
+/// The largest batch of `workload` at `params` whose program needs at most `bytes`, counted by `need`; see [`largest`].
 pub fn largest_batch(
     workload: &Workload,
     params: &Params,
@@ -12,10 +11,22 @@ pub fn largest_batch(
     need: impl Fn(&Program) -> u64,
 ) -> Result<Option<u64>, ParamError> {
     // A batch is cut into equal parts.
-    let parts = int(params, "parts").max(1) as u64;
+    largest(workload, params, ("batch", int(params, "parts").max(1) as u64), bytes, need)
+}
+
+/// The largest multiple of `step` that `axis` of `workload` may have at `params` so that the program needs at most
+/// `bytes`, counted by `need`; none where not even `step` fits. What `params` give for the axis does not matter, and a
+/// size that the workload refuses does not fit.
+pub fn largest(
+    workload: &Workload,
+    params: &Params,
+    (axis, step): (&str, u64),
+    bytes: u64,
+    need: impl Fn(&Program) -> u64,
+) -> Result<Option<u64>, ParamError> {
     let needed = |count: u64| {
         let mut params = params.clone();
-        params.insert("batch".to_string(), Param::Int(count.saturating_mul(parts)));
+        params.insert(axis.to_string(), Param::Int(count.saturating_mul(step)));
         workload.program(&params).map(|program| need(&program))
     };
     if needed(1)? > bytes {
@@ -32,7 +43,7 @@ pub fn largest_batch(
         let middle = low + (high - low) / 2;
         if fits(middle) { low = middle } else { high = middle }
     }
-    Ok(Some(low * parts))
+    Ok(Some(low * step))
 }
 
 #[cfg(test)]
@@ -45,7 +56,7 @@ mod tests {
         program.liveness().total()
     }
 
-    fn largest(workload: &str, words: &str, bytes: u64) -> Option<u64> {
+    fn batch_of(workload: &str, words: &str, bytes: u64) -> Option<u64> {
         largest_batch(find(workload).unwrap(), &point(words), bytes, at_once).unwrap()
     }
 
@@ -53,7 +64,7 @@ mod tests {
     fn one_more_does_not_fit() {
         for words in ["mode=train,hidden=33", "mode=train,hidden=33,parts=3", "mode=infer"] {
             let workload = find("mlp").unwrap();
-            let batch = largest("mlp", words, 5_000_000).unwrap();
+            let batch = batch_of("mlp", words, 5_000_000).unwrap();
             let needed = |batch: u64| {
                 let params = point(&format!("{words},batch={batch}"));
                 at_once(&workload.program(&params).unwrap())
@@ -61,17 +72,27 @@ mod tests {
             let parts = if words.contains("parts") { 3 } else { 1 };
             assert!(needed(batch) <= 5_000_000 && needed(batch + parts) > 5_000_000, "{words}: {batch}");
         }
-        assert_eq!(largest("mlp", "mode=train", 100_000), None);
+        assert_eq!(batch_of("mlp", "mode=train", 100_000), None);
     }
 
     #[test]
     fn inference_takes_more_than_training_and_recomputing_more_than_keeping() {
-        let in_12_gb = |words: &str| largest("bert", &format!("size=base,{words}"), 12_000_000_000).unwrap();
+        let in_12_gb = |words: &str| batch_of("bert", &format!("size=base,{words}"), 12_000_000_000).unwrap();
         let [long, short] = [512, 64].map(|length| in_12_gb(&format!("mode=train,length={length}")));
         assert!(long >= 6 && short > 7 * long, "{long} {short}");
         assert!(in_12_gb("mode=train,length=512,recompute=yes") > 3 * long);
         assert!(in_12_gb("mode=head,length=512") > 3 * long);
         assert!(in_12_gb("mode=infer,length=512") >= in_12_gb("mode=head,length=512"));
+    }
+
+    #[test]
+    fn the_deepest_and_the_widest_that_fit_are_found() {
+        let find = |axis: (&str, u64)| {
+            let point = point("mode=train,batch=1,length=1024");
+            largest(find("gpt2").unwrap(), &point, axis, 24_000_000_000, at_once).unwrap().unwrap()
+        };
+        let (layers, width) = (find(("layers", 1)), find(("width", 64)));
+        assert!(layers > 48 && layers < 256 && width > 1600 && width.is_multiple_of(64), "{layers} {width}");
     }
 
     #[test]

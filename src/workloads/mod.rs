@@ -12,7 +12,7 @@ mod quantised;
 #[cfg(test)]
 mod tests;
 
-pub use fit::largest_batch;
+pub use fit::{largest, largest_batch};
 pub use models::small;
 
 use crate::nearest::hint;

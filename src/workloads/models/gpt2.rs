@@ -14,13 +14,13 @@ use crate::ops::{Add, GeluForm, Op};
 use crate::program::{Program, ValueId};
 use crate::random::Fill;
 use crate::tensor::DType;
-use crate::workloads::{Axis, ParamError, Params, Workload, int, product};
+use crate::workloads::{Axis, Default, ParamError, Params, Workload, int, product};
 use std::rc::Rc;
 
 /// The next token of each.
 pub(in crate::workloads) const GPT2: Workload = Workload {
     name: "gpt2",
-    about: "GPT-2 small: scores of the token after a prompt or after one more token, training, fine-tuning.",
+    about: "GPT-2: scores of the token after a prompt or after one more token, training, fine-tuning.",
     axes: &[
         // Its output layer is its input table: there is no head to train alone.
         mode_axis(&["infer", "decode", "train", "last", "lora"]),
@@ -29,6 +29,16 @@ pub(in crate::workloads) const GPT2: Workload = Workload {
             name: "length",
             about: "tokens of a sequence, the new one of mode=decode among them, at most 1024",
             default: None,
+        },
+        Axis {
+            name: "layers",
+            about: "12 small, 24 medium, 36 large, 48 XL",
+            default: Some(Default::Int(12)),
+        },
+        Axis {
+            name: "width",
+            about: "768 small, 1024 medium, 1280 large, 1600 XL: heads of 64",
+            default: Some(Default::Int(768)),
         },
         LAST,
         RANK,
@@ -52,15 +62,31 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// 12 layers of 768.
-    pub(super) fn small() -> Self {
-        let style = Style { layers: 12, hidden: 3072, form: GeluForm::Tanh, eps: 1e-5, order: Order::Pre };
-        Self { style, heads: 12, width: 768, vocabulary: 50257, positions: 1024 }
+    /// Heads are 64 wide and the feed-forward layers four times the width.
+    pub(super) fn of(layers: usize, width: usize) -> Self {
+        let (form, order) = (GeluForm::Tanh, Order::Pre);
+        let style = Style { layers, hidden: 4 * width, form, eps: 1e-5, order };
+        Self { style, heads: width / HEAD, width, vocabulary: 50257, positions: 1024 }
     }
 }
 
+/// Width of a head.
+const HEAD: usize = 64;
+/// Most layers: each is many steps of the program.
+const LAYERS: usize = 256;
+/// Widest.
+const WIDTH: usize = 1 << 16;
+
 fn build(params: &Params) -> Result<Program, ParamError> {
-    let config = Config::small();
+    let [layers, width] = ["layers", "width"].map(|axis| int(params, axis));
+    if layers > LAYERS {
+        return Err(ParamError::unusable(params, "layers", format!("at most {LAYERS} are supported")));
+    }
+    if !width.is_multiple_of(HEAD) || width > WIDTH {
+        let why = format!("a multiple of {HEAD} up to {WIDTH} is wanted");
+        return Err(ParamError::unusable(params, "width", why));
+    }
+    let config = Config::of(layers, width);
     let regime = Regime::of(params, config.style.layers, config.width)?;
     product(params, &["batch", "length"])?;
     check_length(params, config.positions)?;

@@ -35,6 +35,9 @@ fn parameters_are_those_of_the_publications() {
     for (workload, point, published) in [
         ("gpt2", "mode=train,batch=1,length=8", 124_439_808),
         ("gpt2", "mode=infer,batch=1,length=8", 124_439_808),
+        ("gpt2", "mode=infer,batch=1,length=8,layers=24,width=1024", 354_823_168),
+        ("gpt2", "mode=infer,batch=1,length=8,layers=36,width=1280", 774_030_080),
+        ("gpt2", "mode=infer,batch=1,length=8,layers=48,width=1600", 1_557_611_200),
         ("vgg16", "mode=train,batch=1", 138_357_544),
         ("vgg16", "mode=infer,batch=1", 138_357_544),
         ("vit", "mode=train,batch=1", 86_567_656),
@@ -129,6 +132,8 @@ fn what_a_user_may_get_wrong_is_said_before_anything_is_allocated() {
         ("vgg16", "image=100,batch=1", "multiple of 32"),
         ("vgg16", "image=4294967296,batch=1", "1024 is the most"),
         ("vit", "classes=4294967296,batch=1", "cannot name so many"),
+        ("gpt2", "width=100,batch=1,length=8", "multiple of 64"),
+        ("gpt2", "layers=257,batch=1,length=8", "at most 256"),
         ("gpt2", "mode=decode,batch=2,parts=2,length=8", "one batch"),
         ("gpt2", "mode=head,batch=1,length=8", "one of infer, decode, train, last, lora is wanted"),
         ("bert", "size=huge,batch=1,length=8", "one of base, tiny"),
