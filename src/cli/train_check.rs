@@ -98,7 +98,7 @@ fn show(settings: &Settings, checks: &[Check]) -> std::io::Result<()> {
 
 fn row(check: &Check) -> [String; 6] {
     let number = |x: f64| match check.unit {
-        "" => significant(x, 3),
+        "" => format!("{x:.1e}"),
         unit => format!("{} {unit}", significant(x, 3)),
     };
     let bar = match check.bar {

@@ -60,7 +60,7 @@ const LOSSES: Bar = Bar::AtMost(1e-5);
 const GRADIENTS: Bar = Bar::AtMost(1e-5);
 /// Of the way that a tensor went in ten steps. AdamW divides each gradient by its own size, so that an element whose
 /// gradient is nearly all rounding goes as far as the others, and nowhere in particular.
-const PARAMETERS: Bar = Bar::AtMost(1e-2);
+const PARAMETERS: Bar = Bar::AtMost(1e-3);
 
 /// All checks, the quick ones first.
 const TABLE: &[Part] = &[
