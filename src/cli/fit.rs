@@ -2,7 +2,7 @@
 
 use super::exit;
 use super::table::table;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Device};
 use crate::host;
 use crate::plan::PlanError;
 use crate::program::{Program, State};
@@ -143,8 +143,7 @@ fn rooms(args: &Args) -> anyhow::Result<Vec<Room>> {
     if !args.device.is_empty() {
         let catalog = Catalog::embedded()?;
         for id in &args.device {
-            let bytes = catalog.device(id).and_then(|device| device.memory_bytes.as_ref());
-            let bytes = bytes.map(|fact| fact.value as u64).ok_or_else(|| {
+            let bytes = catalog.device(id).and_then(memory_of).ok_or_else(|| {
                 let why = format!(
                     "the catalogue has no device `{id}` with a memory; `cutgpu prices list` shows them"
                 );
@@ -158,6 +157,12 @@ fn rooms(args: &Args) -> anyhow::Result<Vec<Room>> {
         rooms.push(Room { name: format!("this machine, {}", Bytes(bytes)), bytes });
     }
     Ok(rooms)
+}
+
+/// Bytes that programs can have of a device; as many as it is sold with, where nothing nearer is known.
+fn memory_of(device: &Device) -> Option<u64> {
+    let sold = || Some(device.memory_nominal_gb.as_ref()?.value * 1e9);
+    device.memory_bytes.as_ref().map(|fact| fact.value).or_else(sold).map(|bytes| bytes as u64)
 }
 
 const STATES: [(State, &str); 6] = [
