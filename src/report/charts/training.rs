@@ -96,9 +96,13 @@ fn models(model: &Model) -> Vec<Uses<'_>> {
 }
 
 impl Uses<'_> {
-    /// What `measure` gives for the plain use in a mode.
+    /// What `measure` gives for the plain use in a mode: in one part, nothing computed twice.
     fn of(&self, mode: &str, measure: impl Fn(&Use) -> Option<f64>) -> Option<f64> {
-        let plain = |each: &&Use| said(&each.contest.params, "mode") == Some(mode);
+        let plain = |each: &&Use| {
+            let params = &each.contest.params;
+            let is_one = params.get("parts").is_none_or(|parts| *parts == Param::Int(1));
+            said(params, "mode") == Some(mode) && said(params, "recompute") != Some("yes") && is_one
+        };
         self.uses.iter().filter(plain).min_by_key(|each| each.name.len()).and_then(measure)
     }
 
@@ -178,8 +182,8 @@ pub(super) fn memory_by_use(model: &Model) -> Vec<Scene> {
         None => "What each use of a model holds, by state".to_string(),
     };
     let about = "The claim: inference needs much less GPU than training. Bytes that the backend held while a fresh \
-                 process executed once: memory whose last reader is past is used again. Behind each bar, the process's \
-                 own high-water mark."
+                 process executed once: memory whose last reader is past is used again. In brackets, the process's own \
+                 high-water mark."
         .to_string();
     let key = |(_, name, number): &(_, &str, u8)| Key {
         label: name.to_string(),
