@@ -132,11 +132,6 @@ impl Tally {
         })
     }
 
-    /// Whether nothing but zeros was compared that nothing was added up for.
-    pub(super) fn is_all_due(&self) -> bool {
-        self.due > 0 && self.due == self.compared
-    }
-
     pub(super) fn add_to(&self, sum: &mut Verification, dtype: DType) {
         sum.elements += self.compared;
         sum.worst = sum.worst.max(self.worst);
