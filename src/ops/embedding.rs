@@ -98,6 +98,10 @@ impl Operation for EmbeddingGrad {
         (arg == 1).then_some([0, self.rows as i64 - 1])
     }
 
+    fn names_units(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn fill(&self, _: usize, spec: &ValueSpec) -> Fill {
         Fill::natural(spec.dtype)
     }

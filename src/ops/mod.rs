@@ -149,6 +149,12 @@ pub trait Operation: std::fmt::Debug + Sync {
         None
     }
 
+    /// The argument whose integers number the units that sums go to, where most units may be named by none:
+    /// a sample must hold units that are.
+    fn names_units(&self) -> Option<usize> {
+        None
+    }
+
     /// What a random input in position `arg` of `args` should hold: a number of a place where that is wanted,
     /// else [`Self::fill`].
     fn input(&self, args: &[ValueSpec], arg: usize) -> Fill {

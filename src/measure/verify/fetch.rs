@@ -96,14 +96,7 @@ impl<'a> Reader<'a> {
                 }
                 let range = ahead(&column.ranges[index..]);
                 held += range.len();
-                let array = if self.program.values[column.value].input.is_some() {
-                    self.program.input_range(column.value, self.seed, self.set, range.clone())
-                } else {
-                    values.read(column.value, self.set, range.clone())?
-                };
-                let mut data = array.to_f64(0..array.len());
-                // What a foreign worker leaves out counts as not written.
-                data.resize(range.len(), f64::NAN);
+                let data = read(self.program, column.value, self.seed, self.set, range.clone(), values)?;
                 let piece = Arc::new(Piece { first: range.start, data });
                 column.last = Some(Arc::clone(&piece));
                 Ok(piece)
@@ -118,6 +111,26 @@ impl<'a> Reader<'a> {
         }
         Ok((!batch.units.is_empty()).then_some(batch))
     }
+}
+
+/// Elements of a value in f64: an input's made again from the seed, any other's read.
+pub(super) fn read<V: Values>(
+    program: &Program,
+    value: ValueId,
+    seed: u64,
+    set: usize,
+    range: Range<usize>,
+    values: &mut V,
+) -> Result<Vec<f64>, V::Error> {
+    let wanted = range.len();
+    let array = match program.values[value].input {
+        Some(_) => program.input_range(value, seed, set, range),
+        None => values.read(value, set, range)?,
+    };
+    let mut data = array.to_f64(0..array.len());
+    // What a foreign worker leaves out counts as not written.
+    data.resize(wanted, f64::NAN);
+    Ok(data)
 }
 
 fn columns(ids: &[ValueId], units: impl Iterator<Item = Vec<Range<usize>>>) -> Vec<Column> {

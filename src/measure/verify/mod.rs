@@ -24,7 +24,7 @@ use crate::ops::{Arg, Expected, in_parallel};
 use crate::program::{Program, Step, ValueId};
 use crate::random;
 use crate::tensor::{DType, HostArray, ValueSpec};
-use fetch::{Pieces, Reader};
+use fetch::{Pieces, Reader, read};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -156,7 +156,8 @@ impl Verifier {
         };
         for (number, step) in program.steps.iter().enumerate() {
             let share = if total <= self.limit { u64::MAX } else { self.limit / program.steps.len() as u64 };
-            let units = self.sample(program, step, number, share);
+            let units =
+                self.sample(program, (number, step), set, share, values).map_err(Failure::Unreadable)?;
             sum.complete &= units.len() == step.op.operation().units(&program.specs(&step.args));
             let tallies = self.tally(program, step, set, &units, values)?;
             for (&out, tally) in step.outs.iter().zip(tallies) {
@@ -168,18 +169,41 @@ impl Verifier {
     }
 
     /// Units of a step to check for `share` reference operations: all, or the first, the last and one of
-    /// each equal stretch between.
-    fn sample(&self, program: &Program, step: &Step, number: usize, share: u64) -> Vec<usize> {
+    /// each equal stretch between; where an argument names units, as many again of those that it names.
+    fn sample<V: Values>(
+        &self,
+        program: &Program,
+        (number, step): (usize, &Step),
+        set: usize,
+        share: u64,
+        values: &mut V,
+    ) -> Result<Vec<usize>, V::Error> {
         const MOST: u64 = 1024;
-        let units = step.op.operation().units(&program.specs(&step.args));
+        let op = step.op.operation();
+        let units = op.units(&program.specs(&step.args));
         let each = (cost(program, step) / units as u64).max(1);
         let wanted = share / each;
         if wanted >= units as u64 {
-            return (0..units).collect();
+            return Ok((0..units).collect());
         }
-        stretches(units, wanted.clamp(16, MOST) as usize, |stretch| {
-            random::bits(self.seed, number as u64, stretch)
-        })
+        let count = wanted.clamp(16, MOST) as usize;
+        let spread =
+            |among| stretches(among, count, |stretch| random::bits(self.seed, number as u64, stretch));
+        let mut sample = spread(units);
+        if let Some(arg) = op.names_units() {
+            let all = 0..program.values[step.args[arg]].spec.elements();
+            let named = read(program, step.args[arg], self.seed, set, all, values)?;
+            let mut named: Vec<usize> = named.into_iter().map(|unit| unit as usize).collect();
+            named.retain(|&unit| unit < units);
+            named.sort_unstable();
+            named.dedup();
+            if !named.is_empty() {
+                sample.extend(spread(named.len()).into_iter().map(|place| named[place]));
+                sample.sort_unstable();
+                sample.dedup();
+            }
+        }
+        Ok(sample)
     }
 
     /// Compares the outputs of `units` of a step.

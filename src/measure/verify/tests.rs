@@ -233,6 +233,26 @@ fn stretches_hold_both_ends_and_are_the_same_every_time() {
 }
 
 #[test]
+fn a_sample_of_a_table_holds_rows_that_ids_name() {
+    use crate::ops::{EmbeddingGrad, Op};
+    let (rows, ids, columns) = (50_000, 40, 8);
+    let mut program = Program::default();
+    let state = crate::program::State::Batch;
+    let dy = program.input("dy", ValueSpec::new(&[ids, columns], DType::F32), state, Fill::UNIT);
+    let named = Fill::Integers { low: 0, high: rows as i64 - 1 };
+    let numbers = program.input("ids", ValueSpec::new(&[ids], DType::I32), state, named);
+    let op = Op::EmbeddingGrad(EmbeddingGrad { rows });
+    program.outputs =
+        program.push(op, &[dy, numbers], Phase::Backward, crate::program::State::Gradient).unwrap();
+    let honest = Stored::honest(&program, SEED);
+    let verification = check(&program, 0, &mut honest.clone()).unwrap();
+    assert!(!verification.complete && !verification.mistrusted, "{verification:?}");
+    let mut forgetful = honest;
+    forgetful.values[2].fill(0.0);
+    assert!(check(&program, 0, &mut forgetful).is_err());
+}
+
+#[test]
 fn a_second_contender_is_judged_by_the_remembered_reference() {
     let program = gemm(33, 17, 20);
     let mut verifier = Verifier::new(SEED, COMPLETE);
