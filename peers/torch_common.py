@@ -11,7 +11,13 @@ def wide(tensor):
 
 
 def adopt(out, answer):
-    """`out` becomes a tensor that PyTorch made, without a copy. Views of it keep the old memory."""
+    """`out` becomes a tensor that PyTorch made, without a copy. Views of it keep the old memory.
+
+    While a graph is traced it is copied: the compiler knows that nobody needs both.
+    """
+    if getattr(out, "is_traced", False):
+        out.view(answer.shape).copy_(answer)
+        return
     out.data = answer if answer.shape == out.shape else answer.view(out.shape)
 
 

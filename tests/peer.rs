@@ -6,7 +6,7 @@ mod common;
 mod conformance_programs;
 
 use common::{LIMIT, SEED, launch_in, start};
-use conformance_programs::{Case, programs};
+use conformance_programs::{Case, models, programs};
 use cutgpu::backends::{Lane, Packing, family_of};
 use cutgpu::measure::crash::Crash;
 use cutgpu::measure::protocol::{Ask, Reply};
@@ -109,6 +109,12 @@ fn single(op: Op, args: &[ValueSpec]) -> Case {
 
 /// Runs every program that `backend` serves at a lane, whole or expanded, if it is on this machine.
 fn answers_like_the_references(backend: &str, lanes: &[(usize, Packing)], least: usize) {
+    let cases = || programs().into_iter().chain(unusual()).collect();
+    answers_these(backend, lanes, cases, least);
+}
+
+/// The same for these programs; at least so many must be served.
+fn answers_these(backend: &str, lanes: &[(usize, Packing)], cases: impl Fn() -> Vec<Case>, least: usize) {
     let folder = tempfile::tempdir().unwrap();
     let family = family_of(backend).unwrap();
     let mut verifier = Verifier::new(SEED, u64::MAX);
@@ -118,7 +124,7 @@ fn answers_like_the_references(backend: &str, lanes: &[(usize, Packing)], least:
         let Some(mut worker) = launch.as_ref().and_then(start) else { return };
         assert_eq!(worker.identity().threads, threads, "{backend}");
         let (mut ran, mut unsupported) = (0, 0);
-        for case in programs().into_iter().chain(unusual()) {
+        for case in cases() {
             let supports =
                 |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
             match case.program.expand_for(supports) {
@@ -146,6 +152,11 @@ fn numpy_answers_like_the_references() {
 #[test]
 fn torch_answers_like_the_references() {
     answers_like_the_references("peer/torch", &[PLAIN, PACKED], 100);
+}
+
+#[test]
+fn compiled_torch_answers_like_the_references() {
+    answers_these("peer/torch-compiled", &[(2, Packing::Plain)], models, 2);
 }
 
 #[test]

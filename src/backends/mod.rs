@@ -30,6 +30,7 @@ use crate::units::Reading;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 /// Every family in this build, in the order reports show them. The only list that names them.
 pub const FAMILIES: &[&dyn Family] = &[
@@ -50,6 +51,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &cuda::CUBLAS,
     &peer::NUMPY,
     &peer::TORCH,
+    &peer::TORCH_COMPILED,
     &peer::ORT,
     &peer::ORT_TUNED,
     &null::Null,
@@ -217,6 +219,12 @@ pub trait Family: Sync {
     /// The layouts of parameters that this family can make, best known first.
     fn packings(&self) -> &'static [Packing] {
         &[Packing::Plain]
+    }
+
+    /// What loading a program may take beyond the usual time, for a family that compiles it first.
+    fn compiling(&self, program: &Program) -> Duration {
+        let _ = program;
+        Duration::ZERO
     }
 
     /// The worker's command, where it is not this program: `open` is never called then.

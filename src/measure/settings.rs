@@ -3,6 +3,7 @@
 use super::memory;
 use super::stop::Stop;
 use super::verify;
+use crate::backends::family_of;
 use crate::plan::{Group, Pace};
 use crate::suite::Effort;
 use crate::units::Nanos;
@@ -46,9 +47,12 @@ pub struct Settings {
 /// Bytes of values that are made, read back and checked in a second, at the least.
 const CHECKED: f64 = 2e7;
 
-/// What a group's large values may take beyond the usual time: a whole model is checked step by step.
+/// What a group's large values may take beyond the usual time: a whole model is checked step by step, and some
+/// contenders compile it.
 fn checking(group: &Group) -> Duration {
-    Duration::from_secs_f64(memory::bytes(&group.program) as f64 / CHECKED)
+    let families = group.cells.iter().filter_map(|cell| family_of(&cell.contender.backend));
+    let compiling = families.map(|family| family.compiling(&group.program)).max().unwrap_or_default();
+    Duration::from_secs_f64(memory::bytes(&group.program) as f64 / CHECKED) + compiling
 }
 
 impl Settings {

@@ -38,6 +38,11 @@ pub(crate) fn programs() -> Vec<Case> {
     cases
 }
 
+/// A whole model, for who takes a program as one piece: a step of training and one of inference.
+pub(crate) fn models() -> Vec<Case> {
+    ["mlp mode=train batch=4", "mlp batch=4"].map(from_workload).into_iter().collect()
+}
+
 /// A few on which each kind of wrong answer is planted. f32 and of one step, so that rounding the
 /// factors, leaving out a row and leaving out everything all show.
 pub(crate) fn faulted() -> Vec<Case> {
@@ -99,6 +104,8 @@ const LAYERS: &[&str] = &[
     "gelu rows=3 columns=67 dtype=bf16",
     "gelu rows=3 columns=67 dtype=f16 form=tanh",
     "attention queries=1 depth=1",
+    "attention queries=1 keys=131 depth=33 heads=3 mask=causal log_sum_exp=yes",
+    "attention queries=1 keys=67 depth=64 heads=5 dtype=bf16",
     "attention queries=17 depth=31 heads=3",
     "attention queries=33 depth=64 heads=2 batch=2 mask=causal",
     "attention queries=3 keys=67 depth=33 mask=causal",

@@ -4,7 +4,7 @@
 
 use super::Measured;
 use super::commands::{failure, program, root, run};
-use cutgpu::compare::{self, OWN, Standing};
+use cutgpu::compare::{self, OWN};
 use cutgpu::measure::protocol::ProbeKind;
 use cutgpu::ops::Work;
 use cutgpu::program::{Phase, Program, State};
@@ -17,6 +17,10 @@ use std::process::Command;
 /// Cases of the suite `peers` that are whole models, and the one whose probe moves bytes as AdamW does.
 const PEERS: &str = "peers/bert-,peers/vgg16-,peers/adamw-memory";
 
+/// PyTorch op by op, and by its compiler.
+const EAGER: &str = "peer/torch";
+const COMPILED: &str = "peer/torch-compiled";
+
 /// Steps so large that memory is the question.
 const LARGE: &str = "train/gpt2-step/mode=train,train/bert-large-step";
 
@@ -25,13 +29,13 @@ pub(crate) fn steps() -> Measured {
     let cutgpu = program()?;
     run(Command::new("make").args(["--silent", "peers"]))?;
     let peers = measured(&cutgpu, "peers", &["peers", "--only", PEERS])?;
-    let standings = compare::standings(&peers.records);
-    let ratio = |case: &str| ratios(&standings, case).reduce(f64::min);
+    let ratio = |case: &str, without: &str| ratios(&peers, case, without).into_iter().reduce(f64::min);
     let step = own(&peers, "bert-step");
     let values = [
-        ("train.bert_step", ratio("bert-step")),
-        ("train.vgg16_step", ratio("vgg16-step")),
-        ("train.bert_inference", ratio("bert-inference")),
+        ("train.bert_step", ratio("bert-step", COMPILED)),
+        ("train.bert_step_compiled", ratio("bert-step", EAGER)),
+        ("train.vgg16_step", ratio("vgg16-step", COMPILED)),
+        ("train.bert_inference", ratio("bert-inference", "")),
         ("train.bert_forward", step.and_then(|record| arithmetic_share(record, Phase::Forward))),
         ("train.bert_backward", step.and_then(|record| arithmetic_share(record, Phase::Backward))),
         ("train.adamw", step.and_then(|record| update_share(record, &peers))),
@@ -85,10 +89,12 @@ fn measured(cutgpu: &Path, name: &str, words: &[&str]) -> Result<Run, String> {
     cutgpu::record::read(&folder).map_err(|error| error.to_string())
 }
 
-/// Ratios to the best peer at each point of a case, whatever the packing.
-fn ratios<'a>(standings: &'a [Standing], case: &'a str) -> impl Iterator<Item = f64> + 'a {
-    let of_case = standings.iter().filter(move |standing| standing.case == case);
-    of_case.filter_map(|standing| Some(standing.against.as_ref()?.ratio.centre))
+/// Ratios to the best peer but `without` at each point of a case, whatever the packing.
+fn ratios(run: &Run, case: &str, without: &str) -> Vec<f64> {
+    let of_case = |record: &&Record| record.case == case && record.contender.backend != without;
+    let records: Vec<Record> = run.records.iter().filter(of_case).cloned().collect();
+    let standings = compare::standings(&records);
+    standings.iter().filter_map(|standing| Some(standing.against.as_ref()?.ratio.centre)).collect()
 }
 
 fn own<'a>(run: &'a Run, case: &str) -> Option<&'a Record> {

@@ -14,7 +14,7 @@ mod torch;
 
 pub use numpy::NUMPY;
 pub use ort::{ORT, ORT_TUNED};
-pub use torch::{TORCH, TORCH_CHECK};
+pub use torch::{TORCH, TORCH_CHECK, TORCH_COMPILED};
 
 use super::cpu::blas::settings::{Settings, applied};
 use super::cpu::loaded::is_packable;
@@ -49,6 +49,8 @@ pub struct Python {
     /// Whether it lays out the parameters of a product or a convolution anew in the packed lane.
     packs: fn(&Step, &Program) -> bool,
     packings: &'static [Packing],
+    /// It compiles a program before it runs it.
+    compiles: bool,
     /// Variables for so many threads.
     settings: fn(usize) -> Settings,
 }
@@ -72,6 +74,11 @@ impl Family for Python {
 
     fn packings(&self) -> &'static [Packing] {
         self.packings
+    }
+
+    // A compiler that starts cold, and a second for each step: BERT-tiny's step of training took 40 s on two cores.
+    fn compiling(&self, program: &Program) -> Duration {
+        if self.compiles { Duration::from_secs(60 + program.steps.len() as u64) } else { Duration::ZERO }
     }
 
     fn open(&self, _: &str, _: &Lane) -> Result<Box<dyn Device>, Unsupported> {

@@ -16,6 +16,7 @@ pub const NUMPY: Python = Python {
     serves,
     packs: |_, _| false,
     packings: &[Packing::Plain],
+    compiles: false,
     settings: settings::any,
 };
 

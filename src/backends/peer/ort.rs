@@ -20,6 +20,7 @@ pub const ORT: Python = Python {
     serves,
     packs,
     packings: &[Packing::Packed, Packing::Plain],
+    compiles: false,
     settings,
 };
 

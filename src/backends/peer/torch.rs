@@ -21,7 +21,23 @@ pub const TORCH: Python = Python {
     serves,
     packs,
     packings: &[Packing::Packed, Packing::Plain],
+    compiles: false,
     settings,
+};
+
+/// PyTorch by its compiler.
+pub const TORCH_COMPILED: Python = Python {
+    id: "peer/torch-compiled",
+    about: "PyTorch by torch.compile, a program as one graph, by a worker in Python",
+    modules: &[
+        ("torch_compiled", include_str!("../../../peers/torch_compiled.py")),
+        TORCH.modules[0],
+        TORCH.modules[1],
+        TORCH.modules[2],
+    ],
+    packings: &[Packing::Plain],
+    compiles: true,
+    ..TORCH
 };
 
 /// A script for [`Python::script`] that trains a model of PyTorch's own: MODEL, the update's op in JSON and the number

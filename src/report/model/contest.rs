@@ -17,13 +17,14 @@ pub(super) const NAIVE: &str = "cpu/naive";
 
 /// What a user would reach for, best known first: the default baseline is the first of them that most
 /// contests have.
-const USUAL: [&str; 10] = [
+const USUAL: [&str; 11] = [
     "cpu/openblas",
     "cpu/mkl",
     "cpu/onednn",
     "cpu/blis",
     "peer/numpy",
     "peer/torch",
+    "peer/torch-compiled",
     "peer/ort",
     "peer/ort-tuned",
     "cpu/gemm",

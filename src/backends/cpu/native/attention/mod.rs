@@ -10,8 +10,10 @@
 //!     m, l, St            online softmax down the columns
 //!     Ot = Ot exp + Vt St   the tile again: a row of V, where it lies, is a column of Vt
 //! ```
+//! A single query has [`one`]: nothing that is laid out for it would be used twice.
 
 mod grad;
+mod one;
 mod online;
 mod queries;
 
@@ -70,6 +72,9 @@ pub(super) fn prepare(
     };
     let rows_of = |arg: usize| args[arg].shape[args[arg].shape.len() - 2];
     let (queries, keys) = (rows_of(0), rows_of(1));
+    if queries == 1 {
+        return one::prepare(team, op, args);
+    }
     let (depth, width) = (args[0].columns(), args[2].columns());
     let engine = team.engine(Arithmetic::F32)?;
     let columns = engine.kernels.columns;

@@ -17,15 +17,15 @@ const COLUMNS: usize = 4;
 const AHEAD: usize = 2048;
 
 /// y = x B, B by rows: each row times its element of x is added to the sums.
-pub(super) struct AddRows<'a, T> {
-    pub(super) x: &'a [f32],
+pub(in super::super) struct AddRows<'a, T> {
+    pub(in super::super) x: &'a [f32],
     /// From the first column that is wanted.
-    pub(super) b: &'a [T],
+    pub(in super::super) b: &'a [T],
     /// Elements between rows.
-    pub(super) stride: usize,
-    pub(super) y: &'a mut [f32],
+    pub(in super::super) stride: usize,
+    pub(in super::super) y: &'a mut [f32],
     /// B comes from memory, not from a cache.
-    pub(super) is_far: bool,
+    pub(in super::super) is_far: bool,
 }
 
 impl<T: Float> Loops for AddRows<'_, T> {
@@ -90,13 +90,13 @@ fn pass<T: Float, V: Vector, const R: usize>(x: &[f32], rows: [&[T]; R], ahead: 
 }
 
 /// y = x B, B by columns: a dot product for each column.
-pub(super) struct Dots<'a, T> {
-    pub(super) x: &'a [f32],
+pub(in super::super) struct Dots<'a, T> {
+    pub(in super::super) x: &'a [f32],
     /// From the first column that is wanted.
-    pub(super) b: &'a [T],
+    pub(in super::super) b: &'a [T],
     /// Elements between columns.
-    pub(super) stride: usize,
-    pub(super) y: &'a mut [f32],
+    pub(in super::super) stride: usize,
+    pub(in super::super) y: &'a mut [f32],
 }
 
 impl<T: Float> Loops for Dots<'_, T> {

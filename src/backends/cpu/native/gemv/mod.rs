@@ -26,7 +26,7 @@ use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
 use crate::ops::{Gemm, GemmI8};
 use crate::tensor::{DType, ValueSpec};
-use floats::{AddRows, Dots};
+pub(super) use floats::{AddRows, Dots};
 use half::{bf16, f16};
 
 /// Columns that a thread's share is a multiple of: a cache line of D at least.

@@ -26,7 +26,7 @@ pub(super) use layer_norm_grad::{layer_norm_grad, layer_norm_param_grad};
 pub(super) use put_rows::put_rows;
 pub(super) use quantize::quantize;
 pub(super) use rearrange::rearrange;
-pub(super) use softmax::softmax;
+pub(super) use softmax::{powers, softmax};
 pub(super) use softmax_grad::{dot, softmax_grad};
 
 use super::Team;

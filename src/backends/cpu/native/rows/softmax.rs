@@ -62,6 +62,17 @@ impl<V: Vector, T, const SCALED: bool> Fold<V> for Powers<'_, V, T, SCALED> {
     }
 }
 
+/// Writes e^(score - max) of scores: their largest and the sum. Meanwhile `next` is fetched, as far as there are
+/// scores. `to` is whole registers.
+#[inline(always)]
+pub(in super::super) fn powers<V: Vector, T>(scores: &[f32], to: &mut [f32], next: &[T]) -> [f32; 2] {
+    let scale = V::splat(1.0);
+    let max = fold(scores, Largest::<V, false>(scale)).largest();
+    let next = next.as_ptr();
+    let sum = fold(scores, Powers::<V, T, false> { scale, max: V::splat(max), to, next }).sum();
+    [max, sum]
+}
+
 /// A thread's rows, the first of which is number `first` of all.
 struct Run<'a, X, Y> {
     x: &'a [X],
