@@ -96,19 +96,19 @@ fn models(model: &Model) -> Vec<Uses<'_>> {
 }
 
 impl Uses<'_> {
-    /// What `measure` gives for the plain use in a mode: in one part, nothing computed twice.
-    fn of(&self, mode: &str, measure: impl Fn(&Use) -> Option<f64>) -> Option<f64> {
-        let plain = |each: &&Use| {
+    /// The plain use in a mode: in one part, nothing computed twice.
+    fn plain(&self, mode: &str) -> Option<&Use<'_>> {
+        let is_plain = |each: &&Use| {
             let params = &each.contest.params;
             let is_one = params.get("parts").is_none_or(|parts| *parts == Param::Int(1));
             said(params, "mode") == Some(mode) && said(params, "recompute") != Some("yes") && is_one
         };
-        self.uses.iter().filter(plain).min_by_key(|each| each.name.len()).and_then(measure)
+        self.uses.iter().filter(is_plain).min_by_key(|each| each.name.len())
     }
 
     /// How many times as much of `measure` a full step takes as the use in a mode.
     fn ratio(&self, mode: &str, measure: impl Fn(&Use) -> Option<f64> + Copy) -> Option<f64> {
-        Some(self.of("train", measure)? / self.of(mode, measure)?)
+        Some(measure(self.plain("train")?)? / measure(self.plain(mode)?)?)
     }
 }
 
@@ -210,15 +210,22 @@ pub(super) fn memory_by_use(model: &Model) -> Vec<Scene> {
 /// Time by phase, for each use of a model.
 pub(super) fn time_by_use(model: &Model) -> Vec<Scene> {
     let all = models(model);
-    let cheapest = ["features", "head", "last", "lora", "infer"];
-    let least = cheapest.iter().find_map(|mode| Some((mode, told(&all, mode, time)?)));
-    let finding = match least {
-        Some((mode, (uses, ratio))) => {
-            let what = if *mode == "infer" { "inference" } else { "training so little" };
-            let how = if *mode == "features" { "the head on cached features" } else { mode };
-            format!("A full step takes {} the time of {what} ({how}; {})", text::times(ratio), uses.title)
+    let against = |modes: &[&str]| {
+        modes.iter().find_map(|mode| {
+            let (uses, ratio) = told(&all, mode, time)?;
+            Some((uses, format!("{} the time of {}", text::times(ratio), uses.plain(mode)?.name)))
+        })
+    };
+    let live = against(&["last", "head", "lora"]);
+    let least = against(&["features", "infer"]);
+    let finding = match (live, least) {
+        (Some((uses, live)), Some((others, least))) if uses.title == others.title => {
+            format!("A full step takes {live}, {least} ({})", uses.title)
         }
-        None => "Where the time of each use goes, by phase".to_string(),
+        (Some((uses, ratio)), _) | (None, Some((uses, ratio))) => {
+            format!("A full step takes {ratio} ({})", uses.title)
+        }
+        (None, None) => "Where the time of each use goes, by phase".to_string(),
     };
     let about = "The claim: fine-tuning the final layers is cheap. The length of a bar is the time of one execution, \
                  measured in rounds; its parts are in the proportion of the phases, which were timed step by step in a \
