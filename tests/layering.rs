@@ -34,6 +34,7 @@ const LAYERS: &[&str] = &[
     "compare",
     "catalog",
     "cost",
+    "claims",
     "report",
     "cli",
 ];

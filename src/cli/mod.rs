@@ -1,5 +1,6 @@
 //! From words to requests. Data goes to stdout, everything else to stderr.
 
+mod claims;
 mod compare;
 mod completions;
 mod doctor;
@@ -68,6 +69,8 @@ enum Verb {
     Report(report::Args),
     /// Call each cell of two runs FASTER, SLOWER, SAME or CANNOT TELL.
     Compare(compare::Args),
+    /// Try the article's claims by the runs and prices at hand.
+    Claims(claims::Args),
     /// Show, check or add dated prices.
     Prices(prices::Args),
     /// Print a completion script for a shell.
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Verb::TrainCheck(args) => train_check::main(&args),
         Verb::Report(args) => report::main(&args),
         Verb::Compare(args) => compare::main(&args),
+        Verb::Claims(args) => claims::main(&args),
         Verb::Prices(args) => prices::main(&args),
         Verb::Completions(args) => completions::main(&args),
         Verb::Worker(args) => worker::main(&args),
