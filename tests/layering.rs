@@ -33,6 +33,7 @@ const LAYERS: &[&str] = &[
     "run",
     "compare",
     "catalog",
+    "exchange",
     "cost",
     "claims",
     "report",

@@ -4,6 +4,7 @@ mod claims;
 mod compare;
 mod completions;
 mod doctor;
+mod exchange;
 mod fit;
 mod libraries;
 mod list;
@@ -73,6 +74,10 @@ enum Verb {
     Claims(claims::Args),
     /// Show, check or add dated prices.
     Prices(prices::Args),
+    /// Write a run for another tool.
+    Export(exchange::ExportArgs),
+    /// Show what a file of another tool holds.
+    Import(exchange::ImportArgs),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Serve one contender to a parent process (docs/worker-protocol.md).
@@ -94,6 +99,8 @@ pub fn main() -> ExitCode {
         Verb::Compare(args) => compare::main(&args),
         Verb::Claims(args) => claims::main(&args),
         Verb::Prices(args) => prices::main(&args),
+        Verb::Export(args) => exchange::export(&args),
+        Verb::Import(args) => exchange::import(&args),
         Verb::Completions(args) => completions::main(&args),
         Verb::Worker(args) => worker::main(&args),
     };

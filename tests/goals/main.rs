@@ -57,6 +57,7 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("buyer_claims", buyer::claims),
     ("buyer_money", buyer::money),
     ("buyer_script", buyer::script),
+    ("buyer_import", tests::foreign),
     ("planted", tests::planted),
     ("fuzz", tests::fuzz),
     ("killed", tests::killed),

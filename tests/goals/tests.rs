@@ -42,6 +42,12 @@ pub(crate) fn fuzz() -> Measured {
     Ok(BTreeMap::from([("first.fuzz_panics", panics)]))
 }
 
+/// A hundred thousand of each foreign format.
+pub(crate) fn foreign() -> Measured {
+    let panics = mutated("foreign", &["llama-bench", "pytorch", "nvbench", "skypilot"], 1e5)?;
+    Ok(BTreeMap::from([("buyer.import_panics", panics)]))
+}
+
 /// Panics of so many mutations of each of these kinds, which the test called `name` feeds.
 fn mutated(name: &str, kinds: &[&str], least: f64) -> Result<f64, String> {
     let said = some("fuzz", name, &[("CUTGPU_FUZZ", &least.to_string())])?;
