@@ -1,17 +1,19 @@
 //! cutgpu measures and prices how much GPU a machine-learning workload really needs.
 //!
 //! Modules stand in layers, and imports point down this list only:
-//! [`cli`], [`report`], [`cost`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
+//! [`cli`], [`report`], [`claims`], [`cost`], [`exchange`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
 //! [`suite`], [`train`], [`accuracy`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`date`], [`nearest`],
 //! [`units`].
 
 pub mod accuracy;
 pub mod backends;
 pub mod catalog;
+pub mod claims;
 pub mod cli;
 pub mod compare;
 pub mod cost;
 pub mod date;
+pub mod exchange;
 pub mod host;
 pub mod measure;
 pub mod nearest;

@@ -50,7 +50,9 @@ fn an_op_is_one_file_and_one_list() {
 
 #[test]
 fn nothing_between_ops_and_backends_knows_an_op() {
-    for layer in ["src/plan", "src/suite", "src/record", "src/run", "src/compare", "src/cost", "src/cli"] {
+    for layer in
+        ["src/plan", "src/suite", "src/record", "src/run", "src/compare", "src/cost", "src/claims", "src/cli"]
+    {
         assert_eq!(naming(layer, "Op::Gemm"), Vec::<String>::new(), "{layer} must not know ops");
     }
 }
@@ -72,6 +74,13 @@ fn an_embedded_suite_is_one_row() {
 fn a_workload_is_one_row() {
     assert_eq!(naming("src", "WORKLOADS: &[Workload]"), ["src/workloads/mod.rs"]);
     assert_eq!(stated("a workload from existing ops"), (0, 2));
+}
+
+#[test]
+fn a_claim_is_one_row() {
+    let rows = naming("src", "CLAIMS: &[Claim]");
+    assert_eq!(rows, ["src/claims/table.rs"]);
+    assert_eq!((0, rows.len()), stated("a claim"));
 }
 
 #[test]

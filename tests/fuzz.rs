@@ -4,9 +4,10 @@
 //! function of the input's number, so that a failure can be repeated by its number alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
-use cutgpu::{catalog, random, record, suite};
+use cutgpu::{catalog, exchange, random, record, suite};
 use std::panic;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Pieces that are likelier than random bytes to reach deep into a parser.
@@ -129,6 +130,37 @@ fn prices() {
         devices || prices
     });
     assert!(accepted > 0);
+}
+
+/// The devices that imported prices name.
+static DEVICES: LazyLock<catalog::Catalog> = LazyLock::new(|| catalog::Catalog {
+    devices: catalog::Catalog::embedded().unwrap().devices,
+    prices: Vec::new(),
+});
+
+#[test]
+fn foreign() {
+    type Read = fn(&str) -> bool;
+    let formats: [(&str, &str, Read); 4] = [
+        ("llama-bench", include_str!("foreign/llama-bench.json"), |text| exchange::llama_bench(text).is_ok()),
+        ("pytorch", include_str!("foreign/pytorch.json"), |text| exchange::pytorch(text).is_ok()),
+        ("nvbench", include_str!("foreign/nvbench.json"), |text| exchange::nvbench(text).is_ok()),
+        ("skypilot", include_str!("foreign/skypilot.csv"), |text| {
+            let day = cutgpu::date::Date::parse("2026-11-23").unwrap();
+            exchange::skypilot(text, "a cloud", day).is_ok_and(|offers| {
+                let mut catalog = DEVICES.clone();
+                catalog.prices = offers.prices;
+                catalog::check(&catalog, day);
+                true
+            })
+        }),
+    ];
+    for (kind, seed, read) in formats {
+        assert!(
+            feed(kind, &[seed.to_string()], read) > 0,
+            "{kind}: inputs that are all refused reach nothing"
+        );
+    }
 }
 
 /// The first lines of every recorded run.

@@ -33,7 +33,9 @@ const LAYERS: &[&str] = &[
     "run",
     "compare",
     "catalog",
+    "exchange",
     "cost",
+    "claims",
     "report",
     "cli",
 ];

@@ -16,6 +16,17 @@ pub enum Currency {
     Gbp,
 }
 
+impl Currency {
+    /// Its ISO 4217 code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Usd => "USD",
+            Self::Eur => "EUR",
+            Self::Gbp => "GBP",
+        }
+    }
+}
+
 /// An amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Money {

@@ -1,8 +1,10 @@
 //! From words to requests. Data goes to stdout, everything else to stderr.
 
+mod claims;
 mod compare;
 mod completions;
 mod doctor;
+mod exchange;
 mod fit;
 mod libraries;
 mod list;
@@ -68,8 +70,14 @@ enum Verb {
     Report(report::Args),
     /// Call each cell of two runs FASTER, SLOWER, SAME or CANNOT TELL.
     Compare(compare::Args),
+    /// Try the article's claims by the runs and prices at hand.
+    Claims(claims::Args),
     /// Show, check or add dated prices.
     Prices(prices::Args),
+    /// Write a run for another tool.
+    Export(exchange::ExportArgs),
+    /// Show what a file of another tool holds.
+    Import(exchange::ImportArgs),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Serve one contender to a parent process (docs/worker-protocol.md).
@@ -89,7 +97,10 @@ pub fn main() -> ExitCode {
         Verb::TrainCheck(args) => train_check::main(&args),
         Verb::Report(args) => report::main(&args),
         Verb::Compare(args) => compare::main(&args),
+        Verb::Claims(args) => claims::main(&args),
         Verb::Prices(args) => prices::main(&args),
+        Verb::Export(args) => exchange::export(&args),
+        Verb::Import(args) => exchange::import(&args),
         Verb::Completions(args) => completions::main(&args),
         Verb::Worker(args) => worker::main(&args),
     };

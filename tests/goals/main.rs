@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod aa;
+mod buyer;
 mod clone;
 mod commands;
 mod cpu;
@@ -18,6 +19,7 @@ mod truth;
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Instant;
 
 /// One row of the table.
@@ -52,6 +54,10 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("start", commands::start),
     ("exchange", commands::exchange),
     ("page", commands::page),
+    ("buyer_claims", buyer::claims),
+    ("buyer_money", buyer::money),
+    ("buyer_script", buyer::script),
+    ("buyer_import", tests::foreign),
     ("planted", tests::planted),
     ("fuzz", tests::fuzz),
     ("killed", tests::killed),
@@ -156,6 +162,10 @@ fn holds(bound: &str, value: f64) -> bool {
 fn is_here(need: &str) -> bool {
     match need {
         "nvidia" => std::path::Path::new("/dev/nvidiactl").exists(),
+        "javascript" => {
+            let programs = ["node", "chromium", "chromium-browser", "google-chrome"];
+            programs.iter().any(|program| commands::run(Command::new(program).arg("--version")).is_ok())
+        }
         other => panic!("no rule says how to find the need `{other}`"),
     }
 }

@@ -6,9 +6,16 @@ use super::commands::{printed, run};
 use std::collections::BTreeMap;
 use std::process::Command;
 
-fn test(name: &str, settings: &[(&str, &str)]) -> Result<String, String> {
+/// What a test program prints.
+pub(crate) fn test(name: &str, settings: &[(&str, &str)]) -> Result<String, String> {
+    // Every test's name holds an empty text.
+    some(name, "", settings)
+}
+
+/// What those tests of a program print whose names hold `filter`.
+fn some(name: &str, filter: &str, settings: &[(&str, &str)]) -> Result<String, String> {
     let mut command = Command::new("cargo");
-    command.args(["test", "--release", "--quiet", "--test", name, "--", "--nocapture"]);
+    command.args(["test", "--release", "--quiet", "--test", name, "--", "--nocapture", filter]);
     let output = run(command.envs(settings.iter().copied()))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }
@@ -28,18 +35,33 @@ pub(crate) fn killed() -> Measured {
 
 /// A million mutations of each kind of file.
 pub(crate) fn fuzz() -> Measured {
-    let said = test("fuzz", &[("CUTGPU_FUZZ", "1000000")])?;
     let mut panics = 0.0;
     for kind in ["suites", "records", "prices"] {
+        panics += mutated(kind, &[kind], 1e6)?;
+    }
+    Ok(BTreeMap::from([("first.fuzz_panics", panics)]))
+}
+
+/// A hundred thousand of each foreign format.
+pub(crate) fn foreign() -> Measured {
+    let panics = mutated("foreign", &["llama-bench", "pytorch", "nvbench", "skypilot"], 1e5)?;
+    Ok(BTreeMap::from([("buyer.import_panics", panics)]))
+}
+
+/// Panics of so many mutations of each of these kinds, which the test called `name` feeds.
+fn mutated(name: &str, kinds: &[&str], least: f64) -> Result<f64, String> {
+    let said = some("fuzz", name, &[("CUTGPU_FUZZ", &least.to_string())])?;
+    let mut panics = 0.0;
+    for kind in kinds {
         let line = format!("fuzz {kind}: ");
-        if printed(&said, &line)? < 1e6 {
-            return Err(format!("fewer than 10^6 {kind} were tried"));
+        if printed(&said, &line)? < least {
+            return Err(format!("fewer than {least} {kind} were tried"));
         }
         let rest = said.lines().find_map(|text| Some(text.split_once(&line)?.1)).unwrap_or_default();
         let count = rest.split(", ").nth(2).and_then(|part| part.split(' ').next()?.parse::<f64>().ok());
         panics += count.ok_or(format!("no count of panics for {kind}"))?;
     }
-    Ok(BTreeMap::from([("first.fuzz_panics", panics)]))
+    Ok(panics)
 }
 
 /// Planted wrong answers on every backend.
