@@ -35,6 +35,7 @@ pub const TORCH_COMPILED: Python = Python {
         TORCH.modules[1],
         TORCH.modules[2],
     ],
+    packs: |_, _| false,
     packings: &[Packing::Plain],
     compiles: true,
     ..TORCH
