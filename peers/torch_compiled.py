@@ -33,7 +33,7 @@ class Peer(torch_peer.Peer):
         end = ends[0] if ends else len(steps)
         graph = Graph(self, program, end)
         if not graph.results:
-            return super().prepare(loaded)
+            raise Unsupported("nothing comes before the optimizer that torch.compile could work on")
         for number in range(loaded.sets):
             for value in graph.inner:
                 # Nobody asks for what the graph keeps to itself.

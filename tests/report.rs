@@ -394,7 +394,7 @@ fn training_stands_beside_inference_and_fine_tuning_by_phase_and_by_state() {
     let records = synthetic::training("5e17e71c");
     let (page, files) = drawn(&[run(records.clone())], false);
     for (chart, said) in [
-        ("training-time", "the time of head on cached features"),
+        ("training-time", "as long as “head on cached features”"),
         ("training-memory", "A training step holds 5.00× the memory of inference"),
     ] {
         let text = between(&page, &format!("id=\"{chart}\""), "</figure>");

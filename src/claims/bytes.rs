@@ -25,6 +25,7 @@ pub(super) fn growth(run: &Run, workload: &str) -> Vec<Cell> {
             scope: None,
             ratio: Interval { low, centre: bytes.last, high },
             remark: None,
+            suspect: false,
         })
     };
     compare::growths(&run.records).into_iter().filter_map(cell).collect()
@@ -48,6 +49,7 @@ pub(super) fn held(field: &Field, mode: &str, whole: bool) -> Vec<Cell> {
             scope: None,
             ratio: Interval { low: share, centre: share, high: share },
             remark: None,
+            suspect: false,
         })
     };
     field.records().iter().filter(has_mode).filter_map(cell).collect()

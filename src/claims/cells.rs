@@ -38,6 +38,8 @@ pub struct Cell {
     pub ratio: Interval,
     /// Where the baseline was so slow that the ratio says little.
     pub remark: Option<String>,
+    /// Whether one of the two times is SUSPECT.
+    pub suspect: bool,
 }
 
 /// Records of a run that can be compared, with what else is needed of it.
@@ -48,14 +50,14 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// What was timed and checked in `run`.
+    /// What was measured and checked in `run`, without what is INVALID.
     pub(super) fn of(run: &'a Run) -> Self {
-        let timed = |record: &&Record| record.outcome == Outcome::Measured && !record.contender.twin;
-        Self {
-            run: &run.name,
-            records: run.records.iter().filter(timed).collect(),
-            noise: Noise::of(&run.records),
-        }
+        let noise = Noise::of(&run.records);
+        let counts = |record: &&Record| {
+            let word = compare::validity(record, None, &noise).word;
+            record.outcome == Outcome::Measured && !record.contender.twin && word != Word::Invalid
+        };
+        Self { run: &run.name, records: run.records.iter().filter(counts).collect(), noise }
     }
 
     /// Name of the run.
@@ -112,7 +114,9 @@ impl<'a> Field<'a> {
         };
         let share = compare::share(base, &base_series, &self.noise);
         let remark = share.and_then(|share| compare::baseline_remark(&share));
-        Some(self.cell(subject, base, Some(kind.scope), ratio?, remark))
+        let doubtful = |record| self.judged(record, kind).is_some_and(|(_, word)| word == Word::Suspect);
+        let suspect = doubtful(subject) || doubtful(base);
+        Some(Cell { remark, suspect, ..self.cell(subject, base, Some(kind.scope), ratio?) })
     }
 
     /// Picked on odd rounds and reported from even ones, unless there is nothing to pick.
@@ -130,15 +134,19 @@ impl<'a> Field<'a> {
         reported.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, record, even)| (record, even))
     }
 
-    /// The series under `kind` that a conclusion may rest on. What lies in host memory needs no transfer, so
-    /// that its resident series stands for end to end as well.
+    /// The series under `kind` that a conclusion may rest on.
     fn sound<'b>(&self, record: &'b Record, kind: SeriesKind) -> Option<&'b Series> {
+        self.judged(record, kind).filter(|(_, word)| *word != Word::Invalid).map(|(series, _)| series)
+    }
+
+    /// The series under `kind`, and whether it may be trusted. What lies in host memory needs no transfer, so
+    /// that its resident series stands for end to end as well.
+    fn judged<'b>(&self, record: &'b Record, kind: SeriesKind) -> Option<(&'b Series, Word)> {
         let stands_for = kind.scope == Scope::EndToEnd && record.host_memory == Some(true);
         let resident = SeriesKind { scope: Scope::Resident, ..kind };
         let stand_in = || stands_for.then(|| compare::series_of(record, resident)).flatten();
         let series = compare::series_of(record, kind).or_else(stand_in)?;
-        let word = compare::validity(record, Some(series), &self.noise).word;
-        (word != Word::Invalid).then_some(series)
+        Some((series, compare::validity(record, Some(series), &self.noise).word))
     }
 
     fn counted(&self, subject: &Record, others: &[&Record], count: fn(&Record) -> Option<f64>) -> Vec<Cell> {
@@ -147,19 +155,12 @@ impl<'a> Field<'a> {
         let cell = |(base, record): (f64, &Record)| {
             let ratio = base / count(subject)?;
             let exact = Interval { low: ratio, centre: ratio, high: ratio };
-            Some(self.cell(subject, record, None, exact, None))
+            Some(self.cell(subject, record, None, exact))
         };
         least.and_then(cell).into_iter().collect()
     }
 
-    fn cell(
-        &self,
-        subject: &Record,
-        base: &Record,
-        scope: Option<Scope>,
-        ratio: Interval,
-        remark: Option<String>,
-    ) -> Cell {
+    fn cell(&self, subject: &Record, base: &Record, scope: Option<Scope>, ratio: Interval) -> Cell {
         Cell {
             run: self.run.to_string(),
             group: subject.group.clone(),
@@ -170,7 +171,8 @@ impl<'a> Field<'a> {
             },
             scope,
             ratio,
-            remark,
+            remark: None,
+            suspect: false,
         }
     }
 }
@@ -250,7 +252,23 @@ mod tests {
         let mut twin = record("cpu/native", 1e6);
         twin.contender.twin = true;
         let run = run(vec![debug, twin, record("cpu/naive", 8e6)]);
-        assert!(Field::of(&run).cells(Quantity::Time, [&TUNED, &NAIVE], POINT).is_empty());
+        for quantity in [Quantity::Time, Quantity::Peak] {
+            assert!(Field::of(&run).cells(quantity, [&TUNED, &NAIVE], POINT).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_cell_says_that_a_time_of_it_is_suspect() {
+        let suspect = |noisy: [u32; 2]| {
+            let records = [("cpu/native", 1e6, noisy[0]), ("cpu/naive", 8e6, noisy[1])];
+            let records = records.map(|(backend, ns, noisy)| {
+                let mut record = record(backend, ns);
+                record.series[0].noisy = noisy;
+                record
+            });
+            Field::of(&run(records.into())).cells(Quantity::Time, [&TUNED, &NAIVE], POINT)[0].suspect
+        };
+        assert_eq!([[0, 0], [2, 0], [0, 2]].map(suspect), [false, true, true]);
     }
 
     #[test]

@@ -169,6 +169,10 @@ fn reason(claim: &Claim, found: Finding, own: &Side, honest: &Side) -> Option<St
             claim.honest,
             remark().map_or(String::new(), |r| format!("; {r}"))
         )),
+        _ if own.cell.is_some() && own.cell == honest.cell => {
+            let same = "both baselines are one cell here: nothing better was measured beside it";
+            Some(remark().map_or(same.to_string(), |remark| format!("{same}; {remark}")))
+        }
         _ => remark(),
     }
 }
@@ -244,6 +248,8 @@ mod tests {
         assert!((least - 1.5).abs() < 0.01 && (most - 5.0).abs() < 0.02);
         let size = of(&judgements, "A9-size");
         assert_eq!((size.finding, size.own.ratio.unwrap().centre), (Finding::Reproduced, 4.0));
+        // One library: the honest baseline is no other.
+        assert!(size.reason.unwrap().contains("both baselines are one cell"));
     }
 
     #[test]

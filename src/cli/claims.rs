@@ -117,8 +117,13 @@ fn interval(ratio: &Interval) -> String {
     }
 }
 
+/// With a mark where the cell that counts is SUSPECT.
 fn measured(side: &Side) -> String {
-    side.ratio.as_ref().map_or("-".to_string(), interval)
+    side.ratio.as_ref().map_or("-".to_string(), interval) + mark(side)
+}
+
+fn mark(side: &Side) -> &'static str {
+    if side.cell.as_ref().is_some_and(|cell| cell.suspect) { " SUSPECT" } else { "" }
 }
 
 /// A side with the cell that it rests on.
@@ -130,8 +135,9 @@ fn shown(side: &Side) -> String {
         cells => format!("; {cells} cells from {} to {}", significant(low, 3), significant(high, 3)),
     });
     format!(
-        "{}, {} over {} at {} of {}{range}",
+        "{}{}, {} over {} at {} of {}{range}",
         interval(ratio),
+        mark(side),
         plain(&cell.subject),
         plain(&cell.baseline),
         plain(&cell.group),

@@ -10,6 +10,7 @@ pub(crate) fn claims() -> Measured {
     let said = test("claims", &[])?;
     Ok(BTreeMap::from([
         ("buyer.claims", printed(&said, "claims judged: ")?),
+        ("buyer.claims_measured", printed(&said, "claims with an interval: ")?),
         ("buyer.claims_constant", printed(&said, "claims by a constant: ")?),
     ]))
 }

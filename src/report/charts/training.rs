@@ -40,12 +40,13 @@ fn said<'a>(params: &'a Params, axis: &str) -> Option<&'a str> {
     }
 }
 
-/// `train`, `last 3`, `lora, rank 8`, `train, recomputed`.
+/// `train`, `last 3 layers`, `lora, rank 8`, `train, recomputed`.
 fn name_of(params: &Params) -> String {
     let number = |axis: &str| params.get(axis).map(Param::to_string).unwrap_or_default();
     let mode = said(params, "mode").unwrap_or_default();
     let mut name = match mode {
-        "last" => format!("last {}", number("last")),
+        "last" if number("last") == "1" => "last layer".to_string(),
+        "last" => format!("last {} layers", number("last")),
         "lora" => format!("lora, rank {}", number("rank")),
         "features" => "head on cached features".to_string(),
         other => other.to_string(),
@@ -213,7 +214,7 @@ pub(super) fn time_by_use(model: &Model) -> Vec<Scene> {
     let against = |modes: &[&str]| {
         modes.iter().find_map(|mode| {
             let (uses, ratio) = told(&all, mode, time)?;
-            Some((uses, format!("{} the time of {}", text::times(ratio), uses.plain(mode)?.name)))
+            Some((uses, format!("{} as long as “{}”", text::times(ratio), uses.plain(mode)?.name)))
         })
     };
     let live = against(&["last", "head", "lora"]);
@@ -282,7 +283,8 @@ mod tests {
             [("optimizer", "adamw"), ("parts", "1"), ("recompute", "no"), ("last", "3"), ("rank", "8")];
         for (more, name) in [
             (vec![("mode", "train")], "train"),
-            (vec![("mode", "last")], "last 3"),
+            (vec![("mode", "last")], "last 3 layers"),
+            (vec![("mode", "last"), ("last", "1")], "last layer"),
             (vec![("mode", "lora")], "lora, rank 8"),
             (vec![("mode", "train"), ("recompute", "yes"), ("parts", "4")], "train, recomputed, in 4 parts"),
             (vec![("mode", "train"), ("optimizer", "sgd")], "train, sgd"),
