@@ -6,6 +6,7 @@
 //! [`units`].
 
 pub mod accuracy;
+pub mod advise;
 pub mod backends;
 pub mod catalog;
 pub mod claims;

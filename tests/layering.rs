@@ -35,6 +35,7 @@ const LAYERS: &[&str] = &[
     "catalog",
     "exchange",
     "cost",
+    "advise",
     "claims",
     "report",
     "cli",

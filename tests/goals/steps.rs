@@ -10,7 +10,6 @@ use cutgpu::ops::Work;
 use cutgpu::program::{Phase, Program, State};
 use cutgpu::record::{Record, Run};
 use cutgpu::workloads;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 

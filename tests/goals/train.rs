@@ -3,7 +3,6 @@
 use super::Measured;
 use super::commands::{program, run};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Goals by the checks that give them: the worst of several.

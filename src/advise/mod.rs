@@ -1,0 +1,6 @@
+//! From a job, measurements and prices to advice: what can hold it, how long it takes there, what that costs.
+//! Pure: the day, the prices and the records are arguments.
+
+mod candidate;
+
+pub use candidate::{Candidate, PriceBasis, TimeBasis};
