@@ -1,7 +1,7 @@
 //! What earlier commands found out at some cost, kept in the user's cache folder until the machine starts
-//! again or the program changes. Losing it costs time, never a result: every failure here is silent.
+//! again, the program changes or another share of the processor is allowed. Losing it costs time, never a result: every failure here is silent.
 
-use super::{build, read};
+use super::{build, limits, read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 struct Entry<T> {
     boot: String,
     build: String,
+    /// Cores' worth of time that the control group allows: under half a core libraries seem to hang, and peaks
+    /// are lower.
+    quota: Option<f64>,
     value: T,
 }
 
-/// What was kept under `name`, unless the machine has started again or the program has changed since.
+/// What was kept under `name`, unless the machine has started again, the program has changed since or the
+/// quota is another.
 pub fn load<T: DeserializeOwned>(name: &str) -> Option<T> {
     load_from(&folder()?, name)
 }
@@ -38,15 +42,20 @@ fn boot() -> Option<String> {
     read("/proc/sys/kernel/random/boot_id")
 }
 
+fn quota() -> Option<f64> {
+    limits::read_limits().cores.value().copied()
+}
+
 fn load_from<T: DeserializeOwned>(folder: &Path, name: &str) -> Option<T> {
     let text = std::fs::read(folder.join(format!("{name}.json"))).ok()?;
     let entry: Entry<T> = serde_json::from_slice(&text).ok()?;
-    (entry.boot == boot()? && entry.build == build().hash()).then_some(entry.value)
+    let holds = entry.boot == boot()? && entry.build == build().hash() && entry.quota == quota();
+    holds.then_some(entry.value)
 }
 
 fn store_in<T: Serialize>(folder: &Path, name: &str, value: &T) -> std::io::Result<()> {
     let Some(boot) = boot() else { return Ok(()) };
-    let entry = Entry { boot, build: build().hash(), value };
+    let entry = Entry { boot, build: build().hash(), quota: quota(), value };
     std::fs::create_dir_all(folder)?;
     // By rename, so that two commands at once never leave half a file.
     let temporary = folder.join(format!("{name}.{}.part", std::process::id()));
@@ -61,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_kept_until_the_program_or_the_boot_changes() {
+    fn a_value_is_kept_until_the_program_the_boot_or_the_quota_changes() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load_from::<Vec<u32>>(folder.path(), "x"), None);
         store_in(folder.path(), "x", &vec![1, 2]).unwrap();
@@ -76,6 +85,10 @@ mod tests {
             std::fs::write(&file, text.replace(&changed, "another")).unwrap();
             assert_eq!(load_from::<Vec<u32>>(folder.path(), "x"), None);
         }
+        let mut entry: Entry<Vec<u32>> = serde_json::from_str(&text).unwrap();
+        entry.quota = Some(quota().unwrap_or(0.0) + 0.5);
+        std::fs::write(&file, serde_json::to_vec(&entry).unwrap()).unwrap();
+        assert_eq!(load_from::<Vec<u32>>(folder.path(), "x"), None);
         std::fs::write(&file, &text[..text.len() / 2]).unwrap();
         assert_eq!(load_from::<Vec<u32>>(folder.path(), "x"), None);
     }
