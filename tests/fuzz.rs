@@ -145,7 +145,7 @@ fn foreign() {
         ("llama-bench", include_str!("foreign/llama-bench.json"), |text| exchange::llama_bench(text).is_ok()),
         ("pytorch", include_str!("foreign/pytorch.json"), |text| exchange::pytorch(text).is_ok()),
         ("nvbench", include_str!("foreign/nvbench.json"), |text| exchange::nvbench(text).is_ok()),
-        ("skypilot", include_str!("foreign/skypilot.csv"), |text| {
+        ("skypilot", include_str!("foreign/skypilot-verda.csv"), |text| {
             let day = cutgpu::date::Date::parse("2026-11-23").unwrap();
             exchange::skypilot(text, "a cloud", day).is_ok_and(|offers| {
                 let mut catalog = DEVICES.clone();

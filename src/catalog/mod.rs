@@ -12,7 +12,7 @@ pub use crate::date::Date;
 pub use add::add;
 pub use price::{Confidence, Covers, Currency, Money, Per, Price, PriceKind};
 pub use spec::{Basis, Class, Device, Fact, Rate, SecondSource};
-pub use validate::{Finding, Severity, check, gpu_proof, mixed_kinds};
+pub use validate::{Finding, Row, Severity, check, gpu_proof, leave_out_wrong, mixed_kinds};
 
 use serde::Deserialize;
 

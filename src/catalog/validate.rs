@@ -20,6 +20,17 @@ pub enum Severity {
     Error,
 }
 
+/// A row of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Row {
+    /// A device, by its place.
+    Device(usize),
+    /// A price, by its place.
+    Price(usize),
+    /// No single one.
+    None,
+}
+
 /// One thing that is wrong with the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -27,8 +38,10 @@ pub struct Finding {
     pub severity: Severity,
     /// Short name of the rule.
     pub rule: &'static str,
-    /// Which row: a device's id, a price's device and date.
+    /// The row by name: a device's id, a price's device and date.
     pub subject: String,
+    /// The row.
+    pub row: Row,
     /// What is wrong and what to do.
     pub message: String,
 }
@@ -45,11 +58,15 @@ const SERIES_DAYS: i64 = 365;
 /// Everything that is wrong on the day `today`.
 pub fn check(catalog: &Catalog, today: Date) -> Vec<Finding> {
     let mut found = Vec::new();
-    for device in &catalog.devices {
-        device_rules(device, &mut found);
+    for (place, device) in catalog.devices.iter().enumerate() {
+        let mut own = Vec::new();
+        device_rules(device, &mut own);
+        found.extend(own.into_iter().map(|finding| Finding { row: Row::Device(place), ..finding }));
     }
-    for price in &catalog.prices {
-        price_rules(catalog, price, today, &mut found);
+    for (place, price) in catalog.prices.iter().enumerate() {
+        let mut own = Vec::new();
+        price_rules(catalog, price, today, &mut own);
+        found.extend(own.into_iter().map(|finding| finding.at(place)));
     }
     spot_below_on_demand(catalog, &mut found);
     near_the_median(catalog, &mut found);
@@ -59,12 +76,50 @@ pub fn check(catalog: &Catalog, today: Date) -> Vec<Finding> {
     found
 }
 
+/// Takes out devices and prices that must not be used, those before `from` apart, which are not the user's; says why.
+pub fn leave_out_wrong(catalog: &mut Catalog, from: (usize, usize), today: Date) -> Vec<Finding> {
+    let wrong = |catalog: &Catalog, is: fn(Row) -> Option<usize>, from: usize| -> Vec<Finding> {
+        let errors = check(catalog, today).into_iter().filter(|finding| finding.severity == Severity::Error);
+        errors.filter(|finding| is(finding.row).is_some_and(|place| place >= from)).collect()
+    };
+    // Devices first: a price of a device that is gone is one of an unknown device.
+    let mut said = wrong(catalog, Row::device, from.0);
+    let gone: BTreeSet<Row> = said.iter().map(|finding| finding.row).collect();
+    keep(&mut catalog.devices, |place| !gone.contains(&Row::Device(place)));
+    said.extend(wrong(catalog, Row::price, from.1));
+    let gone: BTreeSet<Row> = said.iter().map(|finding| finding.row).collect();
+    keep(&mut catalog.prices, |place| !gone.contains(&Row::Price(place)));
+    said
+}
+
+fn keep<T>(rows: &mut Vec<T>, good: impl Fn(usize) -> bool) {
+    let mut place = 0..;
+    rows.retain(|_| place.next().is_none_or(&good));
+}
+
+impl Row {
+    fn device(self) -> Option<usize> {
+        if let Self::Device(place) = self { Some(place) } else { None }
+    }
+
+    fn price(self) -> Option<usize> {
+        if let Self::Price(place) = self { Some(place) } else { None }
+    }
+}
+
+impl Finding {
+    /// The same of a price.
+    fn at(self, price: usize) -> Self {
+        Self { row: Row::Price(price), ..self }
+    }
+}
+
 fn error(rule: &'static str, subject: &str, message: String) -> Finding {
-    Finding { severity: Severity::Error, rule, subject: subject.to_string(), message }
+    Finding { severity: Severity::Error, rule, subject: subject.to_string(), row: Row::None, message }
 }
 
 fn warning(rule: &'static str, subject: &str, message: String) -> Finding {
-    Finding { severity: Severity::Warning, rule, subject: subject.to_string(), message }
+    Finding { severity: Severity::Warning, rule, subject: subject.to_string(), row: Row::None, message }
 }
 
 fn name(price: &Price) -> String {
@@ -90,6 +145,16 @@ fn device_rules(device: &Device, found: &mut Vec<Finding>) {
         if fact.is_some_and(|fact| !(fact.value.is_finite() && fact.value > 0.0)) {
             found.push(error("not_positive", id, format!("{what} must be a number above 0")));
         }
+    }
+    if memory.is_none() && (device.class.is_gpu() || device.class == Class::UnifiedMemory) {
+        found.push(warning(
+            "incomplete",
+            id,
+            "without memory neither what fits nor $/GB can be told".to_string(),
+        ));
+    }
+    if device.watts.is_none() && !matches!(device.class, Class::Ram | Class::CpuCloud) {
+        found.push(warning("incomplete", id, "without watts its electricity has no price".to_string()));
     }
     if let Some(second) = &device.second_source {
         let pairs = [
@@ -203,34 +268,35 @@ fn covers_fit(price: &Price, device: &Device) -> bool {
 }
 
 fn spot_below_on_demand(catalog: &Catalog, found: &mut Vec<Finding>) {
-    for spot in catalog.prices.iter().filter(|price| price.kind == PriceKind::CloudSpot) {
+    for (place, spot) in
+        catalog.prices.iter().enumerate().filter(|(_, price)| price.kind == PriceKind::CloudSpot)
+    {
         let same_offer = |price: &&Price| {
             price.kind == PriceKind::CloudOnDemand
                 && price.device == spot.device
                 && price.source == spot.source
                 && price.covers == spot.covers
+                && price.currency == spot.currency
         };
         if catalog.prices.iter().filter(same_offer).any(|price| spot.each().amount >= price.each().amount) {
-            found.push(error(
-                "spot_price",
-                &name(spot),
-                "spot is not below on demand: one was copied from the other".to_string(),
-            ));
+            let message = "spot is not below on demand: one was copied from the other".to_string();
+            found.push(error("spot_price", &name(spot), message).at(place));
         }
     }
 }
 
 /// Compares each price with the median of the same device, kind and cover; a group of three or more.
 fn near_the_median(catalog: &Catalog, found: &mut Vec<Finding>) {
-    let mut groups: BTreeMap<_, Vec<&Price>> = BTreeMap::new();
-    for price in &catalog.prices {
-        groups.entry((&price.device, price.kind, price.covers, price.currency)).or_default().push(price);
+    let mut groups: BTreeMap<_, Vec<(usize, &Price)>> = BTreeMap::new();
+    for (place, price) in catalog.prices.iter().enumerate() {
+        let group = (&price.device, price.kind, price.covers, price.currency);
+        groups.entry(group).or_default().push((place, price));
     }
     for group in groups.into_values().filter(|group| group.len() >= 3) {
-        let mut amounts: Vec<f64> = group.iter().map(|price| price.each().amount).collect();
+        let mut amounts: Vec<f64> = group.iter().map(|(_, price)| price.each().amount).collect();
         amounts.sort_by(f64::total_cmp);
         let median = amounts[amounts.len() / 2];
-        for price in group {
+        for (place, price) in group {
             let factor = price.each().amount / median;
             if !(1.0 / PEER_FACTOR..=PEER_FACTOR).contains(&factor) {
                 let message = format!(
@@ -238,7 +304,7 @@ fn near_the_median(catalog: &Catalog, found: &mut Vec<Finding>) {
                     price.each(),
                     crate::units::significant(factor, 2)
                 );
-                found.push(error("peers", &name(price), message));
+                found.push(error("peers", &name(price), message).at(place));
             }
         }
     }
@@ -246,13 +312,14 @@ fn near_the_median(catalog: &Catalog, found: &mut Vec<Finding>) {
 
 /// A price for several devices of one source must grow with their number.
 fn counted_prices_scale(catalog: &Catalog, found: &mut Vec<Finding>) {
-    for many in catalog.prices.iter().filter(|price| price.count > 1) {
+    for (place, many) in catalog.prices.iter().enumerate().filter(|(_, price)| price.count > 1) {
         let single = |price: &&Price| {
             price.count == 1
                 && price.device == many.device
                 && price.kind == many.kind
                 && price.source == many.source
                 && price.covers == many.covers
+                && price.currency == many.currency
         };
         if catalog
             .prices
@@ -264,7 +331,7 @@ fn counted_prices_scale(catalog: &Catalog, found: &mut Vec<Finding>) {
                 "{} for {} costs about one: it was not multiplied, or leaves the GPUs out",
                 many.amount, many.count
             );
-            found.push(error("not_scaled", &name(many), message));
+            found.push(error("not_scaled", &name(many), message).at(place));
         }
     }
 }
@@ -356,6 +423,7 @@ vendor = "Maker"
 class = "gpu_datacentre"
 memory_nominal_gb = { value = 80, basis = "datasheet" }
 bandwidth_gb_s = { value = 2000, basis = "datasheet" }
+watts = { value = 300, basis = "datasheet" }
 rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 300, basis = "datasheet" }]
 "#;
 
@@ -422,12 +490,75 @@ rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 30
             ("not_positive", DEVICES.into(), vec![price(&[("amount", "-3")])]),
             ("not_positive", DEVICES.into(), vec![price(&[("amount", "nan")])]),
             ("not_positive", DEVICES.into(), vec![price(&[("count", "0")])]),
+            ("not_positive", DEVICES.into(), vec![price(&[("amount", "0")])]),
+            ("not_positive", DEVICES.into(), vec![price(&[("amount", "inf")])]),
             ("unknown_device", DEVICES.into(), vec![price(&[("device", "\"cart\"")])]),
+            ("incomplete", without(DEVICES, "watts"), vec![price(&[])]),
+            ("incomplete", without(DEVICES, "memory_nominal_gb"), vec![price(&[])]),
+            ("not_positive", DEVICES.replace("value = 300, basis = \"datasheet\" }\n", "value = -1, basis = \"datasheet\" }\n"), vec![price(&[])]),
         ];
         for (rule, devices, prices) in cases {
             let found = rules_of(&devices, &prices);
             assert!(found.contains(&rule), "{rule} was planted, {found:?} were found");
         }
+    }
+
+    /// A file without the line of one field.
+    fn without(text: &str, field: &str) -> String {
+        text.lines().filter(|line| !line.starts_with(field)).map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn currencies_are_never_set_against_each_other() {
+        let euro = ("currency", "\"EUR\"");
+        let spot = price(&[("kind", "\"cloud_spot\""), ("amount", "9"), euro]);
+        let eight = price(&[("count", "8"), ("amount", "3"), euro]);
+        let far = [price(&[]), price(&[]), price(&[("amount", "250"), euro])];
+        assert_eq!(rules_of(DEVICES, &[price(&[]), spot]), Vec::<&str>::new());
+        assert_eq!(rules_of(DEVICES, &[price(&[]), eight]), Vec::<&str>::new());
+        assert_eq!(rules_of(DEVICES, &far), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_price_grows_stale_after_90_days_and_is_kept() {
+        let mut catalog = Catalog::default();
+        catalog.add_devices(DEVICES, "devices").unwrap();
+        catalog.add_prices(&format!("schema = 1\n{}", price(&[])), "prices").unwrap();
+        for (day, stale) in
+            [("2026-10-01", false), ("2026-12-30", false), ("2026-12-31", true), ("2027-10-01", true)]
+        {
+            assert_eq!(catalog.prices[0].is_stale(Date::parse(day).unwrap()), stale, "{day}");
+        }
+        let year = Date::parse("2027-10-02").unwrap();
+        assert!(leave_out_wrong(&mut catalog, (0, 0), year).is_empty());
+        assert_eq!(catalog.prices.len(), 1);
+    }
+
+    #[test]
+    fn wrong_rows_of_the_user_are_left_out_with_their_reasons() {
+        let mut catalog = Catalog::default();
+        let zero = DEVICES
+            .replace("schema = 1", "")
+            .replace("\"card\"", "\"odd\"")
+            .replace("value = 80", "value = 0");
+        catalog.add_devices(&format!("{DEVICES}{zero}"), "devices").unwrap();
+        let rows = [
+            price(&[("amount", "0.01")]),
+            price(&[]),
+            price(&[("amount", "0.01")]),
+            price(&[("device", "\"odd\"")]),
+            price(&[("amount", "2.6")]),
+            price(&[("date", "\"2026-12-24\"")]),
+        ];
+        catalog.add_prices(&format!("schema = 1\n{}", rows.concat()), "prices").unwrap();
+        let said = leave_out_wrong(&mut catalog, (0, 1), Date::parse("2026-11-23").unwrap());
+        let amounts: Vec<f64> = catalog.prices.iter().map(|price| price.amount).collect();
+        // The first is not the user's.
+        assert_eq!(amounts, [0.01, 2.5, 2.6]);
+        assert_eq!(catalog.devices.len(), 1);
+        let rules: BTreeSet<&str> = said.iter().map(|finding| finding.rule).collect();
+        let wanted = ["future", "memory_range", "not_positive", "peers", "rent_floor", "unknown_device"];
+        assert_eq!(rules.into_iter().collect::<Vec<_>>(), wanted);
     }
 
     #[test]
