@@ -48,6 +48,8 @@ pub struct Finding {
 
 /// Least plausible rent of a GPU an hour.
 const RENT_FLOOR: f64 = 0.05;
+/// Most plausible rent of a GPU an hour: several times the dearest offer of 2026.
+const RENT_CEILING: f64 = 100.0;
 /// Largest plausible factor between a price and the median of its peers.
 const PEER_FACTOR: f64 = 5.0;
 /// Largest plausible memory of one accelerator or unified computer, and the smallest, in GB.
@@ -74,37 +76,6 @@ pub fn check(catalog: &Catalog, today: Date) -> Vec<Finding> {
     host_is_not_gpu_memory(catalog, &mut found);
     series_is_alive(catalog, today, &mut found);
     found
-}
-
-/// Takes out devices and prices that must not be used, those before `from` apart, which are not the user's; says why.
-pub fn leave_out_wrong(catalog: &mut Catalog, from: (usize, usize), today: Date) -> Vec<Finding> {
-    let wrong = |catalog: &Catalog, is: fn(Row) -> Option<usize>, from: usize| -> Vec<Finding> {
-        let errors = check(catalog, today).into_iter().filter(|finding| finding.severity == Severity::Error);
-        errors.filter(|finding| is(finding.row).is_some_and(|place| place >= from)).collect()
-    };
-    // Devices first: a price of a device that is gone is one of an unknown device.
-    let mut said = wrong(catalog, Row::device, from.0);
-    let gone: BTreeSet<Row> = said.iter().map(|finding| finding.row).collect();
-    keep(&mut catalog.devices, |place| !gone.contains(&Row::Device(place)));
-    said.extend(wrong(catalog, Row::price, from.1));
-    let gone: BTreeSet<Row> = said.iter().map(|finding| finding.row).collect();
-    keep(&mut catalog.prices, |place| !gone.contains(&Row::Price(place)));
-    said
-}
-
-fn keep<T>(rows: &mut Vec<T>, good: impl Fn(usize) -> bool) {
-    let mut place = 0..;
-    rows.retain(|_| place.next().is_none_or(&good));
-}
-
-impl Row {
-    fn device(self) -> Option<usize> {
-        if let Self::Device(place) = self { Some(place) } else { None }
-    }
-
-    fn price(self) -> Option<usize> {
-        if let Self::Price(place) = self { Some(place) } else { None }
-    }
 }
 
 impl Finding {
@@ -240,6 +211,15 @@ fn price_rules(catalog: &Catalog, price: &Price, today: Date, found: &mut Vec<Fi
         wrong(
             "rent_floor",
             format!("{} an hour is below {RENT_FLOOR} for any GPU: a placeholder?", price.each()),
+        );
+    }
+    if price.per == Per::Hour && device.class.is_gpu() && price.each().amount > RENT_CEILING {
+        wrong(
+            "rent_ceiling",
+            format!(
+                "{} an hour is above {RENT_CEILING} for any GPU: for a month, or for several?",
+                price.each()
+            ),
         );
     }
     if let (Some(stated), Some(fact)) = (price.stated_memory_gb, device.memory_nominal_gb) {
@@ -411,10 +391,10 @@ pub fn gpu_proof(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const DEVICES: &str = r#"
+    pub(in crate::catalog) const DEVICES: &str = r#"
 schema = 1
 [[device]]
 id = "card"
@@ -427,7 +407,8 @@ watts = { value = 300, basis = "datasheet" }
 rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 300, basis = "datasheet" }]
 "#;
 
-    fn price(changes: &[(&str, &str)]) -> String {
+    /// A price with changes.
+    pub(in crate::catalog) fn price(changes: &[(&str, &str)]) -> String {
         let mut fields = BTreeMap::from([
             ("device", "\"card\""),
             ("amount", "2.5"),
@@ -468,6 +449,7 @@ rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 30
             ("spot_price", DEVICES.into(), vec![price(&[]), price(&spot)]),
             ("memory_total", DEVICES.into(), vec![price(&[("count", "8"), ("amount", "20"), ("stated_memory_gb", "80")])]),
             ("rent_floor", DEVICES.into(), vec![price(&[("amount", "0.01")])]),
+            ("rent_ceiling", DEVICES.into(), vec![price(&[("amount", "1825")])]),
             ("peers", DEVICES.into(), vec![price(&[]), price(&[]), price(&[("amount", "0.3")])]),
             ("host_memory", DEVICES.into(), vec![price(&[("stated_memory_gb", "80"), ("stated_host_memory_gb", "80")])]),
             ("covers", DEVICES.into(), vec![price(&[("covers", "\"card\"")])]),
@@ -513,52 +495,10 @@ rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 30
         let euro = ("currency", "\"EUR\"");
         let spot = price(&[("kind", "\"cloud_spot\""), ("amount", "9"), euro]);
         let eight = price(&[("count", "8"), ("amount", "3"), euro]);
-        let far = [price(&[]), price(&[]), price(&[("amount", "250"), euro])];
+        let far = [price(&[]), price(&[]), price(&[("amount", "50"), euro])];
         assert_eq!(rules_of(DEVICES, &[price(&[]), spot]), Vec::<&str>::new());
         assert_eq!(rules_of(DEVICES, &[price(&[]), eight]), Vec::<&str>::new());
         assert_eq!(rules_of(DEVICES, &far), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn a_price_grows_stale_after_90_days_and_is_kept() {
-        let mut catalog = Catalog::default();
-        catalog.add_devices(DEVICES, "devices").unwrap();
-        catalog.add_prices(&format!("schema = 1\n{}", price(&[])), "prices").unwrap();
-        for (day, stale) in
-            [("2026-10-01", false), ("2026-12-30", false), ("2026-12-31", true), ("2027-10-01", true)]
-        {
-            assert_eq!(catalog.prices[0].is_stale(Date::parse(day).unwrap()), stale, "{day}");
-        }
-        let year = Date::parse("2027-10-02").unwrap();
-        assert!(leave_out_wrong(&mut catalog, (0, 0), year).is_empty());
-        assert_eq!(catalog.prices.len(), 1);
-    }
-
-    #[test]
-    fn wrong_rows_of_the_user_are_left_out_with_their_reasons() {
-        let mut catalog = Catalog::default();
-        let zero = DEVICES
-            .replace("schema = 1", "")
-            .replace("\"card\"", "\"odd\"")
-            .replace("value = 80", "value = 0");
-        catalog.add_devices(&format!("{DEVICES}{zero}"), "devices").unwrap();
-        let rows = [
-            price(&[("amount", "0.01")]),
-            price(&[]),
-            price(&[("amount", "0.01")]),
-            price(&[("device", "\"odd\"")]),
-            price(&[("amount", "2.6")]),
-            price(&[("date", "\"2026-12-24\"")]),
-        ];
-        catalog.add_prices(&format!("schema = 1\n{}", rows.concat()), "prices").unwrap();
-        let said = leave_out_wrong(&mut catalog, (0, 1), Date::parse("2026-11-23").unwrap());
-        let amounts: Vec<f64> = catalog.prices.iter().map(|price| price.amount).collect();
-        // The first is not the user's.
-        assert_eq!(amounts, [0.01, 2.5, 2.6]);
-        assert_eq!(catalog.devices.len(), 1);
-        let rules: BTreeSet<&str> = said.iter().map(|finding| finding.rule).collect();
-        let wanted = ["future", "memory_range", "not_positive", "peers", "rent_floor", "unknown_device"];
-        assert_eq!(rules.into_iter().collect::<Vec<_>>(), wanted);
     }
 
     #[test]

@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(broken(LAMBDA, "lambda"), ["memory_total", "memory_total"]);
         let cent = broken(&VERDA.replace(",4.89,", ",0.01,"), "verda");
         assert!(cent.contains(&"rent_floor") && cent.contains(&"spot_price"), "{cent:?}");
-        for (amount, rule) in [("-4.89", "not_positive"), ("0", "not_positive"), ("4890", "peers")] {
+        for (amount, rule) in [("-4.89", "not_positive"), ("0", "not_positive"), ("4890", "rent_ceiling")] {
             let found = broken(&VERDA.replace(",4.89,", &format!(",{amount},")), "verda");
             assert!(found.contains(&rule), "{amount}: {found:?}");
         }

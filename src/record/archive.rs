@@ -123,6 +123,7 @@ fn packed(path: &Path, why: impl ToString, advice: &'static str) -> RecordError 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random;
     use crate::record::{example, read_visits};
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -195,6 +196,24 @@ mod tests {
             let (_folder, path) = kept("sent.tar.gz", &bytes);
             let error = read_visits(&path).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("sent.tar.gz"), "{error} lacks {says}");
+        }
+    }
+
+    #[test]
+    fn no_mutation_of_an_archive_panics() {
+        let whole = tarred(&[("a/host.json", "{}"), ("a/run.jsonl", &lines())]);
+        let draw = |case, index, below: usize| random::bits(case, 0, index) as usize % below;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sent.tar");
+        for case in 0..2000 {
+            let mut bytes = whole.clone();
+            for change in 0..1 + draw(case, 0, 4) as u64 {
+                // Half of them in headers.
+                let at = draw(case, 3 * change + 1, if change % 2 == 0 { 2048 } else { whole.len() });
+                bytes[at] = draw(case, 3 * change + 2, 256) as u8;
+            }
+            std::fs::write(&path, if case % 2 == 0 { bytes } else { gzipped(&bytes) }).unwrap();
+            let _ = read_visits(&path);
         }
     }
 
