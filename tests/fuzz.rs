@@ -141,25 +141,33 @@ static DEVICES: LazyLock<catalog::Catalog> = LazyLock::new(|| catalog::Catalog {
 #[test]
 fn foreign() {
     type Read = fn(&str) -> bool;
-    let formats: [(&str, &str, Read); 4] = [
-        ("llama-bench", include_str!("foreign/llama-bench.json"), |text| exchange::llama_bench(text).is_ok()),
-        ("pytorch", include_str!("foreign/pytorch.json"), |text| exchange::pytorch(text).is_ok()),
-        ("nvbench", include_str!("foreign/nvbench.json"), |text| exchange::nvbench(text).is_ok()),
-        ("skypilot", include_str!("foreign/skypilot.csv"), |text| {
-            let day = cutgpu::date::Date::parse("2026-11-23").unwrap();
-            exchange::skypilot(text, "a cloud", day).is_ok_and(|offers| {
-                let mut catalog = DEVICES.clone();
-                catalog.prices = offers.prices;
-                catalog::check(&catalog, day);
-                true
-            })
+    let formats: [(&str, &[&str], Read); 4] = [
+        ("llama-bench", &[include_str!("foreign/llama-bench.json")], |text| {
+            exchange::llama_bench(text).is_ok()
         }),
+        ("pytorch", &[include_str!("foreign/pytorch.json")], |text| exchange::pytorch(text).is_ok()),
+        ("nvbench", &[include_str!("foreign/nvbench.json")], |text| exchange::nvbench(text).is_ok()),
+        (
+            "skypilot",
+            &[
+                include_str!("foreign/skypilot-lambda.csv"),
+                include_str!("foreign/skypilot-runpod.csv"),
+                include_str!("foreign/skypilot-verda.csv"),
+            ],
+            |text| {
+                let day = cutgpu::date::Date::parse("2026-11-23").unwrap();
+                exchange::skypilot(text, "a cloud", day).is_ok_and(|offers| {
+                    let mut catalog = DEVICES.clone();
+                    catalog.prices = offers.prices;
+                    catalog::leave_out_wrong(&mut catalog, (0, 0), day);
+                    true
+                })
+            },
+        ),
     ];
-    for (kind, seed, read) in formats {
-        assert!(
-            feed(kind, &[seed.to_string()], read) > 0,
-            "{kind}: inputs that are all refused reach nothing"
-        );
+    for (kind, seeds, read) in formats {
+        let seeds: Vec<String> = seeds.iter().map(ToString::to_string).collect();
+        assert!(feed(kind, &seeds, read) > 0, "{kind}: inputs that are all refused reach nothing");
     }
 }
 

@@ -4,15 +4,17 @@
 //! observation on a day. A report never prints an unverified fact as one.
 
 mod add;
+mod leave_out;
 mod price;
 mod spec;
 mod validate;
 
 pub use crate::date::Date;
 pub use add::add;
+pub use leave_out::leave_out_wrong;
 pub use price::{Confidence, Covers, Currency, Money, Per, Price, PriceKind};
 pub use spec::{Basis, Class, Device, Fact, Rate, SecondSource};
-pub use validate::{Finding, Severity, check, gpu_proof, mixed_kinds};
+pub use validate::{Finding, Row, Severity, check, gpu_proof, mixed_kinds};
 
 use serde::Deserialize;
 

@@ -20,6 +20,17 @@ pub enum Severity {
     Error,
 }
 
+/// A row of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Row {
+    /// A device, by its place.
+    Device(usize),
+    /// A price, by its place.
+    Price(usize),
+    /// No single one.
+    None,
+}
+
 /// One thing that is wrong with the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -27,14 +38,18 @@ pub struct Finding {
     pub severity: Severity,
     /// Short name of the rule.
     pub rule: &'static str,
-    /// Which row: a device's id, a price's device and date.
+    /// The row by name: a device's id, a price's device and date.
     pub subject: String,
+    /// The row.
+    pub row: Row,
     /// What is wrong and what to do.
     pub message: String,
 }
 
 /// Least plausible rent of a GPU an hour.
 const RENT_FLOOR: f64 = 0.05;
+/// Most plausible rent of a GPU an hour: several times the dearest offer of 2026.
+const RENT_CEILING: f64 = 100.0;
 /// Largest plausible factor between a price and the median of its peers.
 const PEER_FACTOR: f64 = 5.0;
 /// Largest plausible memory of one accelerator or unified computer, and the smallest, in GB.
@@ -45,11 +60,15 @@ const SERIES_DAYS: i64 = 365;
 /// Everything that is wrong on the day `today`.
 pub fn check(catalog: &Catalog, today: Date) -> Vec<Finding> {
     let mut found = Vec::new();
-    for device in &catalog.devices {
-        device_rules(device, &mut found);
+    for (place, device) in catalog.devices.iter().enumerate() {
+        let mut own = Vec::new();
+        device_rules(device, &mut own);
+        found.extend(own.into_iter().map(|finding| Finding { row: Row::Device(place), ..finding }));
     }
-    for price in &catalog.prices {
-        price_rules(catalog, price, today, &mut found);
+    for (place, price) in catalog.prices.iter().enumerate() {
+        let mut own = Vec::new();
+        price_rules(catalog, price, today, &mut own);
+        found.extend(own.into_iter().map(|finding| finding.at(place)));
     }
     spot_below_on_demand(catalog, &mut found);
     near_the_median(catalog, &mut found);
@@ -59,12 +78,19 @@ pub fn check(catalog: &Catalog, today: Date) -> Vec<Finding> {
     found
 }
 
+impl Finding {
+    /// The same of a price.
+    fn at(self, price: usize) -> Self {
+        Self { row: Row::Price(price), ..self }
+    }
+}
+
 fn error(rule: &'static str, subject: &str, message: String) -> Finding {
-    Finding { severity: Severity::Error, rule, subject: subject.to_string(), message }
+    Finding { severity: Severity::Error, rule, subject: subject.to_string(), row: Row::None, message }
 }
 
 fn warning(rule: &'static str, subject: &str, message: String) -> Finding {
-    Finding { severity: Severity::Warning, rule, subject: subject.to_string(), message }
+    Finding { severity: Severity::Warning, rule, subject: subject.to_string(), row: Row::None, message }
 }
 
 fn name(price: &Price) -> String {
@@ -90,6 +116,16 @@ fn device_rules(device: &Device, found: &mut Vec<Finding>) {
         if fact.is_some_and(|fact| !(fact.value.is_finite() && fact.value > 0.0)) {
             found.push(error("not_positive", id, format!("{what} must be a number above 0")));
         }
+    }
+    if memory.is_none() && (device.class.is_gpu() || device.class == Class::UnifiedMemory) {
+        found.push(warning(
+            "incomplete",
+            id,
+            "without memory neither what fits nor $/GB can be told".to_string(),
+        ));
+    }
+    if device.watts.is_none() && !matches!(device.class, Class::Ram | Class::CpuCloud) {
+        found.push(warning("incomplete", id, "without watts its electricity has no price".to_string()));
     }
     if let Some(second) = &device.second_source {
         let pairs = [
@@ -177,6 +213,15 @@ fn price_rules(catalog: &Catalog, price: &Price, today: Date, found: &mut Vec<Fi
             format!("{} an hour is below {RENT_FLOOR} for any GPU: a placeholder?", price.each()),
         );
     }
+    if price.per == Per::Hour && device.class.is_gpu() && price.each().amount > RENT_CEILING {
+        wrong(
+            "rent_ceiling",
+            format!(
+                "{} an hour is above {RENT_CEILING} for any GPU: for a month, or for several?",
+                price.each()
+            ),
+        );
+    }
     if let (Some(stated), Some(fact)) = (price.stated_memory_gb, device.memory_nominal_gb) {
         let total = fact.value * f64::from(price.count);
         if (stated / total - 1.0).abs() > 0.05 {
@@ -203,34 +248,35 @@ fn covers_fit(price: &Price, device: &Device) -> bool {
 }
 
 fn spot_below_on_demand(catalog: &Catalog, found: &mut Vec<Finding>) {
-    for spot in catalog.prices.iter().filter(|price| price.kind == PriceKind::CloudSpot) {
+    for (place, spot) in
+        catalog.prices.iter().enumerate().filter(|(_, price)| price.kind == PriceKind::CloudSpot)
+    {
         let same_offer = |price: &&Price| {
             price.kind == PriceKind::CloudOnDemand
                 && price.device == spot.device
                 && price.source == spot.source
                 && price.covers == spot.covers
+                && price.currency == spot.currency
         };
         if catalog.prices.iter().filter(same_offer).any(|price| spot.each().amount >= price.each().amount) {
-            found.push(error(
-                "spot_price",
-                &name(spot),
-                "spot is not below on demand: one was copied from the other".to_string(),
-            ));
+            let message = "spot is not below on demand: one was copied from the other".to_string();
+            found.push(error("spot_price", &name(spot), message).at(place));
         }
     }
 }
 
 /// Compares each price with the median of the same device, kind and cover; a group of three or more.
 fn near_the_median(catalog: &Catalog, found: &mut Vec<Finding>) {
-    let mut groups: BTreeMap<_, Vec<&Price>> = BTreeMap::new();
-    for price in &catalog.prices {
-        groups.entry((&price.device, price.kind, price.covers, price.currency)).or_default().push(price);
+    let mut groups: BTreeMap<_, Vec<(usize, &Price)>> = BTreeMap::new();
+    for (place, price) in catalog.prices.iter().enumerate() {
+        let group = (&price.device, price.kind, price.covers, price.currency);
+        groups.entry(group).or_default().push((place, price));
     }
     for group in groups.into_values().filter(|group| group.len() >= 3) {
-        let mut amounts: Vec<f64> = group.iter().map(|price| price.each().amount).collect();
+        let mut amounts: Vec<f64> = group.iter().map(|(_, price)| price.each().amount).collect();
         amounts.sort_by(f64::total_cmp);
         let median = amounts[amounts.len() / 2];
-        for price in group {
+        for (place, price) in group {
             let factor = price.each().amount / median;
             if !(1.0 / PEER_FACTOR..=PEER_FACTOR).contains(&factor) {
                 let message = format!(
@@ -238,7 +284,7 @@ fn near_the_median(catalog: &Catalog, found: &mut Vec<Finding>) {
                     price.each(),
                     crate::units::significant(factor, 2)
                 );
-                found.push(error("peers", &name(price), message));
+                found.push(error("peers", &name(price), message).at(place));
             }
         }
     }
@@ -246,13 +292,14 @@ fn near_the_median(catalog: &Catalog, found: &mut Vec<Finding>) {
 
 /// A price for several devices of one source must grow with their number.
 fn counted_prices_scale(catalog: &Catalog, found: &mut Vec<Finding>) {
-    for many in catalog.prices.iter().filter(|price| price.count > 1) {
+    for (place, many) in catalog.prices.iter().enumerate().filter(|(_, price)| price.count > 1) {
         let single = |price: &&Price| {
             price.count == 1
                 && price.device == many.device
                 && price.kind == many.kind
                 && price.source == many.source
                 && price.covers == many.covers
+                && price.currency == many.currency
         };
         if catalog
             .prices
@@ -264,7 +311,7 @@ fn counted_prices_scale(catalog: &Catalog, found: &mut Vec<Finding>) {
                 "{} for {} costs about one: it was not multiplied, or leaves the GPUs out",
                 many.amount, many.count
             );
-            found.push(error("not_scaled", &name(many), message));
+            found.push(error("not_scaled", &name(many), message).at(place));
         }
     }
 }
@@ -344,10 +391,10 @@ pub fn gpu_proof(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const DEVICES: &str = r#"
+    pub(in crate::catalog) const DEVICES: &str = r#"
 schema = 1
 [[device]]
 id = "card"
@@ -356,10 +403,12 @@ vendor = "Maker"
 class = "gpu_datacentre"
 memory_nominal_gb = { value = 80, basis = "datasheet" }
 bandwidth_gb_s = { value = 2000, basis = "datasheet" }
+watts = { value = 300, basis = "datasheet" }
 rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 300, basis = "datasheet" }]
 "#;
 
-    fn price(changes: &[(&str, &str)]) -> String {
+    /// A price with changes.
+    pub(in crate::catalog) fn price(changes: &[(&str, &str)]) -> String {
         let mut fields = BTreeMap::from([
             ("device", "\"card\""),
             ("amount", "2.5"),
@@ -400,6 +449,7 @@ rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 30
             ("spot_price", DEVICES.into(), vec![price(&[]), price(&spot)]),
             ("memory_total", DEVICES.into(), vec![price(&[("count", "8"), ("amount", "20"), ("stated_memory_gb", "80")])]),
             ("rent_floor", DEVICES.into(), vec![price(&[("amount", "0.01")])]),
+            ("rent_ceiling", DEVICES.into(), vec![price(&[("amount", "1825")])]),
             ("peers", DEVICES.into(), vec![price(&[]), price(&[]), price(&[("amount", "0.3")])]),
             ("host_memory", DEVICES.into(), vec![price(&[("stated_memory_gb", "80"), ("stated_host_memory_gb", "80")])]),
             ("covers", DEVICES.into(), vec![price(&[("covers", "\"card\"")])]),
@@ -422,12 +472,33 @@ rates = [{ precision = "f16", accumulate = "f32", sparsity = "dense", value = 30
             ("not_positive", DEVICES.into(), vec![price(&[("amount", "-3")])]),
             ("not_positive", DEVICES.into(), vec![price(&[("amount", "nan")])]),
             ("not_positive", DEVICES.into(), vec![price(&[("count", "0")])]),
+            ("not_positive", DEVICES.into(), vec![price(&[("amount", "0")])]),
+            ("not_positive", DEVICES.into(), vec![price(&[("amount", "inf")])]),
             ("unknown_device", DEVICES.into(), vec![price(&[("device", "\"cart\"")])]),
+            ("incomplete", without(DEVICES, "watts"), vec![price(&[])]),
+            ("incomplete", without(DEVICES, "memory_nominal_gb"), vec![price(&[])]),
+            ("not_positive", DEVICES.replace("value = 300, basis = \"datasheet\" }\n", "value = -1, basis = \"datasheet\" }\n"), vec![price(&[])]),
         ];
         for (rule, devices, prices) in cases {
             let found = rules_of(&devices, &prices);
             assert!(found.contains(&rule), "{rule} was planted, {found:?} were found");
         }
+    }
+
+    /// A file without the line of one field.
+    fn without(text: &str, field: &str) -> String {
+        text.lines().filter(|line| !line.starts_with(field)).map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn currencies_are_never_set_against_each_other() {
+        let euro = ("currency", "\"EUR\"");
+        let spot = price(&[("kind", "\"cloud_spot\""), ("amount", "9"), euro]);
+        let eight = price(&[("count", "8"), ("amount", "3"), euro]);
+        let far = [price(&[]), price(&[]), price(&[("amount", "50"), euro])];
+        assert_eq!(rules_of(DEVICES, &[price(&[]), spot]), Vec::<&str>::new());
+        assert_eq!(rules_of(DEVICES, &[price(&[]), eight]), Vec::<&str>::new());
+        assert_eq!(rules_of(DEVICES, &far), Vec::<&str>::new());
     }
 
     #[test]

@@ -6,13 +6,11 @@ use crate::claims::{BASELINES, Judgement, Promise, Row, Side, judge, matrix};
 use crate::compare::Interval;
 use crate::date::Date;
 use crate::host::plain;
-use crate::record::{self, Run};
 use crate::units::significant;
-use anyhow::Context;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `cutgpu claims`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +43,7 @@ pub(super) struct Args {
 
 /// Judges the claims.
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
-    let runs = args.runs.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<Run>>>()?;
+    let runs = super::runs::read(&args.runs, "cannot judge claims")?;
     let text = if args.matrix {
         let rows = matrix(&runs);
         if rows.is_empty() {
@@ -67,15 +65,6 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(exit::OK)
-}
-
-/// A run; says what in it is no record.
-fn read(path: &Path) -> anyhow::Result<Run> {
-    let run = record::read(path).with_context(|| "cannot judge claims")?;
-    for line in &run.rejected {
-        eprintln!("{}, line {}, is left out: {}", path.display(), line.line, plain(&line.why));
-    }
-    Ok(run)
 }
 
 /// The findings as a table, then what each rests on.

@@ -4,10 +4,9 @@ use super::exit;
 use super::table::table;
 use crate::compare::{self, Call, Comparison, Difference, Policy, Shift};
 use crate::host::plain;
-use crate::record::{self, Run};
+use crate::record::Run;
 use crate::suite::Load;
 use crate::units::significant;
-use anyhow::Context;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -124,23 +123,11 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     })
 }
 
-/// One run, or several joined by commas; says what in them is no record.
+/// One run, or several joined by commas.
 fn read(names: &str) -> anyhow::Result<Run> {
     let whole = Path::new(names);
     let paths = if whole.exists() { vec![whole.to_path_buf()] } else { split(names) };
-    let mut runs = Vec::new();
-    for path in paths {
-        let run = record::read(&path).with_context(|| "cannot compare")?;
-        for rejected in &run.rejected {
-            let (name, line) = (plain(&run.name), rejected.line);
-            eprintln!(
-                "cutgpu: {name}, line {line} is no record and was passed over: {}",
-                plain(&rejected.why)
-            );
-        }
-        runs.push(run);
-    }
-    Ok(Run::merge(runs))
+    Ok(Run::merge(super::runs::read(&paths, "cannot compare")?))
 }
 
 fn split(names: &str) -> Vec<PathBuf> {

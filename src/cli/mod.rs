@@ -4,8 +4,9 @@ mod claims;
 mod compare;
 mod completions;
 mod doctor;
-mod exchange;
+mod export;
 mod fit;
+mod import;
 mod libraries;
 mod list;
 mod look;
@@ -13,6 +14,7 @@ mod prices;
 mod profile;
 mod report;
 mod run;
+mod runs;
 mod select;
 mod signals;
 mod table;
@@ -75,9 +77,9 @@ enum Verb {
     /// Show, check or add dated prices.
     Prices(prices::Args),
     /// Write a run for another tool.
-    Export(exchange::ExportArgs),
-    /// Show what a file of another tool holds.
-    Import(exchange::ImportArgs),
+    Export(export::Args),
+    /// Show what runs of other machines, or files of other tools, hold.
+    Import(import::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Serve one contender to a parent process (docs/worker-protocol.md).
@@ -99,8 +101,8 @@ pub fn main() -> ExitCode {
         Verb::Compare(args) => compare::main(&args),
         Verb::Claims(args) => claims::main(&args),
         Verb::Prices(args) => prices::main(&args),
-        Verb::Export(args) => exchange::export(&args),
-        Verb::Import(args) => exchange::import(&args),
+        Verb::Export(args) => export::main(&args),
+        Verb::Import(args) => import::main(&args),
         Verb::Completions(args) => completions::main(&args),
         Verb::Worker(args) => worker::main(&args),
     };

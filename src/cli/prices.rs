@@ -112,13 +112,31 @@ impl Shared {
         load_catalog(&self.devices, &self.prices)
     }
 
+    /// With the rows that must not be used.
+    fn everything(&self) -> anyhow::Result<Catalog> {
+        read_catalog(&self.devices, &self.prices)
+    }
+
     fn day(&self) -> Date {
         self.as_of.unwrap_or_else(Date::today)
     }
 }
 
-/// The embedded catalogue with the user's files on top.
+/// The embedded catalogue with the user's files on top; rows of theirs that must not be used are left out, with a
+/// sentence on stderr.
 pub(super) fn load_catalog(devices: &[PathBuf], prices: &[PathBuf]) -> anyhow::Result<Catalog> {
+    let embedded = Catalog::embedded()?;
+    let mut catalog = read_catalog(devices, prices)?;
+    // A device of theirs may stand in for one of ours.
+    let ours = catalog.devices.iter().take_while(|device| embedded.devices.contains(device)).count();
+    let own = (ours, embedded.prices.len());
+    for finding in catalog::leave_out_wrong(&mut catalog, own, Date::today()) {
+        eprintln!("left out: {}: {}", plain(&finding.subject), plain(&finding.message));
+    }
+    Ok(catalog)
+}
+
+fn read_catalog(devices: &[PathBuf], prices: &[PathBuf]) -> anyhow::Result<Catalog> {
     let mut catalog = Catalog::embedded()?;
     let read = |path: &PathBuf| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
@@ -205,7 +223,7 @@ fn claim(shared: &Shared) -> anyhow::Result<u8> {
 }
 
 fn check(shared: &Shared) -> anyhow::Result<u8> {
-    let catalog = shared.catalog()?;
+    let catalog = shared.everything()?;
     let findings = catalog::check(&catalog, shared.day());
     let stale = catalog.prices.iter().filter(|price| price.is_stale(shared.day())).count();
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();

@@ -1,9 +1,8 @@
 //! `cutgpu report`: draws the page from one or more runs.
 
-use super::{exit, prices};
+use super::{exit, prices, runs};
 use crate::date::Date;
 use crate::host::plain;
-use crate::record;
 use crate::report::model::{MachinePrice, Model, Options, build};
 use crate::report::{Destination, Written, write};
 use serde_json::json;
@@ -14,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: cutgpu report runs/quick --machine-price 0.09/h --baseline cpu/openblas")]
 pub(super) struct Args {
-    /// Folders of runs, or their run.jsonl; several are shown together.
+    /// Folders of runs, their run.jsonl, or archives of them (.tar.gz); several are shown together.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Folder of the page; `report` inside the first run by default.
@@ -49,12 +48,7 @@ pub(super) struct Args {
 /// Draws the page.
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let catalog = prices::load_catalog(&args.devices, &args.prices)?;
-    let runs = args.runs.iter().map(|path| record::read(path)).collect::<Result<Vec<_>, _>>()?;
-    for (run, path) in runs.iter().zip(&args.runs) {
-        for line in &run.rejected {
-            eprintln!("{}, line {}, is left out: {}", path.display(), line.line, plain(&line.why));
-        }
-    }
+    let runs = runs::read(&args.runs, "cannot report")?;
     let options =
         Options { baseline: args.baseline.clone(), machine_price: args.machine_price, as_of: args.as_of };
     let model = build(&runs, &catalog, &options);

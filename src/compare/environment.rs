@@ -97,10 +97,10 @@ pub(super) fn same_processor(a: &Run, b: &Run) -> bool {
         return true;
     }
     let processor = |run: &Run| {
-        let host = run.host.as_ref()?;
-        let cpu = host.get("cpu")?;
+        let facts = run.host.as_ref()?.get("facts")?;
+        let cpu = facts.get("cpu")?;
         let of = ["vendor", "model", "signature", "logical"].map(|name| cpu.get(name).cloned());
-        Some((of, host.get("hypervisor").cloned()))
+        Some((of, facts.get("hypervisor").cloned()))
     };
     processor(a).is_some() && processor(a) == processor(b)
 }
@@ -118,12 +118,13 @@ mod tests {
     }
 
     fn host(kernel: &str, load: f64) -> Option<Value> {
-        Some(json!({
+        let facts = json!({
             "cpu": {"model": {"value": "X"}, "flags": ["avx2", "fma"], "logical": 2},
             "caches": [{"level": 1, "bytes": 49152}],
             "system": {"kernel": {"value": kernel}},
             "now": {"load": load},
-        }))
+        });
+        Some(json!({ "facts": facts }))
     }
 
     fn names(a: &Run, b: &Run) -> Vec<String> {
@@ -141,7 +142,7 @@ mod tests {
         });
         assert_eq!(
             names(&a, &b),
-            ["build 44556677 b2", "cpu/native:t2 core - Zen", "host.system.kernel 6.1 6.2"]
+            ["build 44556677 b2", "cpu/native:t2 core - Zen", "host.facts.system.kernel 6.1 6.2"]
         );
     }
 
@@ -151,7 +152,7 @@ mod tests {
         let later = run(host("6.2", 0.1), |record| record.host = "other".into());
         assert!(same_processor(&a, &later));
         let mut other = later.clone();
-        other.host.as_mut().unwrap()["cpu"]["model"] = json!({"value": "Y"});
+        other.host.as_mut().unwrap()["facts"]["cpu"]["model"] = json!({"value": "Y"});
         assert!(!same_processor(&a, &other));
         assert!(!same_processor(&a, &Run { host: None, ..later }));
     }

@@ -35,7 +35,8 @@ pub struct MemoryPrice {
 pub fn memory_prices(catalog: &Catalog, as_of: Date) -> BTreeMap<PriceKind, Vec<MemoryPrice>> {
     let mut newest: BTreeMap<_, (&Device, &Price)> = BTreeMap::new();
     for (device, price) in catalog.known(as_of) {
-        let entry = newest.entry((&device.id, price.kind, price.covers)).or_insert((device, price));
+        let entry =
+            newest.entry((&device.id, price.kind, price.covers, price.currency)).or_insert((device, price));
         if price.date.last_day() >= entry.1.date.last_day() {
             *entry = (device, price);
         }
@@ -46,7 +47,12 @@ pub fn memory_prices(catalog: &Catalog, as_of: Date) -> BTreeMap<PriceKind, Vec<
     }
     for prices in kinds.values_mut() {
         let amount = |price: &MemoryPrice| price.per_gb.map_or(f64::INFINITY, |money| money.amount);
-        prices.sort_by(|a, b| amount(a).total_cmp(&amount(b)).then_with(|| a.device.cmp(&b.device)));
+        // Amounts of two currencies have no order.
+        let currency = |price: &MemoryPrice| price.per_gb.or(price.per_gb_s).map(|money| money.currency);
+        prices.sort_by(|a, b| {
+            let order = currency(a).cmp(&currency(b)).then(amount(a).total_cmp(&amount(b)));
+            order.then_with(|| a.device.cmp(&b.device))
+        });
     }
     kinds.retain(|_, prices| !prices.is_empty());
     kinds

@@ -22,6 +22,8 @@ struct Test {
     n_gpu_layers: i64,
     n_prompt: u64,
     n_gen: u64,
+    #[serde(default)]
+    n_depth: u64,
     avg_ts: f64,
     #[serde(default)]
     samples_ts: Vec<f64>,
@@ -50,6 +52,7 @@ fn foreign(test: Test) -> Foreign {
             ("backends".to_string(), test.backends),
             ("prompt".to_string(), test.n_prompt.to_string()),
             ("generated".to_string(), test.n_gen.to_string()),
+            ("depth".to_string(), test.n_depth.to_string()),
             ("threads".to_string(), test.n_threads.to_string()),
             ("gpu_layers".to_string(), test.n_gpu_layers.to_string()),
         ]),
@@ -66,12 +69,30 @@ mod tests {
     const SAMPLE: &str = include_str!("../../tests/foreign/llama-bench.json");
 
     #[test]
-    fn a_file_gives_samples_and_says_where_they_ran() {
+    fn a_file_gives_samples_and_their_settings() {
         let rows = llama_bench(SAMPLE).unwrap();
-        assert_eq!(rows.len(), 3);
-        assert_eq!((rows[0].values.len(), rows[0].unit.as_str()), (3, "token/s"));
-        assert!(rows[0].device.contains("Processor") && rows[2].device.contains("Graphics"), "{rows:#?}");
-        assert_eq!(rows[1].settings["generated"], "128");
+        assert_eq!(rows.len(), 4);
+        let told = |name: &str| rows.iter().map(|row| row.settings[name].clone()).collect::<Vec<_>>();
+        assert_eq!(told("prompt"), ["64", "0", "64", "0"]);
+        assert_eq!(told("generated"), ["0", "16", "0", "16"]);
+        assert_eq!(told("depth"), ["0", "0", "32", "32"]);
+        assert!(
+            rows.iter().all(|row| row.values.len() == 3 && row.unit == "token/s" && row.skipped.is_none())
+        );
+    }
+
+    #[test]
+    fn layers_are_on_a_gpu_only_where_there_is_one() {
+        let device = |text: &str| llama_bench(text).unwrap()[0].device.clone();
+        // 99 layers were asked to be on a GPU, and the machine had none.
+        assert!(SAMPLE.contains("\"n_gpu_layers\": 99"));
+        assert_eq!(device(SAMPLE), "Intel(R) Xeon(R) Processor");
+        let gpu = SAMPLE.replace("\"gpu_info\": \"\"", "\"gpu_info\": \"A card\"");
+        assert_eq!(device(&gpu), "A card");
+        assert_eq!(
+            device(&gpu.replace("\"n_gpu_layers\": 99", "\"n_gpu_layers\": 0")),
+            "Intel(R) Xeon(R) Processor"
+        );
     }
 
     #[test]

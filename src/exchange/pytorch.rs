@@ -18,9 +18,9 @@ struct Record {
 struct Benchmark {
     name: String,
     #[serde(default)]
-    mode: String,
+    mode: Option<String>,
     #[serde(default)]
-    dtype: String,
+    dtype: Option<String>,
     #[serde(default)]
     extra_info: Value,
 }
@@ -29,15 +29,16 @@ struct Benchmark {
 struct Model {
     name: String,
     #[serde(default)]
-    backend: String,
+    backend: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Metric {
     name: String,
     #[serde(default)]
-    unit: String,
-    benchmark_values: Vec<f64>,
+    unit: Option<String>,
+    /// Numbers; some writers put texts such as `inf` where there is none.
+    benchmark_values: Vec<Value>,
 }
 
 /// Every metric with its values.
@@ -56,17 +57,17 @@ fn foreign(record: Record) -> Foreign {
     let Record { benchmark, model, metric } = record;
     let of = |key: &str| benchmark.extra_info[key].as_str().unwrap_or_default().to_string();
     let device = [of("arch"), of("device")].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
-    let values = sound(metric.benchmark_values);
+    let values = sound(metric.benchmark_values.iter().filter_map(Value::as_f64));
     Foreign {
         tool: "pytorch",
         name: format!("{} {}: {}", benchmark.name, model.name, metric.name),
         device,
         settings: BTreeMap::from([
-            ("mode".to_string(), benchmark.mode),
-            ("dtype".to_string(), benchmark.dtype),
-            ("backend".to_string(), model.backend),
+            ("mode".to_string(), benchmark.mode.unwrap_or_default()),
+            ("dtype".to_string(), benchmark.dtype.unwrap_or_default()),
+            ("backend".to_string(), model.backend.unwrap_or_default()),
         ]),
-        unit: metric.unit,
+        unit: metric.unit.unwrap_or_default(),
         skipped: values.is_empty().then(|| "no value above zero".to_string()),
         values,
     }
@@ -81,12 +82,25 @@ mod tests {
     #[test]
     fn each_metric_is_a_row_with_its_unit() {
         let rows = pytorch(SAMPLE).unwrap();
-        assert_eq!(rows.len(), 2);
-        assert_eq!(
-            (rows[0].unit.as_str(), rows[0].values.len(), rows[0].device.as_str()),
-            ("us", 2, "x86_64")
+        assert_eq!(rows.len(), 6);
+        assert_eq!((rows[0].unit.as_str(), rows[0].values.len(), rows[0].device.as_str()), ("us", 1, "cpu"));
+        assert!(
+            rows[0].name.ends_with("matmul_M1_N1_K1_trans_aTrue_trans_bFalse_cpu: latency"),
+            "{}",
+            rows[0].name
         );
-        assert!(rows[1].skipped.is_some() && rows[1].values.is_empty());
+        assert!(
+            rows[1].skipped.is_some() && rows[1].values.is_empty(),
+            "no memory is counted on a processor"
+        );
+    }
+
+    #[test]
+    fn what_a_writer_leaves_out_or_cannot_say_is_passed_over() {
+        let text = r#"{"benchmark": {"name": "b", "mode": null, "extra_info": null}, "model": {"name": "m"},
+            "metric": {"name": "latency", "benchmark_values": ["inf", null, 2.5], "unit": null}}"#;
+        let rows = pytorch(&text.replace('\n', "")).unwrap();
+        assert_eq!((rows[0].values.as_slice(), rows[0].unit.as_str()), (&[2.5][..], ""));
     }
 
     #[test]

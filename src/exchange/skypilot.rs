@@ -6,33 +6,42 @@ use super::csv::rows;
 use crate::catalog::{Confidence, Covers, Currency, Date, Per, Price, PriceKind};
 use std::collections::BTreeMap;
 
-/// SkyPilot's names of accelerators by the catalogue's device, where one name means one device.
-const DEVICES: &[(&str, &str)] = &[
-    ("T4", "t4"),
-    ("L4", "l4"),
-    ("A10", "a10"),
-    ("L40S", "l40s"),
-    ("V100", "v100-sxm2-16gb"),
-    ("V100-32GB", "v100-sxm2-32gb"),
-    ("A100", "a100-sxm4-40gb"),
-    ("A100-80GB", "a100-pcie-80gb"),
-    ("A100-80GB-SXM", "a100-sxm4-80gb"),
-    ("H100", "h100-pcie-80gb"),
-    ("H100-SXM", "h100-sxm5-80gb"),
-    ("H200", "h200-sxm-141gb"),
-    ("H200-SXM", "h200-sxm-141gb"),
-    ("B200", "b200-180gb"),
-    ("MI300X", "instinct-mi300x"),
-    ("RTX3090", "geforce-rtx-3090"),
-    ("RTX4090", "geforce-rtx-4090"),
-    ("RTX5090", "geforce-rtx-5090"),
-    ("RTX6000-Ada", "rtx-6000-ada"),
-    ("RTXA6000", "rtx-a6000"),
-    ("RTXPRO6000", "rtx-pro-6000-blackwell"),
+/// SkyPilot's names of accelerators and the catalogue's devices that each may mean: some names leave out whether
+/// the card is PCIe or SXM, which differ in speed and price.
+const DEVICES: &[(&str, &[&str])] = &[
+    ("T4", &["t4"]),
+    ("L4", &["l4"]),
+    ("A10", &["a10"]),
+    ("L40S", &["l40s"]),
+    ("V100", &["v100-sxm2-16gb"]),
+    ("V100-32GB", &["v100-sxm2-32gb"]),
+    ("A100", &["a100-pcie-40gb", "a100-sxm4-40gb"]),
+    ("A100-80GB", &["a100-pcie-80gb", "a100-sxm4-80gb"]),
+    ("A100-80GB-SXM", &["a100-sxm4-80gb"]),
+    ("H100", &["h100-pcie-80gb", "h100-sxm5-80gb"]),
+    ("H100-SXM", &["h100-sxm5-80gb"]),
+    ("H200", &["h200-sxm-141gb"]),
+    ("H200-SXM", &["h200-sxm-141gb"]),
+    ("B200", &["b200-180gb"]),
+    ("MI300X", &["instinct-mi300x"]),
+    ("RTX3090", &["geforce-rtx-3090"]),
+    ("RTX4090", &["geforce-rtx-4090"]),
+    ("RTX5090", &["geforce-rtx-5090"]),
+    ("RTX6000-Ada", &["rtx-6000-ada"]),
+    ("RTX-6000-Ada", &["rtx-6000-ada"]),
+    ("A6000", &["rtx-a6000"]),
+    ("RTXA6000", &["rtx-a6000"]),
+    ("RTXPRO6000", &["rtx-pro-6000-blackwell"]),
+    ("RTX-PRO-6000", &["rtx-pro-6000-blackwell"]),
 ];
 
+/// What in an instance's name or in its column about GPUs tells the form of the card. Instances of GCP (a2, a3) and
+/// AWS (p4d, p5) are sold with SXM cards only.
+const FORMS: [(&str, &str); 6] =
+    [("pcie", "pcie"), ("sxm", "sxm"), ("a2-", "sxm"), ("a3-", "sxm"), ("p4d", "sxm"), ("p5", "sxm")];
+
 /// What a catalogue of SkyPilot holds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Offers {
     /// Prices of devices that the catalogue knows.
     pub prices: Vec<Price>,
@@ -98,8 +107,7 @@ impl Row<'_> {
         if name.is_empty() {
             return Err("it has no accelerator".to_string());
         }
-        let known = DEVICES.iter().find(|(theirs, _)| *theirs == name);
-        let (_, device) = known.ok_or_else(|| format!("the catalogue knows no device called `{name}`"))?;
+        let device = self.device(name)?;
         let count = self.number("AcceleratorCount").filter(|count| (1.0..=1024.0).contains(count));
         let count = count.ok_or("it has no count of accelerators")? as u32;
         let kinds = [("Price", PriceKind::CloudOnDemand), ("SpotPrice", PriceKind::CloudSpot)];
@@ -107,6 +115,19 @@ impl Row<'_> {
         let price = |(amount, kind)| self.price(device, amount, kind, count, cloud, date);
         let prices: Vec<Price> = priced.map(price).collect();
         if prices.is_empty() { Err("it has no price".to_string()) } else { Ok(prices) }
+    }
+
+    /// The catalogue's device of a name.
+    fn device(&self, name: &str) -> Result<&'static str, String> {
+        let known = DEVICES.iter().find(|(theirs, _)| *theirs == name);
+        let (_, may_be) = known.ok_or_else(|| format!("the catalogue knows no device called `{name}`"))?;
+        let about = format!("{} {}", self.text("InstanceType"), self.text("GpuInfo")).to_lowercase();
+        let form = FORMS.iter().find(|(word, _)| about.contains(word)).map(|(_, form)| *form);
+        let chosen =
+            may_be.iter().find(|device| may_be.len() == 1 || form.is_some_and(|form| device.contains(form)));
+        chosen.copied().ok_or_else(|| {
+            format!("`{name}` may be {}, and the row does not tell which", may_be.join(" or "))
+        })
     }
 
     fn price(
@@ -154,42 +175,93 @@ mod tests {
     use super::*;
     use crate::catalog::{Catalog, Severity, check};
 
-    const SAMPLE: &str = include_str!("../../tests/foreign/skypilot.csv");
+    const LAMBDA: &str = include_str!("../../tests/foreign/skypilot-lambda.csv");
+    const RUNPOD: &str = include_str!("../../tests/foreign/skypilot-runpod.csv");
+    const VERDA: &str = include_str!("../../tests/foreign/skypilot-verda.csv");
 
     fn day() -> Date {
-        Date::parse("2026-09-25").unwrap()
+        Date::parse("2026-11-20").unwrap()
     }
 
     #[test]
     fn rows_become_dated_rents_of_instances() {
-        let offers = skypilot(SAMPLE, "a cloud", day()).unwrap();
+        let offers = skypilot(VERDA, "verda", day()).unwrap();
+        let all: Vec<_> =
+            offers.prices.iter().map(|price| (price.device.as_str(), price.amount, price.count)).collect();
+        assert_eq!(all[..3], [("b200-180gb", 4.89, 1), ("b200-180gb", 1.712, 1), ("b200-180gb", 13.69, 8)]);
         let first = &offers.prices[0];
-        assert_eq!((first.device.as_str(), first.amount, first.count), ("h100-sxm5-80gb", 32.0, 8));
         assert_eq!(
-            (first.kind, first.covers, first.per),
-            (PriceKind::CloudOnDemand, Covers::Instance, Per::Hour)
+            (first.kind, first.covers, first.per, first.region.as_str()),
+            (PriceKind::CloudOnDemand, Covers::Instance, Per::Hour, "FIN-03")
         );
-        assert_eq!((first.stated_memory_gb, first.stated_host_memory_gb), (Some(640.0), Some(1800.0)));
-        assert!(offers.prices.iter().any(|price| price.kind == PriceKind::CloudSpot));
-        let why: Vec<&str> = offers.rejected.iter().map(|(_, why)| why.as_str()).collect();
-        assert_eq!(why, ["it has no accelerator", "the catalogue knows no device called `tpu-v4-8`"]);
+        assert_eq!((first.stated_memory_gb, first.stated_host_memory_gb), (Some(180.0), Some(184.0)));
+        assert_eq!(offers.prices[1].kind, PriceKind::CloudSpot);
+        for device in ["h200-sxm-141gb", "v100-sxm2-16gb", "rtx-pro-6000-blackwell", "rtx-6000-ada"] {
+            assert!(all.iter().any(|(named, ..)| *named == device), "{device}");
+        }
     }
 
     #[test]
-    fn the_catalogues_rules_find_what_is_wrong_in_it() {
+    fn a_row_that_cannot_be_a_price_says_why() {
+        let offers = skypilot(VERDA, "verda", day()).unwrap();
+        let why: Vec<(usize, &str)> =
+            offers.rejected.iter().map(|(line, why)| (*line, why.as_str())).collect();
+        assert_eq!(
+            why,
+            [
+                (2, "the catalogue knows no device called `B300`"),
+                (6, "`H100` may be h100-pcie-80gb or h100-sxm5-80gb, and the row does not tell which"),
+                (7, "`A100-80GB` may be a100-pcie-80gb or a100-sxm4-80gb, and the row does not tell which"),
+                (11, "it has no accelerator"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_form_of_a_card_is_read_where_the_row_tells_it() {
+        for (instance, name, device) in [
+            ("gpu-h100-sxm_1gpu-16vcpu-200gb", "H100", "h100-sxm5-80gb"),
+            ("gpu_1x_h100_pcie", "H100", "h100-pcie-80gb"),
+            ("a2-highgpu-1g", "A100", "a100-sxm4-40gb"),
+            ("p4de.24xlarge", "A100-80GB", "a100-sxm4-80gb"),
+        ] {
+            let text =
+                format!("InstanceType,AcceleratorName,AcceleratorCount,Price\n{instance},{name},1,2.5\n");
+            let offers = skypilot(&text, "a cloud", day()).unwrap();
+            assert_eq!(offers.prices[0].device, device, "{instance}");
+        }
+        assert!(
+            skypilot(RUNPOD, "runpod", day()).unwrap().prices.iter().all(|p| p.device == "a100-pcie-80gb")
+        );
+    }
+
+    /// Rules that prices break beside the embedded catalogue.
+    fn broken(text: &str, cloud: &str) -> Vec<&'static str> {
         let mut catalog = Catalog::embedded().unwrap();
-        let before = check(&catalog, day()).len();
-        catalog.prices.extend(skypilot(SAMPLE, "a cloud", day()).unwrap().prices);
-        let found = check(&catalog, day());
-        let errors: Vec<&str> =
-            found.iter().filter(|f| f.severity == Severity::Error).map(|f| f.rule).collect();
-        assert!(found.len() > before && !errors.is_empty(), "a B200 for a cent an hour is in it: {errors:?}");
+        let before = check(&catalog, day());
+        catalog.prices.extend(skypilot(text, cloud, day()).unwrap().prices);
+        let errors = check(&catalog, day()).into_iter().filter(|found| found.severity == Severity::Error);
+        errors.filter(|found| !before.contains(found)).map(|found| found.rule).collect()
+    }
+
+    #[test]
+    fn the_catalogues_rules_find_what_is_wrong_in_public_tables() {
+        assert_eq!(broken(VERDA, "verda"), Vec::<&str>::new());
+        let runpod = broken(RUNPOD, "runpod");
+        assert!(runpod.contains(&"memory_total") && runpod.contains(&"spot_price"), "{runpod:?}");
+        assert_eq!(broken(LAMBDA, "lambda"), ["memory_total", "memory_total"]);
+        let cent = broken(&VERDA.replace(",4.89,", ",0.01,"), "verda");
+        assert!(cent.contains(&"rent_floor") && cent.contains(&"spot_price"), "{cent:?}");
+        for (amount, rule) in [("-4.89", "not_positive"), ("0", "not_positive"), ("4890", "rent_ceiling")] {
+            let found = broken(&VERDA.replace(",4.89,", &format!(",{amount},")), "verda");
+            assert!(found.contains(&rule), "{amount}: {found:?}");
+        }
     }
 
     #[test]
     fn every_device_that_is_named_is_in_the_catalogue() {
         let catalog = Catalog::embedded().unwrap();
-        for (_, device) in DEVICES {
+        for device in DEVICES.iter().flat_map(|(_, devices)| *devices) {
             assert!(catalog.device(device).is_some(), "{device}");
         }
     }

@@ -5,10 +5,12 @@
 //! (the machine's facts).
 //! `docs/record.schema.json` describes a line for other languages.
 
+mod archive;
 mod csv;
 #[cfg(test)]
 pub(crate) mod example;
 mod fold;
+mod gather;
 mod key;
 mod read;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod write;
 
 pub use csv::{csv, field};
 pub use fold::fold;
+pub use gather::{Gathered, gather};
 pub use key::{digest, key};
 pub use read::{RecordError, Rejected, Run, read, read_lines, read_visits};
 pub use write::{Opened, Writer};

@@ -1,6 +1,7 @@
 //! Reading runs, however they ended: a line that is no record is set aside with its number and why,
 //! and the rest is read.
 
+use super::archive::{self, Packed, Stream};
 use super::{Record, SCHEMA, fold};
 use serde::Deserialize;
 use std::fs::File;
@@ -69,6 +70,16 @@ pub enum RecordError {
         /// What to do.
         advice: &'static str,
     },
+    /// It is packed in a way that is not read, or damaged.
+    #[error("{path}: {why}; {advice}")]
+    Packed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A later program wrote the records, and they no longer mean the same.
     #[error(
         "{path}, line {line}: its format is {found}, and this cutgpu reads {}.x only; use a newer cutgpu",
@@ -98,7 +109,8 @@ impl RecordError {
     }
 }
 
-/// Reads a run from its folder or from its `run.jsonl`, the visits of each cell folded into one record.
+/// Reads a run from its folder, from its `run.jsonl`, or from an archive of its folder (`.tar`, `.tar.gz`), the
+/// visits of each cell folded into one record.
 pub fn read(path: &Path) -> Result<Run, RecordError> {
     let run = read_visits(path)?;
     Ok(Run { records: fold(run.records), ..run })
@@ -107,19 +119,26 @@ pub fn read(path: &Path) -> Result<Run, RecordError> {
 /// Reads a run with one record for each line.
 pub fn read_visits(path: &Path) -> Result<Run, RecordError> {
     let file = if path.is_dir() { path.join("run.jsonl") } else { path.to_path_buf() };
-    let advice = "name a folder that `cutgpu run` made, or its run.jsonl";
+    let advice = "name a folder that `cutgpu run` made, its run.jsonl, or a .tar.gz of it";
     let opened = File::open(&file).map_err(|error| RecordError::io(&file, error, advice))?;
-    let (records, rejected) = read_lines(BufReader::with_capacity(1 << 18, opened), &file)?;
-    let host = std::fs::read(file.with_file_name("host.json")).ok();
+    let Packed { records, rejected, host } = match archive::open(opened, &file)? {
+        Stream::Tar(stream) => archive::read(stream, &file)?,
+        Stream::Lines(stream) => {
+            let (records, rejected) = read_lines(BufReader::with_capacity(1 << 18, stream), &file)?;
+            let host = std::fs::read(file.with_file_name("host.json")).ok();
+            Packed { records, rejected, host: host.and_then(|text| serde_json::from_slice(&text).ok()) }
+        }
+    };
     let started = || records.iter().map(|record| record.started.clone());
     let span = started().min().zip(started().max());
-    Ok(Run {
-        span,
-        name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-        records,
-        rejected,
-        host: host.and_then(|text| serde_json::from_slice(&text).ok()),
-    })
+    Ok(Run { span, name: name(path), records, rejected, host })
+}
+
+/// Name of the folder or file, without the ending of an archive.
+fn name(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let short = [".tar.gz", ".tgz", ".tar"].iter().find_map(|ending| name.strip_suffix(ending));
+    short.map_or(name.clone(), str::to_string)
 }
 
 /// Reads records, one a line; `path` is for messages. Empty lines are passed over in silence.

@@ -32,17 +32,27 @@ pub(crate) fn find() -> Option<&'static str> {
 }
 
 impl Chromium {
-    /// Starts it with a profile of its own.
+    /// Starts it with a profile of its own, without a GPU.
     pub(crate) fn start(command: &str) -> Self {
+        Self::drawing_by(command, "--disable-gpu")
+    }
+
+    /// Starts it so that the processor serves WebGL, which pages of others may need.
+    pub(crate) fn start_with_webgl(command: &str) -> Self {
+        Self::drawing_by(command, "--use-angle=swiftshader --enable-unsafe-swiftshader")
+    }
+
+    fn drawing_by(command: &str, flags: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [to, from] = ["to", "from"].map(|name| folder.path().join(name));
         assert!(Command::new("mkfifo").args([&to, &from]).status().unwrap().success());
-        let script = "exec \"$0\" --headless --no-sandbox --disable-gpu --hide-scrollbars --disable-extensions \
+        let script = "exec \"$0\" $2 --headless --no-sandbox --hide-scrollbars --disable-extensions \
                       --disable-background-networking --no-first-run --user-data-dir=\"$1/profile\" \
                       --remote-debugging-pipe about:blank 3<\"$1/to\" 4>\"$1/from\" 2>\"$1/log\" >&2";
         let child = Command::new("sh")
             .args(["-c", script, command])
             .arg(folder.path())
+            .arg(flags)
             .env("TMPDIR", folder.path())
             .spawn()
             .unwrap();
@@ -95,8 +105,13 @@ impl Chromium {
     /// Opens a file and waits until it and its fonts are loaded. No promise is asked for: where the page's
     /// scripts are off, none is ever kept.
     pub(crate) fn open(&mut self, page: &Path) {
+        self.open_at(page, "");
+    }
+
+    /// Opens a file with what follows its address.
+    pub(crate) fn open_at(&mut self, page: &Path, after: &str) {
         self.events.clear();
-        self.ask("Page.navigate", json!({ "url": format!("file://{}", page.display()) }));
+        self.ask("Page.navigate", json!({ "url": format!("file://{}{after}", page.display()) }));
         let end = Instant::now() + LIMIT;
         while self.eval("document.readyState + document.fonts.status") != "completeloaded" {
             assert!(Instant::now() < end, "the page is not loaded");

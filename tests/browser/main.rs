@@ -6,6 +6,7 @@
 mod chromium;
 #[path = "../support/synthetic.rs"]
 mod synthetic;
+mod viewers;
 
 use chromium::Chromium;
 use cutgpu::catalog::{Catalog, Date};
