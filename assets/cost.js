@@ -283,5 +283,7 @@ const cost = (() => {
     return bars.sort(wider);
   };
 
-  return { answer, spread, tornado, withFactor };
+  const capacity = (offer) => line(offer).capacity;
+  const price = (offer) => offerPrice(offer).amount;
+  return { answer, capacity, hourly: unitsAnHour, price, spread, tornado, withFactor };
 })();

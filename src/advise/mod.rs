@@ -2,5 +2,8 @@
 //! Pure: the day, the prices and the records are arguments.
 
 mod candidate;
+#[cfg(test)]
+pub(crate) mod example;
+pub mod what_if;
 
 pub use candidate::{Candidate, PriceBasis, TimeBasis};

@@ -2,7 +2,7 @@
 
 use super::Measured;
 use super::commands::printed;
-use super::tests::test;
+use super::tests::{one, test};
 use std::collections::BTreeMap;
 
 /// The article's claims by the recorded runs.
@@ -29,4 +29,22 @@ pub(crate) fn money() -> Measured {
 pub(crate) fn script() -> Measured {
     let said = test("money", &[])?;
     Ok(BTreeMap::from([("buyer.vectors_script", printed(&said, "vectors missed by the script: ")?)]))
+}
+
+/// How long a reader of a large page waits.
+pub(crate) fn page() -> Measured {
+    let said = one("browser", "a_reader_does_not_wait")?;
+    Ok(BTreeMap::from([
+        ("buyer.page_interactive_ms", printed(&said, "page interactive, ms: ")?),
+        ("buyer.page_slider_ms", printed(&said, "slider to redraw, ms: ")?),
+    ]))
+}
+
+/// Accessibility rules that the page breaks, as long as a page that breaks some is noticed.
+pub(crate) fn axe() -> Measured {
+    let said = one("browser", "no_rule_of_axe_is_broken")?;
+    if printed(&said, "axe violations of a broken page: ")? < 1.0 {
+        return Err("a page that is broken on purpose was not noticed".to_string());
+    }
+    Ok(BTreeMap::from([("buyer.axe_violations", printed(&said, "axe violations: ")?)]))
 }

@@ -69,6 +69,8 @@ pub struct WorkCost {
 pub struct MoneyView {
     /// $/GB and $/(GB/s), by kind of price.
     pub memory: BTreeMap<PriceKind, Vec<MemoryPrice>>,
+    /// What new devices cost in shops over time: those with several dates, oldest first.
+    pub history: BTreeMap<String, Vec<MemoryPrice>>,
     /// GPU memory over RAM by segment and date.
     pub ratios: Vec<MemoryRatio>,
     /// $ per unit of work.
@@ -87,6 +89,7 @@ pub(super) fn view(catalog: &Catalog, contests: &[Contest], options: &Options, a
     let assumptions = Assumptions::default();
     MoneyView {
         memory: cost::memory_prices(catalog, as_of),
+        history: cost::memory_history(catalog, PriceKind::StreetNew, as_of),
         ratios: cost::memory_ratios(catalog, as_of),
         work: subjects(contests)
             .into_iter()
