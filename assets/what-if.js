@@ -73,10 +73,11 @@ const whatIf = (() => {
   };
   const curve = (at, place, all) => {
     const both = pair(at, [place, place]);
-    const own = swings(at, place, "a");
+    // No line depends on the volume: those of all corners serve every point.
+    const lines = [both, ...cost.corners(both, swings(at, place, "a"))].map((corner) => cost.line(corner.a));
     return all.map((volume) => {
-      const month = cost.spread({ ...both, volume }, { month: "a" }, own);
-      return { low: month.low / volume, centre: month.centre / volume, high: month.high / volume };
+      const found = lines.map((line) => cost.monthOf(line, volume) / volume);
+      return { low: Math.min(...found), centre: found[0], high: Math.max(...found) };
     });
   };
 
