@@ -58,6 +58,8 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("buyer_money", buyer::money),
     ("buyer_script", buyer::script),
     ("buyer_import", tests::foreign),
+    ("buyer_predict", buyer::predict),
+    ("buyer_predict_machine", buyer::predict_machine),
     ("planted", tests::planted),
     ("fuzz", tests::fuzz),
     ("killed", tests::killed),
@@ -162,6 +164,7 @@ fn holds(bound: &str, value: f64) -> bool {
 fn is_here(need: &str) -> bool {
     match need {
         "nvidia" => std::path::Path::new("/dev/nvidiactl").exists(),
+        "hosts>=3" => buyer::machines() >= 3,
         "javascript" => {
             let programs = ["node", "chromium", "chromium-browser", "google-chrome"];
             programs.iter().any(|program| commands::run(Command::new(program).arg("--version")).is_ok())

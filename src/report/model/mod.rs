@@ -7,11 +7,12 @@ mod machine;
 mod money;
 mod rows;
 
+pub use crate::cost::MachinePrice;
 pub use build::build;
 pub(in crate::report) use contest::is_named;
 pub use headline::{Headline, KeyFigure};
 pub use machine::Machine;
-pub use money::{MachinePrice, MoneyView, WorkCost};
+pub use money::{MoneyView, WorkCost};
 
 use super::scene::Look;
 use crate::compare::{Ceiling, Floor, Growth, Interval, Narrow, Rate, Standing, Validity, Word};
