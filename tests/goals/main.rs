@@ -60,6 +60,8 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("buyer_import", tests::foreign),
     ("buyer_page", buyer::page),
     ("buyer_axe", buyer::axe),
+    ("buyer_predict", buyer::predict),
+    ("buyer_predict_machine", buyer::predict_machine),
     ("planted", tests::planted),
     ("fuzz", tests::fuzz),
     ("killed", tests::killed),
@@ -169,6 +171,10 @@ fn is_here(need: &str) -> bool {
         "axe" => {
             let fetched = commands::run(Command::new("sh").args(["peers/fetch.sh", "axe"]));
             fetched.is_ok() && commands::root().join(".peers/pip/axe-playwright-python/axe.min.js").exists()
+        "hosts>=3" => buyer::machines() >= 3,
+        "javascript" => {
+            let programs = ["node", "chromium", "chromium-browser", "google-chrome"];
+            programs.iter().any(|program| commands::run(Command::new(program).arg("--version")).is_ok())
         }
         other => panic!("no rule says how to find the need `{other}`"),
     }

@@ -42,6 +42,7 @@ pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
         add_run(&mut model, number, run, fields, &looks);
     }
     model.money = money::view(catalog, &model.contests, options, model.as_of);
+    model.jobs = super::what_if::jobs(runs, &model.contests, catalog, options, model.as_of);
     model.claims = crate::claims::judge(runs, catalog, model.as_of);
     model.headline = headline(&model.contests, &model.machines, &model.runs, &model.tally, &model.money);
     model

@@ -8,11 +8,12 @@ mod money;
 mod rows;
 mod what_if;
 
+pub use crate::cost::MachinePrice;
 pub use build::build;
 pub(in crate::report) use contest::is_named;
 pub use headline::{Headline, KeyFigure};
 pub use machine::Machine;
-pub use money::{MachinePrice, MoneyView, WorkCost};
+pub use money::{MoneyView, WorkCost};
 pub use what_if::JobView;
 
 use super::scene::Look;

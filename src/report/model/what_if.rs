@@ -1,15 +1,24 @@
 //! Jobs whose costs the reader can turn.
 
-use crate::advise::Candidate;
+use super::{Contest, Options};
 use crate::advise::what_if::{Costs, Duel, Settings, WhatIf, frontier};
-use crate::catalog::Currency;
+use crate::advise::{Assumptions, Candidate, Demand, Job, THIS_MACHINE, answer};
+use crate::catalog::{Catalog, Currency, Date};
 use crate::cost::{CostError, Way};
+use crate::record::Run;
+use std::collections::BTreeMap;
 
 /// Most candidates of a job: the page carries all that its script needs of each.
 const CANDIDATES: usize = 12;
 
-/// What a candidate for the machine that measured is called.
-const HERE: &str = "this-machine";
+/// Units that are worth a job, the most telling first: what a user waits for, then arithmetic.
+const UNITS: [&str; 4] = ["step", "token", "image", "PFLOP"];
+
+/// Most jobs of a page.
+const JOBS: usize = 3;
+
+/// Months for which the advice is asked; the reader turns the years.
+const MONTHS: f64 = 36.0;
 
 /// Powers of ten that the volume can be turned down and up.
 const DECADES: f64 = 3.0;
@@ -44,6 +53,39 @@ pub struct JobView {
     pub costs: Vec<Costs>,
     /// The two that are compared.
     pub duel: Duel,
+}
+
+/// The work of the runs that tells most, with what it costs on every candidate: the largest of each unit.
+pub(super) fn jobs(
+    runs: &[Run],
+    contests: &[Contest],
+    catalog: &Catalog,
+    options: &Options,
+    as_of: Date,
+) -> Vec<JobView> {
+    let assumptions = Assumptions { machine: options.machine_price, ..Assumptions::default() };
+    let view = |contest: &Contest| {
+        let demand = Demand { text: String::new(), month: 0.0, unit: None };
+        let job = Job::new(&contest.workload, &contest.params, demand, MONTHS).ok()?;
+        let found = answer(&job, runs, catalog, &assumptions, as_of).ok()?;
+        let mut view = JobView::new(&contest.name(), &found.unit, found.candidates)?;
+        view.left_out.extend(found.left_out);
+        Some(view)
+    };
+    telling(contests).into_iter().filter_map(view).take(JOBS).collect()
+}
+
+/// The largest contest of each unit on the first machine.
+fn telling(contests: &[Contest]) -> Vec<&Contest> {
+    let mut largest: BTreeMap<usize, &Contest> = BTreeMap::new();
+    for contest in contests.iter().filter(|contest| contest.machine == 0 && contest.yields.amount > 0.0) {
+        let Some(place) = UNITS.iter().position(|unit| *unit == contest.yields.unit) else { continue };
+        let entry = largest.entry(place).or_insert(contest);
+        if contest.work.flops > entry.work.flops {
+            *entry = contest;
+        }
+    }
+    largest.into_values().collect()
 }
 
 impl JobView {
@@ -128,7 +170,7 @@ fn costs(candidate: &Candidate, settings: Settings, currency: Currency) -> Resul
 fn chosen(priced: Vec<(Candidate, Costs)>, left_out: &mut Vec<String>) -> (Vec<Candidate>, Vec<Costs>) {
     let all: Vec<Costs> = priced.iter().map(|(_, costs)| *costs).collect();
     let best = frontier(&all);
-    let is_kept = |place: usize| best.contains(&place) || priced[place].0.device == HERE;
+    let is_kept = |place: usize| best.contains(&place) || priced[place].0.device == THIS_MACHINE;
     let mut order: Vec<usize> = (0..priced.len()).collect();
     order.sort_by_key(|place| !is_kept(*place));
     order.truncate(CANDIDATES);
@@ -149,7 +191,7 @@ fn chosen(priced: Vec<(Candidate, Costs)>, left_out: &mut Vec<String>) -> (Vec<C
 /// What there is: this machine where it has a price, else the cheapest. What might be better: the cheapest other
 /// device.
 fn sides(candidates: &[Candidate]) -> Option<(usize, usize)> {
-    let a = candidates.iter().position(|candidate| candidate.device == HERE).unwrap_or(0);
+    let a = candidates.iter().position(|candidate| candidate.device == THIS_MACHINE).unwrap_or(0);
     let here = &candidates.get(a)?.device;
     let other = candidates.iter().position(|candidate| candidate.device != *here);
     let b = other.or_else(|| (0..candidates.len()).find(|place| *place != a))?;
@@ -172,10 +214,10 @@ mod tests {
     #[test]
     fn a_job_opens_with_this_machine_beside_the_cheapest_other() {
         let mut candidates = example::candidates();
-        candidates[0].device = HERE.to_string();
+        candidates[0].device = THIS_MACHINE.to_string();
         let job = JobView::new("work", "step", candidates).unwrap();
-        assert_eq!(job.candidates[job.a].device, HERE);
-        assert_ne!(job.candidates[job.b].device, HERE);
+        assert_eq!(job.candidates[job.a].device, THIS_MACHINE);
+        assert_ne!(job.candidates[job.b].device, THIS_MACHINE);
         assert!(job.costs.windows(2).all(|pair| pair[0].unit.centre <= pair[1].unit.centre));
         let power = job.settings.volume.log10();
         assert!(job.ends.0 < power && power < job.ends.1);
@@ -213,7 +255,7 @@ mod tests {
             candidate
         };
         let mut candidates: Vec<Candidate> = (1..=30).map(slower).collect();
-        candidates[29].device = HERE.to_string();
+        candidates[29].device = THIS_MACHINE.to_string();
         let mut fast = candidates[28].clone();
         fast.device = "fast".to_string();
         fast.offer.pace.seconds = crate::cost::Seconds::new(0.5).unwrap();
@@ -221,6 +263,6 @@ mod tests {
         let job = JobView::new("work", "step", candidates).unwrap();
         let devices: Vec<&str> = job.candidates.iter().map(|each| each.device.as_str()).collect();
         assert_eq!((devices.len(), job.left_out.len()), (CANDIDATES, 31 - CANDIDATES));
-        assert!(devices.contains(&HERE) && devices.contains(&"fast"), "{devices:?}");
+        assert!(devices.contains(&THIS_MACHINE) && devices.contains(&"fast"), "{devices:?}");
     }
 }
