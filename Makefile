@@ -40,7 +40,8 @@ test-needs:
 	@($(BROWSER)) >/dev/null || { command -v apt-get >/dev/null && test $$(id -u) -eq 0 && \
 	  (apt-get update && apt-get install --yes --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1; } || true
 
-browser: test-needs  ## the page in a real browser: themes, phone, print, table, no script
+browser: test-needs  ## the page in a real browser: themes, phone, print, sliders, table, no script
+	@sh peers/fetch.sh axe
 	@if ($(BROWSER)) >/dev/null; then $(CARGO) test --quiet --test browser -- --nocapture; \
 	else echo "left out: there is no Chromium here, so the page was not opened in a browser"; fi
 

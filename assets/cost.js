@@ -137,9 +137,10 @@ const cost = (() => {
     return { ...l.each, amount: l.standing.amount / l.capacity + l.each.amount };
   };
   const busyHour = (offer) => times(unit(offer), unitsAnHour(offer));
+  const monthOf = (l, wanted) => machines(l, volume(wanted)) * l.standing.amount + wanted * l.each.amount;
   const month = (offer, wanted) => {
     const l = line(offer);
-    return { ...l.each, amount: machines(l, volume(wanted)) * l.standing.amount + wanted * l.each.amount };
+    return { ...l.each, amount: monthOf(l, wanted) };
   };
 
   const breakEvenVolume = (pair) => {
@@ -259,21 +260,20 @@ const cost = (() => {
     return { ...pair, a: of("a"), b: of("b") };
   };
 
-  const spread = (pair, question, swings) => {
+  // The pair with every factor at one of its ends, in all ways.
+  const corners = (pair, swings) => {
     if (swings.length > MOST) {
       refuse(`${swings.length} factors that swing have too many corners: keep the ${MOST} that matter most`);
     }
+    return swings.reduce(
+      (made, swing) => made.flatMap((at) => [withFactor(at, swing, swing.low), withFactor(at, swing, swing.high)]),
+      [pair],
+    );
+  };
+  const spread = (pair, question, swings) => {
     const centre = answer(pair, question);
-    let [low, high] = [centre, centre];
-    for (let corner = 0; corner < 1 << swings.length; corner += 1) {
-      const at = swings.reduce(
-        (moved, swing, place) => withFactor(moved, swing, (corner >> place) & 1 ? swing.high : swing.low),
-        pair,
-      );
-      const found = answer(at, question);
-      [low, high] = [Math.min(low, found), Math.max(high, found)];
-    }
-    return { low, centre, high };
+    const found = corners(pair, swings).map((at) => answer(at, question));
+    return { low: Math.min(centre, ...found), centre, high: Math.max(centre, ...found) };
   };
   const width = (bar) => (bar.low === bar.high ? 0 : Math.abs(bar.high - bar.low));
   const tornado = (pair, question, swings) => {
@@ -283,5 +283,7 @@ const cost = (() => {
     return bars.sort(wider);
   };
 
-  return { answer, spread, tornado, withFactor };
+  const capacity = (offer) => line(offer).capacity;
+  const price = (offer) => offerPrice(offer).amount;
+  return { answer, capacity, corners, hourly: unitsAnHour, line, monthOf, price, spread, tornado, withFactor };
 })();

@@ -7,7 +7,7 @@
 #   .peers/npm/PACKAGE/       pages of others out of npm packages
 # Only what is missing. A file VERSION, written last, says that a folder is complete.
 # Never fails: what cannot be had is one line on stderr, and cutgpu goes on with what there is.
-# usage: peers/fetch.sh libs | peers | cuda | viewers
+# usage: peers/fetch.sh libs | peers | cuda | axe | viewers
 set -u
 cd "$(dirname "$0")/.." || exit 0
 here=$PWD
@@ -150,11 +150,14 @@ peers)
 cuda)
     wheels peers/requirements-cuda.txt
     ;;
+axe)
+    wheels peers/requirements-axe.txt
+    ;;
 viewers)
     npm_package speedscope dist/release peers/requirements-viewers.txt
     ;;
 *)
-    say "usage: peers/fetch.sh libs | peers | cuda | viewers"
+    say "usage: peers/fetch.sh libs | peers | cuda | axe | viewers"
     ;;
 esac
 exit 0

@@ -13,8 +13,8 @@ import sys
 import zipfile
 
 SHARED = re.compile(r"\.so(\.\d+)?$|/libnvrtc-builtins\.so\.[\d.]+$")
-# Programs that a package is fetched for.
-TOOL = re.compile(r"/bin/nvdisasm$")
+# Programs and scripts that a package is fetched for.
+TOOL = re.compile(r"/bin/nvdisasm$|/axe\.min\.js$")
 LICENCE = re.compile(r"licen[cs]e|third-party|copying|notice", re.IGNORECASE)
 # Parts of MKL and its OpenMP runtime that a dense product on the host never loads.
 UNUSED = re.compile(r"scalapack|blacs|cdft|tbb|ilp64|vml|omptarget|archer|iompstubs|iomp5_db|sycl|opencl|\.alt\.")

@@ -1,7 +1,7 @@
 //! cutgpu measures and prices how much GPU a machine-learning workload really needs.
 //!
 //! Modules stand in layers, and imports point down this list only:
-//! [`cli`], [`report`], [`claims`], [`cost`], [`exchange`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
+//! [`cli`], [`report`], [`claims`], [`advise`], [`cost`], [`exchange`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
 //! [`suite`], [`train`], [`accuracy`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`date`], [`nearest`],
 //! [`units`].
 

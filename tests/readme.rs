@@ -20,7 +20,7 @@ fn commands() -> Vec<String> {
 
 #[test]
 fn every_make_target_exists() {
-    let texts = ["Makefile", "mk/libs.mk", "mk/peers.mk", "mk/gpu.mk", "mk/parquet.mk"]
+    let texts = ["Makefile", "mk/libs.mk", "mk/peers.mk", "mk/gpu.mk", "mk/parquet.mk", "mk/predict.mk"]
         .map(|file| std::fs::read_to_string(root().join(file)).unwrap());
     let targets: BTreeSet<&str> = texts
         .iter()

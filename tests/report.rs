@@ -1,12 +1,14 @@
 //! The page and its charts, from records that nobody measured.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
+#[path = "support/candidates.rs"]
+mod candidates;
 #[path = "support/synthetic.rs"]
 mod synthetic;
 
 use cutgpu::catalog::{Catalog, Date};
-use cutgpu::record::{Outcome, Reading, Record, Run};
-use cutgpu::report::model::{MachinePrice, Model, Options, build};
+use cutgpu::record::{Outcome, Record, Run};
+use cutgpu::report::model::{JobView, MachinePrice, Model, Options, build};
 use cutgpu::report::{Destination, write};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -139,33 +141,11 @@ fn the_page_may_load_nothing_but_itself() {
     assert!(urls.into_iter().all(|url| url.starts_with("data:font/woff2;base64,")));
 }
 
-/// A text that would be harmful if any part of it were taken for markup.
-const HOSTILE: &str =
-    "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\u{202e}\u{0}\u{1b}[2J\u{ffff}";
-
-/// Records and facts full of it.
-fn hostile() -> Run {
-    let mut records = synthetic::quick("5e17e71c", 1.0);
-    for record in &mut records {
-        record.case += HOSTILE;
-        record.group = format!("{}/{}/m=1,{HOSTILE}=2", record.suite, record.case);
-        record.contender.backend += HOSTILE;
-        record.host = HOSTILE.to_string();
-        record.started = HOSTILE.to_string();
-        record.yields.unit += HOSTILE;
-        record.memory = Reading::Absent(HOSTILE.to_string());
-        if let Outcome::Skipped { reason } = &mut record.outcome {
-            *reason = HOSTILE.to_string();
-        }
-    }
-    Run { name: HOSTILE.to_string(), records, host: Some(synthetic::host(HOSTILE)), ..Run::default() }
-}
-
 #[test]
 fn hostile_text_is_inert_in_the_page_and_in_every_file() {
     let folder = tempfile::tempdir().unwrap();
     let to = Destination { page: folder.path().into(), charts: folder.path().into(), png: true };
-    let written = write(&model(&[hostile()]), &to).unwrap();
+    let written = write(&model(&[synthetic::hostile()]), &to).unwrap();
     let page = fs::read_to_string(written.page).unwrap();
     assert!(page.contains("&lt;/script&gt;&lt;script&gt;alert(1)"), "the text itself is shown");
     assert_eq!(page.matches("<script").count(), 1);
@@ -411,6 +391,100 @@ fn training_stands_beside_inference_and_fine_tuning_by_phase_and_by_state() {
     }
     // Without another use, or without phases, there is nothing to set side by side.
     assert!(!page_of(&records[1..2]).contains("training-time"));
+}
+
+/// The page of a model.
+fn shown(model: &Model) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let to = Destination { page: folder.path().into(), charts: folder.path().into(), png: false };
+    fs::read_to_string(write(model, &to).unwrap().page).unwrap()
+}
+
+#[test]
+fn what_can_be_turned_is_answered_without_a_script() {
+    let mut model = model(&[run(synthetic::quick("5e17e71c", 1.0))]);
+    let job = JobView::new("tokens of a model", "token", candidates::candidates()).unwrap();
+    model.jobs = vec![job.clone()];
+    let page = shown(&model);
+    let section = between(&page, "<section id=\"what-if\">", "</section>");
+    assert!(page.find("id=\"what-if\"") < page.find("id=\"speed-up\""), "the answer comes first");
+    for part in [
+        "<form id=\"turn\" hidden",
+        "tokens a month",
+        "an accelerator, spot",
+        "estimated from datasheets",
+        "<b class=\"b measured\">measured</b>",
+        "2026-10 · stale",
+        "id=\"what-if-volume\"",
+        "id=\"what-if-speed\"",
+        "id=\"what-if-moves\"",
+        "a quarter of a host",
+    ] {
+        assert!(section.contains(part), "no `{part}`");
+    }
+    let numbers = |text: &str| -> Vec<f64> {
+        text.split(' ').map(|number| number.parse().unwrap_or(f64::INFINITY)).collect()
+    };
+    let worth = between(section, "data-q=\"worth\" data-v=\"", "\"");
+    let want = job.open().duel().unwrap().worth;
+    assert_eq!(numbers(worth), [want.low, want.centre, want.high]);
+    let data: serde_json::Value = serde_json::from_str(between(section, "data-jobs='", "'")).unwrap();
+    assert_eq!(data[0]["candidates"].as_array().unwrap().len(), job.candidates.len());
+    assert_eq!(data[0]["settings"]["volume"], job.settings.volume);
+    for slider in ["kwh", "utilisation", "years", "price", "volume"] {
+        assert_eq!(section.matches(&format!("<label for=\"{slider}\">")).count(), 1, "{slider}");
+        assert_eq!(section.matches(&format!("<input type=\"range\" id=\"{slider}\"")).count(), 1, "{slider}");
+        assert_eq!(section.matches(&format!("<output for=\"{slider}\">")).count(), 1, "{slider}");
+    }
+}
+
+#[test]
+fn without_a_job_nothing_can_be_turned() {
+    let mut model = model(&[run(synthetic::quick("5e17e71c", 1.0))]);
+    model.jobs.clear();
+    let page = shown(&model);
+    assert!(!page.contains("id=\"what-if\"") && !page.contains("href=\"#what-if\""));
+}
+
+#[test]
+fn every_claim_is_on_the_page_with_its_baselines_and_its_finding() {
+    let model = model(&[run(synthetic::quick("5e17e71c", 1.0))]);
+    let page = shown(&model);
+    let section = between(&page, "<section id=\"claims\">", "</section>");
+    assert!(model.claims.len() >= 11);
+    assert_eq!(section.matches("<div class=\"claim\">").count(), model.claims.len());
+    for claim in &model.claims {
+        assert!(section.contains(&format!("{}: ", claim.id)) && section.contains(&claim.finding.to_string()));
+    }
+    assert_eq!(section.matches("Over an honest one").count(), model.claims.len());
+    assert!(section.contains("Up to 200 times, spread out") && section.contains("plain loops, one thread"));
+    assert!(section.contains("no graphics card"), "a processor over itself says so");
+}
+
+#[test]
+fn two_runs_are_compared_below_what_differs_around_them() {
+    let named = |name: &str, processor: &str, speed: f64| Run {
+        name: name.to_string(),
+        host: Some(synthetic::host(processor)),
+        ..run(synthetic::quick("5e17e71c", speed))
+    };
+    let page = shown(&model(&[named("before", "Processor 1", 1.0), named("after", "Processor 2", 0.5)]));
+    let section = between(&page, "<section id=\"compared\">", "</section>");
+    assert!(section.contains("A is before, B is after"));
+    let (around, cells) = section.split_once("Cells of both runs").unwrap();
+    assert!(around.contains("Processor 1") && around.contains("Processor 2"), "the machine comes first");
+    assert!(cells.contains("SLOWER"), "half as fast is slower");
+    // One run, or three, are not two.
+    assert!(!page_of(&synthetic::quick("5e17e71c", 1.0)).contains("id=\"compared\""));
+}
+
+#[test]
+fn two_runs_that_share_no_cell_say_so() {
+    let mut others = synthetic::training("5e17e71c");
+    others.iter_mut().for_each(|record| record.group = format!("other/{}", record.group));
+    let page = shown(&model(&[run(synthetic::many(40)), run(others)]));
+    let section = between(&page, "<section id=\"compared\">", "</section>");
+    assert!(section.contains("share no measured cell") && section.contains("the same suite"), "{section}");
 }
 
 fn page_of(records: &[Record]) -> String {

@@ -2,11 +2,11 @@
 
 use super::table::table;
 use super::{exit, prices};
-use crate::claims::{BASELINES, Judgement, Promise, Row, Side, judge, matrix};
-use crate::compare::Interval;
+use crate::claims::{BASELINES, Judgement, Row, judge, matrix};
 use crate::date::Date;
 use crate::host::plain;
-use crate::units::significant;
+use crate::report::claims as words;
+use crate::report::scene::Numbers;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -74,9 +74,9 @@ fn page(judgements: &[Judgement]) -> String {
         rows.add_row([
             claim.id.to_string(),
             claim.finding.to_string(),
-            promised(&claim.promise),
-            measured(&claim.own),
-            measured(&claim.honest),
+            words::promised(&claim.promise),
+            words::measured(&claim.own),
+            words::measured(&claim.honest),
         ]);
     }
     let mut text = format!("{rows}\n");
@@ -84,7 +84,7 @@ fn page(judgements: &[Judgement]) -> String {
         let _ = writeln!(text, "\n{}  {}: {}", claim.id, claim.finding, claim.sentence);
         let _ = writeln!(text, "    source    {}", claim.source);
         for (name, side) in [("own", &claim.own), ("honest", &claim.honest)] {
-            let _ = writeln!(text, "    {name:<9} {}: {}", side.baseline, shown(side));
+            let _ = writeln!(text, "    {name:<9} {}: {}", side.baseline, plain(&words::shown(side)));
         }
         if let Some(reason) = &claim.reason {
             let _ = writeln!(text, "    note      {}", plain(reason));
@@ -93,64 +93,12 @@ fn page(judgements: &[Judgement]) -> String {
     text
 }
 
-fn promised(promise: &Promise) -> String {
-    format!("{} {}", promise.factor, promise.unit)
-}
-
-/// A ratio with its interval.
-fn interval(ratio: &Interval) -> String {
-    let number = |value: f64| if value.is_finite() { significant(value, 3) } else { "?".to_string() };
-    match ratio.low == ratio.high {
-        true => number(ratio.centre),
-        false => format!("{} ({} to {})", number(ratio.centre), number(ratio.low), number(ratio.high)),
-    }
-}
-
-/// With a mark where the cell that counts is SUSPECT.
-fn measured(side: &Side) -> String {
-    side.ratio.as_ref().map_or("-".to_string(), interval) + mark(side)
-}
-
-fn mark(side: &Side) -> &'static str {
-    if side.cell.as_ref().is_some_and(|cell| cell.suspect) { " SUSPECT" } else { "" }
-}
-
-/// A side with the cell that it rests on.
-fn shown(side: &Side) -> String {
-    let Some(ratio) = &side.ratio else { return "not measured".to_string() };
-    let Some(cell) = &side.cell else { return interval(ratio) };
-    let range = side.range.map_or(String::new(), |(low, high)| match side.cells {
-        1 => String::new(),
-        cells => format!("; {cells} cells from {} to {}", significant(low, 3), significant(high, 3)),
-    });
-    format!(
-        "{}{}, {} over {} at {} of {}{range}",
-        interval(ratio),
-        mark(side),
-        plain(&cell.subject),
-        plain(&cell.baseline),
-        plain(&cell.group),
-        plain(&cell.run)
-    )
-}
-
 /// The matrix as a table.
 fn spread(rows: &[Row]) -> String {
-    let header = [&["op", "size", "subject", "precision", "clock"][..], &BASELINES].concat();
-    let mut drawn = table(&header);
-    for row in rows {
-        let scope = serde_json::to_value(row.scope).unwrap_or_default();
-        let fixed = [
-            row.op.clone(),
-            plain(&row.size),
-            plain(&row.subject),
-            plain(&row.precision),
-            scope.as_str().unwrap_or("-").replace('_', " "),
-        ];
-        let over =
-            row.over.iter().map(|over| over.as_ref().map_or("-".to_string(), |over| interval(&over.ratio)));
-        drawn.add_row(fixed.into_iter().chain(over));
-    }
+    let Numbers { columns, rows: cells } = words::spread(rows);
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut drawn = table(&columns);
+    drawn.add_rows(cells.iter().map(|row| row.iter().map(|cell| plain(cell))));
     let cards = rows.iter().filter(|row| row.gpu).count();
     let without = match cards {
         0 => "\nno run that was named has a graphics card: these are factors of the processor over itself",

@@ -2,11 +2,12 @@
 
 use super::exit;
 use super::table::table;
-use crate::compare::{self, Call, Comparison, Difference, Policy, Shift};
+use crate::compare::{self, Comparison, Difference, Policy};
 use crate::host::plain;
 use crate::record::Run;
+use crate::report::compared;
+use crate::report::scene::Numbers;
 use crate::suite::Load;
-use crate::units::significant;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -145,10 +146,16 @@ fn page(comparison: &Comparison, differences: &[Difference]) -> String {
     let [a, b] = &comparison.runs;
     let mut text = format!("A  {}\nB  {}\n", plain(a), plain(b));
     for Difference { what, first, second } in differences {
-        let _ = writeln!(text, "differs  {}: {} -> {}", plain(what), short(first), short(second));
+        let _ = writeln!(
+            text,
+            "differs  {}: {} -> {}",
+            plain(what),
+            compared::short(first),
+            compared::short(second)
+        );
     }
     for shift in &comparison.machine {
-        let _ = writeln!(text, "machine  {}", machine(shift));
+        let _ = writeln!(text, "machine  {}", compared::machine(shift));
     }
     for (name, doubts) in ["A", "B"].iter().zip(&comparison.doubts) {
         let counts: Vec<String> =
@@ -167,86 +174,16 @@ fn page(comparison: &Comparison, differences: &[Difference]) -> String {
             plain(&lost.why)
         );
     }
-    let _ = writeln!(text, "{}\n{}", margin(comparison), cells(comparison));
-    text + &summary(comparison)
-}
-
-/// Long facts, such as lists of flags, are shown by their beginning.
-fn short(value: &str) -> String {
-    const LONGEST: usize = 60;
-    let text: String = plain(value).chars().take(LONGEST).collect();
-    if value.chars().count() > LONGEST { text + "..." } else { text }
-}
-
-fn machine(shift: &Shift) -> String {
-    let probe = format!("{:?}", shift.probe).to_lowercase();
-    let Shift { threads, groups, .. } = shift;
-    let speed = shift.rate * 100.0;
-    let seen = format!(
-        "the {probe} probe at {threads} threads ran at {speed:.1} % of A's rate in B ({groups} groups)"
-    );
-    match shift.corrected == 1.0 {
-        true => format!("{seen}: within its own error"),
-        false => format!("{seen}: times are multiplied by {:.3}", shift.corrected),
-    }
-}
-
-fn margin(comparison: &Comparison) -> String {
-    let percent = |share: f64| significant(share * 100.0, 2);
-    let floor = match comparison.floor.pairs {
-        0 => "no twins were measured".to_string(),
-        pairs => format!("{pairs} pairs of twins differ by up to {} %", percent(comparison.floor.value)),
-    };
-    let moves = match comparison.between_runs {
-        0.0 => String::new(),
-        moves => format!("; from run to run a cell moves by {} %", percent(moves)),
-    };
-    format!("m = {} % ({floor}{moves})", percent(comparison.margin))
+    let _ = writeln!(text, "{}\n{}", compared::margin(comparison), cells(comparison));
+    text + &compared::summary(comparison) + "\n"
 }
 
 fn cells(comparison: &Comparison) -> comfy_table::Table {
-    let mut rows = table(&["call", "B / A", "90 % interval", "group", "contender", "series"]);
-    let mut cells: Vec<_> = comparison.cells.iter().collect();
-    let rank = |call| match call {
-        Call::Slower => 0,
-        Call::Faster => 1,
-        Call::CannotTell => 2,
-        Call::Same => 3,
-    };
-    cells.sort_by_key(|cell| rank(cell.call));
-    for cell in cells {
-        let kind = serde_json::to_value(cell.id.kind).unwrap_or_default();
-        let words: Vec<&str> =
-            ["scope", "sync", "load", "temperature"].iter().filter_map(|part| kind[part].as_str()).collect();
-        rows.add_row([
-            cell.call.to_string(),
-            format!("{:.3}", cell.ratio.centre),
-            format!("{:.3} to {:.3}", cell.ratio.low, cell.ratio.high),
-            plain(&cell.id.group),
-            plain(&cell.id.contender.to_string()),
-            words.join(" "),
-        ]);
-    }
-    rows
-}
-
-fn summary(comparison: &Comparison) -> String {
-    let counts = [Call::Slower, Call::Faster, Call::Same, Call::CannotTell]
-        .map(|call| format!("{} {call}", comparison.count(call)))
-        .join(", ");
-    let mut text = format!("{counts} of {} cells", comparison.cells.len());
-    if !comparison.lost.is_empty() {
-        let _ = write!(text, "; {} lost", comparison.lost.len());
-    }
-    if comparison.alone != [0, 0] {
-        let [a, b] = comparison.alone;
-        let _ = write!(text, "; {a} only in A, {b} only in B");
-    }
-    if comparison.is_inconclusive() {
-        let limit = significant(comparison.max_unknown * 100.0, 2);
-        let _ = write!(text, ". Over {limit} % cannot be told: give each side more runs, joined by commas");
-    }
-    text + "\n"
+    let Numbers { columns, rows } = compared::cells(comparison);
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut drawn = table(&columns);
+    drawn.add_rows(rows);
+    drawn
 }
 
 #[cfg(test)]
@@ -261,11 +198,5 @@ mod tests {
         for text in ["", "nan", "-1", "101", "inf", "two", "%"] {
             assert!(percentage(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn long_and_hostile_facts_are_cut_and_inert() {
-        assert_eq!(short("\u{1b}[31mred"), "?[31mred");
-        assert_eq!(short(&"x".repeat(100)).chars().count(), 63);
     }
 }

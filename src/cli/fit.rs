@@ -79,7 +79,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
 }
 
 /// `size=base,length=128` as parameters.
-fn point(text: &str) -> Result<Params, String> {
+pub(super) fn point(text: &str) -> Result<Params, String> {
     let parts = text.split(',').filter(|part| !part.trim().is_empty());
     let pair = |part: &str| {
         let (axis, value) = part

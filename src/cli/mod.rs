@@ -1,5 +1,6 @@
 //! From words to requests. Data goes to stdout, everything else to stderr.
 
+mod advise;
 mod claims;
 mod compare;
 mod completions;
@@ -10,6 +11,7 @@ mod import;
 mod libraries;
 mod list;
 mod look;
+mod predict;
 mod prices;
 mod profile;
 mod report;
@@ -74,6 +76,10 @@ enum Verb {
     Compare(compare::Args),
     /// Try the article's claims by the runs and prices at hand.
     Claims(claims::Args),
+    /// Say what can do a job, what that costs over its months, and what would change the answer.
+    Advise(advise::Args),
+    /// Show how far predicted times are off where they were not fitted.
+    Predict(predict::Args),
     /// Show, check or add dated prices.
     Prices(prices::Args),
     /// Write a run for another tool.
@@ -100,6 +106,8 @@ pub fn main() -> ExitCode {
         Verb::Report(args) => report::main(&args),
         Verb::Compare(args) => compare::main(&args),
         Verb::Claims(args) => claims::main(&args),
+        Verb::Advise(args) => advise::main(&args),
+        Verb::Predict(args) => predict::main(&args),
         Verb::Prices(args) => prices::main(&args),
         Verb::Export(args) => export::main(&args),
         Verb::Import(args) => import::main(&args),

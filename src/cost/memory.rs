@@ -58,6 +58,22 @@ pub fn memory_prices(catalog: &Catalog, as_of: Date) -> BTreeMap<PriceKind, Vec<
     kinds
 }
 
+/// All observations of one kind that were known on `as_of`, of each device that has two dates or more: oldest first.
+pub fn memory_history(catalog: &Catalog, kind: PriceKind, as_of: Date) -> BTreeMap<String, Vec<MemoryPrice>> {
+    let mut devices: BTreeMap<String, Vec<MemoryPrice>> = BTreeMap::new();
+    for (device, price) in catalog.known(as_of).filter(|(_, price)| price.kind == kind) {
+        devices.entry(device.id.clone()).or_default().extend(memory_price(device, price, as_of));
+    }
+    for prices in devices.values_mut() {
+        prices.sort_by_key(|price| price.date.last_day());
+    }
+    let moved = |prices: &[MemoryPrice]| {
+        prices.first().map(|price| price.date) != prices.last().map(|price| price.date)
+    };
+    devices.retain(|_, prices| moved(prices));
+    devices
+}
+
 /// One observation, where the device has memory or bandwidth to divide by.
 pub(super) fn memory_price(device: &Device, price: &Price, as_of: Date) -> Option<MemoryPrice> {
     let divided = |fact: Option<crate::catalog::Fact>| {
@@ -121,6 +137,23 @@ mod tests {
             kinds[&PriceKind::StreetNew].iter().find(|price| price.device == "geforce-rtx-3090").unwrap();
         assert_eq!(card.per_gb, Some(Money::usd(2199.0 / 24.0)));
         assert!(!card.stale);
+    }
+
+    #[test]
+    fn a_history_has_several_dates_in_order_and_ends_with_the_newest() {
+        let day = Date::parse("2026-11-23").unwrap();
+        let history = memory_history(&catalog(), PriceKind::StreetNew, day);
+        let card = &history["geforce-rtx-5090"];
+        assert!(
+            card.len() >= 4 && card.windows(2).all(|pair| pair[0].date.last_day() <= pair[1].date.last_day())
+        );
+        let newest = &memory_prices(&catalog(), day)[&PriceKind::StreetNew];
+        let newest = newest.iter().find(|price| price.device == "geforce-rtx-5090");
+        assert_eq!(card.last(), newest);
+        assert!(!history.contains_key("h200-sxm-141gb"), "one kind only");
+        assert!(
+            memory_history(&catalog(), PriceKind::StreetNew, Date::parse("2020-01-01").unwrap()).is_empty()
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod energy;
 mod error;
 #[cfg(test)]
 mod example;
+mod machine;
 mod memory;
 mod offer;
 mod owned;
@@ -30,7 +31,8 @@ pub use capital::Bill;
 pub use claim::{MemoryRatio, Segment, memory_ratios};
 pub use energy::{Power, PowerBasis, Tariff};
 pub use error::CostError;
-pub use memory::{MemoryPrice, memory_prices};
+pub use machine::MachinePrice;
+pub use memory::{MemoryPrice, memory_history, memory_prices};
 pub use offer::{Line, Memory, Offer, Pace, Way};
 pub use owned::{MONTH_HOURS, Owned};
 pub use pair::{Pair, Side};

@@ -4,6 +4,8 @@
 //! drawn once for the page and once for its files.
 
 pub mod charts;
+pub mod claims;
+pub mod compared;
 mod csv;
 pub mod draw;
 mod html;
@@ -15,6 +17,7 @@ pub mod scene;
 mod standing;
 mod tables;
 mod text;
+mod what_if;
 mod write;
 
 pub use csv::csv;

@@ -59,6 +59,8 @@ pub enum Format {
     Dollars,
     /// Bytes with a binary prefix: `32 KiB`.
     Binary,
+    /// Months since 1970 began: `2026-09`.
+    Month,
     /// A plain number.
     Plain,
 }
@@ -259,16 +261,18 @@ pub struct Panel {
     pub series: Vec<Series>,
     /// Ceilings and other lines that are no contender's data.
     pub roofs: Vec<Roof>,
+    /// Ranges of `x` worth a band behind the data.
+    pub bands: Vec<Band>,
 }
 
 /// One contender's points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// Direct label at its end, and name in the legend.
+    /// Direct label at its end, and name in the legend; empty for a line that bounds another.
     pub label: String,
     /// Colour, marker, dash.
     pub look: Look,
-    /// Points are joined in order.
+    /// Points are joined in order; a line of very many has no markers.
     pub joined: bool,
     /// Data.
     pub points: Vec<Point>,

@@ -108,10 +108,10 @@ impl Chromium {
         self.open_at(page, "");
     }
 
-    /// Opens a file with what follows its address.
-    pub(crate) fn open_at(&mut self, page: &Path, after: &str) {
+    /// Opens a file at what stands behind its address: `#part`, or nothing.
+    pub(crate) fn open_at(&mut self, page: &Path, hash: &str) {
         self.events.clear();
-        self.ask("Page.navigate", json!({ "url": format!("file://{}{after}", page.display()) }));
+        self.ask("Page.navigate", json!({ "url": format!("file://{}{hash}", page.display()) }));
         let end = Instant::now() + LIMIT;
         while self.eval("document.readyState + document.fonts.status") != "completeloaded" {
             assert!(Instant::now() < end, "the page is not loaded");
@@ -133,6 +133,13 @@ impl Chromium {
         self.ask("Emulation.setDeviceMetricsOverride", size);
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.ask("Emulation.setEmulatedMedia", json!({ "features": features }));
+    }
+
+    /// Size of a sheet of paper, with the rules for print.
+    pub(crate) fn show_printed(&mut self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.ask("Emulation.setDeviceMetricsOverride", size);
+        self.ask("Emulation.setEmulatedMedia", json!({ "media": "print" }));
     }
 
     /// Texts of errors and warnings in the console, and of refusals by the page's policy.

@@ -3,36 +3,55 @@
 //! Chromium. `SCREENSHOTS=folder` keeps pictures to look at.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
+mod axe;
+#[path = "../support/candidates.rs"]
+mod candidates;
 mod chromium;
 #[path = "../support/synthetic.rs"]
 mod synthetic;
+mod timing;
 mod viewers;
+mod what_if;
 
 use chromium::Chromium;
 use cutgpu::catalog::{Catalog, Date};
 use cutgpu::record::Run;
-use cutgpu::report::model::{MachinePrice, Options, build};
+use cutgpu::report::model::{JobView, MachinePrice, Model, Options, build};
 use cutgpu::report::{Destination, write};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// A page of two machines that do not exist.
-fn page(folder: &Path) -> PathBuf {
+/// A page of a machine that does not exist, compared with itself as it was half as fast, with a job to turn.
+fn page(folder: &Path) -> (PathBuf, JobView) {
     let facts = synthetic::host("Synthetic Processor 1000");
-    let run = |host: &str, speed: f64| Run {
-        name: "synthetic".to_string(),
-        records: synthetic::quick(host, speed),
+    let run = |name: &str, speed: f64| Run {
+        name: name.to_string(),
+        records: synthetic::quick("5e17e71c", speed),
         host: Some(facts.clone()),
         ..Run::default()
     };
+    let mut model = model(&[run("synthetic", 1.0), run("slower", 0.5)]);
+    let job = JobView::new("tokens of a model", "token", candidates::candidates()).unwrap();
+    model.jobs = vec![job.clone()];
+    (written(&model, folder), job)
+}
+
+fn model(runs: &[Run]) -> Model {
     let options = Options {
         machine_price: Some(MachinePrice::Hourly(0.09)),
         as_of: Some(Date::parse("2026-11-23").unwrap()),
         ..Options::default()
     };
-    let model = build(&[run("5e17e71c", 1.0)], &Catalog::embedded().unwrap(), &options);
+    build(runs, &Catalog::embedded().unwrap(), &options)
+}
+
+fn written(model: &Model, folder: &Path) -> PathBuf {
     let to = Destination { page: folder.into(), charts: folder.into(), png: false };
-    write(&model, &to).unwrap().page
+    write(model, &to).unwrap().page
+}
+
+fn browser() -> Chromium {
+    Chromium::start(chromium::find().expect("chromium is not installed"))
 }
 
 fn keep_screenshot(browser: &mut Chromium, name: &str) {
@@ -93,11 +112,18 @@ const COLLISIONS: &str = "(() => {
     return wrong.slice(0, 12).join('\\n');
 })()";
 
+/// Drawings that are wider or, with their heads, higher than a sheet of paper.
+const CUT: &str = "[...document.querySelectorAll('.chart')].filter(c => {
+    const drawings = [...c.querySelectorAll('svg')].filter(s => s.getClientRects().length);
+    return drawings.length !== 1 || drawings[0].getBoundingClientRect().right > innerWidth + 1 ||
+        drawings[0].getBoundingClientRect().height > innerHeight;
+}).map(c => c.id).join()";
+
 #[test]
 fn the_page_in_a_browser() {
-    let mut browser = Chromium::start(chromium::find().expect("chromium is not installed"));
+    let mut browser = browser();
     let folder = tempfile::tempdir().unwrap();
-    let page = page(folder.path());
+    let (page, _) = page(folder.path());
     for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark"), (768, "light")] {
         browser.show(width, 900, scheme);
         browser.open(&page);
@@ -115,7 +141,44 @@ fn the_page_in_a_browser() {
     table(&mut browser);
     print(&mut browser, &page);
     without_script(&mut browser, &page);
-    accessibility(&mut browser, &page);
+    forced_colours(&mut browser, &page);
+}
+
+#[test]
+fn what_is_turned_is_what_rust_computes() {
+    let mut browser = browser();
+    let folder = tempfile::tempdir().unwrap();
+    let (page, job) = page(folder.path());
+    browser.show(1280, 900, "light");
+    what_if::check(&mut browser, &page, &job);
+    for (width, scheme) in [(1280, "dark"), (390, "light")] {
+        browser.show(width, 900, scheme);
+        browser.open_at(&page, "#volume=8&price=60");
+        assert_eq!(browser.eval(OVERFLOW), "", "{width} {scheme}");
+        assert_eq!(browser.eval(COLLISIONS), "", "{width} {scheme}");
+        keep_screenshot(&mut browser, &format!("turned-{width}-{scheme}"));
+    }
+}
+
+#[test]
+fn hostile_text_does_nothing_in_a_browser() {
+    let mut browser = browser();
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = model(&[synthetic::hostile()]);
+    let mut offered = candidates::candidates();
+    for candidate in &mut offered {
+        candidate.name += synthetic::HOSTILE;
+        candidate.assumed = vec![synthetic::HOSTILE.to_string()];
+    }
+    model.jobs = vec![JobView::new(synthetic::HOSTILE, synthetic::HOSTILE, offered).unwrap()];
+    browser.show(1280, 900, "light");
+    browser.open_at(&written(&model, folder.path()), "#kwh=0.5");
+    assert_eq!(browser.eval("document.getElementById('turn').dataset.drawn"), "1");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_eq!(browser.requests().len(), 1, "{:?}", browser.requests());
+    let dialogs = browser.events.iter().filter(|event| event["method"] == "Page.javascriptDialogOpening");
+    assert_eq!(dialogs.count(), 0);
+    assert_eq!(browser.eval("[document.scripts.length, document.images.length].join()"), "1,0");
 }
 
 /// Sorting, filtering and copying.
@@ -178,7 +241,10 @@ fn print(browser: &mut Chromium, page: &Path) {
     let pdf = browser.ask("Page.printToPDF", json!({ "paperWidth": 8.27, "paperHeight": 11.69 }));
     let pdf = base64(pdf["data"].as_str().unwrap());
     let pages = String::from_utf8_lossy(&pdf).matches("/Type /Page\n").count();
-    assert!((5..40).contains(&pages), "{pages} pages");
+    assert!((5..60).contains(&pages), "{pages} pages");
+    // A4 without its margins, in CSS pixels.
+    browser.show_printed(688, 1016);
+    assert_eq!(browser.eval(CUT), "");
     if let Some(folder) = std::env::var_os("SCREENSHOTS") {
         std::fs::write(PathBuf::from(folder).join("print.pdf"), pdf).unwrap();
     }
@@ -195,24 +261,39 @@ fn without_script(browser: &mut Chromium, page: &Path) {
         json!({ "expression": "document.querySelector('main').innerText", "returnByValue": true }),
     );
     let text = text["result"]["value"].as_str().unwrap_or_default().to_string();
-    for part in ["GFLOP/s", "Every timed cell", "VALID", "Cells without a number"] {
+    for part in [
+        "GFLOP/s",
+        "Every timed cell",
+        "VALID",
+        "Cells without a number",
+        "an accelerator, spot",
+        "is cheaper",
+        "A1: ",
+        "FASTER",
+    ] {
         assert!(text.contains(part), "{part} needs the script");
     }
-    assert!(!text.contains("Copy as CSV"), "a button that does nothing is not shown");
+    for control in ["Copy as CSV", "Hours with work, %"] {
+        assert!(!text.contains(control), "what does nothing is not shown");
+    }
     browser.ask("Emulation.setScriptExecutionDisabled", json!({ "value": false }));
 }
 
-/// Rules of axe-core, where `AXE` names its file (npm axe-core, axe.min.js).
-fn accessibility(browser: &mut Chromium, page: &Path) {
-    let Some(axe) = std::env::var_os("AXE") else { return };
-    let axe = std::fs::read_to_string(axe).unwrap();
-    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light")] {
-        browser.show(width, 900, scheme);
-        browser.open(page);
-        browser.eval(&format!("{axe};1"));
-        let found = browser.eval(
-            "axe.run().then(r => r.violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 150)).join(' ; ')).join('\\n'))",
-        );
-        assert_eq!(found, "", "{width} {scheme}");
-    }
+/// With the reader's own few colours, texts and drawings still stand out.
+fn forced_colours(browser: &mut Chromium, page: &Path) {
+    browser.show(1280, 900, "dark");
+    let features = json!([{ "name": "forced-colors", "value": "active" }, { "name": "prefers-color-scheme", "value": "dark" }]);
+    browser.ask("Emulation.setEmulatedMedia", json!({ "features": features }));
+    browser.open(page);
+    assert_eq!(browser.eval("matchMedia('(forced-colors: active)').matches"), true);
+    let colours = "(() => {
+        const of = (selector, key) => getComputedStyle(document.querySelector(selector))[key];
+        return [of('body', 'backgroundColor'), of('main', 'color'), of('svg text.h', 'fill'), of('svg text.n', 'fill')];
+    })()";
+    let colours = browser.eval(colours);
+    let [paper, inks @ ..] = colours.as_array().unwrap().as_slice() else { panic!("{colours}") };
+    assert!(inks.iter().all(|ink| ink != paper && *ink == inks[0]), "{colours}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    keep_screenshot(browser, "forced-colours");
+    browser.ask("Emulation.setEmulatedMedia", json!({ "features": [] }));
 }

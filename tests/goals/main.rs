@@ -58,6 +58,10 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("buyer_money", buyer::money),
     ("buyer_script", buyer::script),
     ("buyer_import", tests::foreign),
+    ("buyer_page", buyer::page),
+    ("buyer_axe", buyer::axe),
+    ("buyer_predict", buyer::predict),
+    ("buyer_predict_machine", buyer::predict_machine),
     ("planted", tests::planted),
     ("fuzz", tests::fuzz),
     ("killed", tests::killed),
@@ -162,10 +166,24 @@ fn holds(bound: &str, value: f64) -> bool {
 fn is_here(need: &str) -> bool {
     match need {
         "nvidia" => std::path::Path::new("/dev/nvidiactl").exists(),
+        "javascript" => is_browser_here() || starts("node"),
+        "browser" => is_browser_here(),
+        "axe" => {
+            let fetched = commands::run(Command::new("sh").args(["peers/fetch.sh", "axe"]));
+            fetched.is_ok() && commands::root().join(".peers/pip/axe-playwright-python/axe.min.js").exists()
+        "hosts>=3" => buyer::machines() >= 3,
         "javascript" => {
             let programs = ["node", "chromium", "chromium-browser", "google-chrome"];
             programs.iter().any(|program| commands::run(Command::new(program).arg("--version")).is_ok())
         }
         other => panic!("no rule says how to find the need `{other}`"),
     }
+}
+
+fn starts(program: &str) -> bool {
+    commands::run(Command::new(program).arg("--version")).is_ok()
+}
+
+fn is_browser_here() -> bool {
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().any(starts)
 }

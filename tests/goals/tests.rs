@@ -12,10 +12,18 @@ pub(crate) fn test(name: &str, settings: &[(&str, &str)]) -> Result<String, Stri
     some(name, "", settings)
 }
 
-/// What those tests of a program print whose names hold `filter`.
+/// What one test prints, also one that is left out where nobody measures.
+pub(crate) fn one(name: &str, test: &str) -> Result<String, String> {
+    some(name, test, &[])
+}
+
+/// What those tests of a program print whose names hold `filter`; of those that only measure, if it names them.
 fn some(name: &str, filter: &str, settings: &[(&str, &str)]) -> Result<String, String> {
     let mut command = Command::new("cargo");
     command.args(["test", "--release", "--quiet", "--test", name, "--", "--nocapture", filter]);
+    if !filter.is_empty() {
+        command.arg("--include-ignored");
+    }
     let output = run(command.envs(settings.iter().copied()))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }

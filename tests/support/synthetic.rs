@@ -8,7 +8,7 @@ use cutgpu::ops::Work;
 use cutgpu::plan::{Contender, SeriesKind};
 use cutgpu::program::{Phase, State};
 use cutgpu::record::{
-    Conditions, LoadCost, MemoryPeak, Outcome, PhaseTimes, Reading, Record, SCHEMA, Series, Verification,
+    Conditions, LoadCost, MemoryPeak, Outcome, PhaseTimes, Reading, Record, Run, SCHEMA, Series, Verification,
 };
 use cutgpu::suite::{Load, Scope, Sync, Temperature};
 use cutgpu::workloads::{Param, Params, Yield};
@@ -349,6 +349,28 @@ pub(crate) fn host(processor: &str) -> serde_json::Value {
     facts["cpu"]["model"] = serde_json::json!({ "value": processor });
     let build = serde_json::to_value(cutgpu::host::build()).unwrap();
     serde_json::json!({ "hash": "5e17e71c", "facts": facts, "peaks": { "rows": [] }, "builds": { "b111d": build } })
+}
+
+/// A text that would be harmful if any part of it were taken for markup.
+pub(crate) const HOSTILE: &str =
+    "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\u{202e}\u{0}\u{1b}[2J\u{ffff}";
+
+/// Records and facts full of it.
+pub(crate) fn hostile() -> Run {
+    let mut records = quick("5e17e71c", 1.0);
+    for record in &mut records {
+        record.case += HOSTILE;
+        record.group = format!("{}/{}/m=1,{HOSTILE}=2", record.suite, record.case);
+        record.contender.backend += HOSTILE;
+        record.host = HOSTILE.to_string();
+        record.started = HOSTILE.to_string();
+        record.yields.unit += HOSTILE;
+        record.memory = Reading::Absent(HOSTILE.to_string());
+        if let Outcome::Skipped { reason } = &mut record.outcome {
+            *reason = HOSTILE.to_string();
+        }
+    }
+    Run { name: HOSTILE.to_string(), records, host: Some(host(HOSTILE)), ..Run::default() }
 }
 
 /// Writes a run's folder.

@@ -1,5 +1,6 @@
 //! The charts of the page. A new chart is its file and its row in [`CHARTS`].
 
+mod history;
 mod memory;
 mod peers;
 mod price;
@@ -8,6 +9,7 @@ mod scaling;
 mod share;
 mod speedup;
 mod training;
+mod what_if;
 mod work;
 
 pub(super) use roofline::probe_name;
@@ -21,6 +23,8 @@ use std::collections::BTreeMap;
 /// Part of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
+    /// What the reader can turn.
+    WhatIf,
     /// How many times as fast.
     Speedup,
     /// Our own kernels beside libraries.
@@ -47,6 +51,9 @@ pub struct Chart {
 
 /// Every chart, in the order of the page.
 pub const CHARTS: &[Chart] = &[
+    Chart { section: Section::WhatIf, scenes: what_if::against_volume },
+    Chart { section: Section::WhatIf, scenes: what_if::against_speed },
+    Chart { section: Section::WhatIf, scenes: what_if::sensitivities },
     Chart { section: Section::Speedup, scenes: speedup::over_baseline },
     Chart { section: Section::Speedup, scenes: speedup::over_naive },
     Chart { section: Section::Peers, scenes: peers::peers },
@@ -56,6 +63,7 @@ pub const CHARTS: &[Chart] = &[
     Chart { section: Section::Cost, scenes: work::cost_of_work },
     Chart { section: Section::Cost, scenes: price::capacity },
     Chart { section: Section::Cost, scenes: price::bandwidth },
+    Chart { section: Section::Cost, scenes: history::over_time },
     Chart { section: Section::Cost, scenes: price::claim },
     Chart { section: Section::Training, scenes: training::time_by_use },
     Chart { section: Section::Training, scenes: training::memory_by_use },

@@ -154,6 +154,7 @@ fn panel(model: &Model, machine: usize, table: &mut Numbers) -> Option<Panel> {
         y: axis("rate, FLOP/s", Format::Prefix),
         series: series.into_values().collect(),
         roofs: lines(&arithmetic, memory),
+        bands: Vec::new(),
     })
 }
 

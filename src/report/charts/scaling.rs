@@ -205,6 +205,7 @@ fn panel(sweep: &Sweep, table: &mut Numbers) -> Panel {
         },
         series: series.into_values().collect(),
         roofs,
+        bands: Vec::new(),
     }
 }
 

@@ -120,6 +120,11 @@ fn binary(value: f64) -> String {
     format!("{} {}", trimmed(value / 1024f64.powi(power as i32)), units[power])
 }
 
+fn month(value: f64) -> String {
+    let months = value.clamp(0.0, 1e5).floor() as u32;
+    format!("{}-{:02}", 1970 + months / 12, 1 + months % 12)
+}
+
 /// What is written beside a tick.
 pub(super) fn tick_text(value: f64, format: Format) -> String {
     match format {
@@ -137,6 +142,7 @@ pub(super) fn tick_text(value: f64, format: Format) -> String {
         Format::Percent => format!("{} %", trimmed(value * 100.0)),
         Format::Dollars => format!("${}", trimmed(value)),
         Format::Binary => binary(value),
+        Format::Month => return month(value),
         Format::Plain => trimmed(value),
     }
     .replace('-', "−")
@@ -177,6 +183,7 @@ mod tests {
             (1024.0, Format::Plain, "1024"),
             (32768.0, Format::Binary, "32 KiB"),
             (0.0, Format::Binary, "0 B"),
+            (680.5, Format::Month, "2026-09"),
         ] {
             assert_eq!(tick_text(value, format), wanted);
         }

@@ -159,6 +159,7 @@ mod tests {
             y: axis("rate", Scale::Log, Format::Prefix),
             series: vec![series],
             roofs: vec![roof],
+            bands: vec![Band { from: 2.0, to: f64::INFINITY, label: "band".to_string() }],
         }]))
     }
 

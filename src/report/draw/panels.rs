@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Canvas, Type};
 use super::ink::Ink;
 use super::labels::{self, Box};
 use crate::report::palette::Role;
-use crate::report::scene::{Dash, Look, Panel, Roof, Series};
+use crate::report::scene::{Band, Dash, Look, Panel, Roof, Series};
 
 /// Height of a legend's or a head's line.
 const LINE: f64 = 18.0;
@@ -19,6 +19,8 @@ const RADIUS: f64 = 4.0;
 const LABELLED: f64 = 420.0;
 /// Largest share of a panel that they may take.
 const NAMES: f64 = 0.4;
+/// Points from which on a line has no markers: it is a curve, whose points are nobody's measurement.
+const CURVE: usize = 25;
 
 /// A panel with its place.
 struct Placed<'a> {
@@ -35,7 +37,7 @@ struct Placed<'a> {
 /// Where everything goes, found before anything is drawn.
 pub(super) struct Layout<'a> {
     placed: Vec<Placed<'a>>,
-    legend: Vec<(f64, f64, String, Look, bool)>,
+    legend: Vec<(f64, f64, &'a Series)>,
     height: f64,
 }
 
@@ -68,14 +70,16 @@ impl<'a> Layout<'a> {
 
     /// Draws it, moved down by `offset`.
     pub(super) fn draw(&self, canvas: &mut Canvas, offset: f64) {
-        for (x, y, label, look, joined) in &self.legend {
+        for (x, y, series) in &self.legend {
+            let Look { role, marker, dash } = series.look;
             let middle = (x + 9.0, offset + y - 4.0);
-            if *joined {
-                let ink = Ink::dashed(look.role, look.dash);
-                canvas.line((*x, middle.1), (x + 18.0, middle.1), ink, 1.8);
+            if series.joined {
+                canvas.line((*x, middle.1), (x + 18.0, middle.1), Ink::dashed(role, dash), 1.8);
             }
-            canvas.marker(look.marker, middle, RADIUS, look.role);
-            canvas.text(label, (x + 24.0, offset + y), Anchor::Start, Type::NOTE);
+            if !is_curve(series) {
+                canvas.marker(marker, middle, RADIUS, role);
+            }
+            canvas.text(&series.label, (x + 24.0, offset + y), Anchor::Start, Type::NOTE);
         }
         for placed in &self.placed {
             placed.draw(canvas, offset);
@@ -83,19 +87,23 @@ impl<'a> Layout<'a> {
     }
 }
 
+fn is_curve(series: &Series) -> bool {
+    series.joined && series.points.len() >= CURVE
+}
+
 /// One entry for each series of any panel, in rows.
-fn legend(panels: &[Panel], width: f64) -> Vec<(f64, f64, String, Look, bool)> {
-    let mut entries: Vec<(f64, f64, String, Look, bool)> = Vec::new();
+fn legend(panels: &[Panel], width: f64) -> Vec<(f64, f64, &Series)> {
+    let mut entries: Vec<(f64, f64, &Series)> = Vec::new();
     let (mut x, mut y) = (0.0, 12.0);
     for series in panels.iter().flat_map(|panel| &panel.series) {
-        if entries.iter().any(|entry| entry.2 == series.label) {
+        if series.label.is_empty() || entries.iter().any(|entry| entry.2.label == series.label) {
             continue;
         }
         let needs = 24.0 + Type::NOTE.width(&series.label);
         if x > 0.0 && x + needs > width {
             (x, y) = (0.0, y + LINE);
         }
-        entries.push((x, y, series.label.clone(), series.look, series.joined));
+        entries.push((x, y, series));
         x += needs + 14.0;
     }
     entries
@@ -134,6 +142,7 @@ impl<'a> Placed<'a> {
             panel: self.panel,
             ..*self
         };
+        shifted.draw_bands(canvas);
         shifted.draw_axes(canvas);
         let mut taken: Vec<Box> = shifted.points().map(|at| Box::around(at, RADIUS + 1.0)).collect();
         let roofs = shifted.panel.roofs.iter().map(|roof| shifted.in_view(roof));
@@ -152,6 +161,18 @@ impl<'a> Placed<'a> {
 
     fn points(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         self.panel.series.iter().flat_map(|series| &series.points).map(|point| self.at(point.x, point.y))
+    }
+
+    fn draw_bands(&self, canvas: &mut Canvas) {
+        let (left, top, right, bottom) = self.area;
+        for Band { from, to, label } in &self.panel.bands {
+            let [from, to] = [from, to].map(|end| self.at(*end, self.y.low).0);
+            canvas.rect((from, top), (to, bottom), Role::Band);
+            let label = Type::NOTE.shorten(label, right - left);
+            let half = Type::NOTE.width(&label) / 2.0;
+            let middle = ((from + to) / 2.0).clamp(left + half, (right - half).max(left + half));
+            canvas.text(&label, (middle, top + 12.0), Anchor::Middle, Type::NOTE);
+        }
     }
 
     fn draw_axes(&self, canvas: &mut Canvas) {
@@ -235,7 +256,9 @@ impl<'a> Placed<'a> {
                     canvas.whisker((x, low), (x, high), role);
                 }
             }
-            canvas.marker(marker, (x, y), RADIUS, role);
+            if !is_curve(series) {
+                canvas.marker(marker, (x, y), RADIUS, role);
+            }
         }
     }
 
@@ -261,6 +284,7 @@ impl<'a> Placed<'a> {
             .panel
             .series
             .iter()
+            .filter(|series| !series.label.is_empty())
             .filter_map(|series| {
                 let last = series.points.last()?;
                 Some((series, self.at(last.x, last.y)))

@@ -2,11 +2,14 @@
 
 mod builder;
 mod cells;
+mod claims;
+mod compared;
 mod facts;
 mod figure;
 mod policy;
 mod prose;
 mod standing;
+mod what_if;
 
 use super::charts::Section;
 use super::draw::{DrawError, classes};
@@ -17,7 +20,14 @@ use super::text;
 use builder::Html;
 
 const STYLE: &str = include_str!("../../../assets/report.css");
-const SCRIPT: &str = include_str!("../../../assets/report.js");
+/// Parts of the one script: the table, the cost model, what is turned, its drawings, the controls.
+const SCRIPTS: [&str; 5] = [
+    include_str!("../../../assets/report.js"),
+    include_str!("../../../assets/cost.js"),
+    include_str!("../../../assets/what-if.js"),
+    include_str!("../../../assets/draw.js"),
+    include_str!("../../../assets/controls.js"),
+];
 const REGULAR: &[u8] = include_bytes!("../../../assets/fonts/Inter-Regular.woff2");
 const SEMIBOLD: &[u8] = include_bytes!("../../../assets/fonts/Inter-SemiBold.woff2");
 
@@ -29,7 +39,13 @@ pub(super) fn inert(text: &str) -> String {
 }
 
 /// Sections with charts: anchor, title, and what stands above the charts.
-const SECTIONS: [(Section, &str, &str, &str); 7] = [
+const SECTIONS: [(Section, &str, &str, &str); 8] = [
+    (
+        Section::WhatIf,
+        "what-if",
+        "What if",
+        "What this work costs here and elsewhere, and what would change the answer. Turn what only you know.",
+    ),
     (
         Section::Speedup,
         "speed-up",
@@ -57,9 +73,9 @@ const SECTIONS: [(Section, &str, &str, &str); 7] = [
 
 /// The finished page of a model with its charts. `with_png` links the pictures.
 pub fn page(model: &Model, charts: &[(Section, Vec<Scene>)], with_png: bool) -> Result<String, DrawError> {
-    let style = style();
+    let (style, script) = (style(), script());
     let mut html = Html::default();
-    head(&mut html, model, charts, &style);
+    head(&mut html, model, charts, [&style, &script]);
     html.raw("<main>\n");
     answer(&mut html, model);
     for (section, anchor, title, about) in SECTIONS {
@@ -69,10 +85,14 @@ pub fn page(model: &Model, charts: &[(Section, Vec<Scene>)], with_png: bool) -> 
         }
         open(&mut html, anchor, title);
         html.element("p", "lead", about);
+        if section == Section::WhatIf {
+            what_if::above(&mut html, model);
+        }
         for scene in scenes {
             figure::figure(&mut html, scene, with_png)?;
         }
         match section {
+            Section::WhatIf => what_if::without_this_machine(&mut html, model),
             Section::Cost => facts::prices(&mut html, model),
             Section::Peers => standing::peers(&mut html, model),
             _ => {}
@@ -80,9 +100,11 @@ pub fn page(model: &Model, charts: &[(Section, Vec<Scene>)], with_png: bool) -> 
         html.raw("</section>\n");
     }
     tendencies(&mut html, model);
+    claims::claims(&mut html, model);
+    compared::compared(&mut html, model);
     tables(&mut html, model);
     html.raw("</main><footer>No network, no tracking: this file holds all that it shows.</footer>\n<script>");
-    html.asset(SCRIPT).raw("</script>\n</body></html>\n");
+    html.asset(&script).raw("</script>\n</body></html>\n");
     Ok(html.finish())
 }
 
@@ -156,20 +178,34 @@ fn style() -> String {
     [face(400, REGULAR), face(600, SEMIBOLD), colours, classes(), STYLE.to_string()].concat()
 }
 
-fn head(html: &mut Html, model: &Model, charts: &[(Section, Vec<Scene>)], style: &str) {
+/// The one script, without its comments and indents.
+fn script() -> String {
+    let lines = SCRIPTS.iter().flat_map(|part| part.lines()).map(str::trim_start);
+    let kept: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect();
+    kept.join("\n")
+}
+
+fn head(html: &mut Html, model: &Model, charts: &[(Section, Vec<Scene>)], [style, script]: [&str; 2]) {
     html.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
     html.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"");
     // The policy's quotes are single ones, which need no escape inside double ones.
-    html.asset(&policy::policy(style, SCRIPT)).raw("\">\n");
+    html.asset(&policy::policy(style, script)).raw("\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>cutgpu: ");
     html.text(&machines(model)).raw("</title>\n<style>").asset(style).raw("</style></head>\n<body>");
     html.raw("<a class=\"skip\" href=\"#answer\">Skip to the answer</a><header><p class=\"brand\">cutgpu</p><nav aria-label=\"Sections\"><ul>");
     let charts = SECTIONS.iter().filter(|(section, ..)| scenes_of(charts, *section).next().is_some());
     let charts = charts.map(|(_, anchor, title, _)| (*anchor, *title));
-    let tables =
-        [("cells-section", "Cells"), ("machine", "Machine"), ("method", "Method"), ("limits", "Limits")];
-    for (anchor, name) in charts.chain(tables) {
+    let more = [
+        (!model.claims.is_empty(), "claims", "Claims"),
+        (model.versus.is_some(), "compared", "Compared"),
+        (true, "cells-section", "Cells"),
+        (true, "machine", "Machine"),
+        (true, "method", "Method"),
+        (true, "limits", "Limits"),
+    ];
+    let more = more.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, anchor, name)| (anchor, name));
+    for (anchor, name) in charts.chain(more) {
         html.raw("<li><a href=\"#").raw(anchor).raw("\">").raw(name).raw("</a>");
     }
     html.raw("</ul></nav></header>\n");

@@ -3,9 +3,9 @@
 use super::contest::{Field, Looks, default_baseline};
 use super::headline::headline;
 use super::rows::{empty, rows};
-use super::{Contest, Machine, Model, Options, RunNote, Tally, money};
+use super::{Contest, Machine, Model, Options, RunNote, Tally, Versus, money};
 use crate::catalog::Catalog;
-use crate::compare::{self, Noise, Word};
+use crate::compare::{self, Noise, Policy, Word};
 use crate::date::Date;
 
 use crate::record::{Outcome, Record, Run};
@@ -32,14 +32,27 @@ pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
         narrows: Vec::new(),
         growths: Vec::new(),
         money: Default::default(),
+        jobs: Vec::new(),
+        claims: Vec::new(),
+        matrix: crate::claims::matrix(runs),
+        versus: versus(runs),
         tally: Tally::default(),
     };
     for (number, (run, fields)) in runs.iter().zip(&fields).enumerate() {
         add_run(&mut model, number, run, fields, &looks);
     }
     model.money = money::view(catalog, &model.contests, options, model.as_of);
+    model.jobs = super::what_if::jobs(runs, &model.contests, catalog, options, model.as_of);
+    model.claims = crate::claims::judge(runs, catalog, model.as_of);
     model.headline = headline(&model.contests, &model.machines, &model.runs, &model.tally, &model.money);
     model
+}
+
+/// The second of two runs beside the first.
+fn versus(runs: &[Run]) -> Option<Versus> {
+    let [a, b] = runs else { return None };
+    let outcome = compare::compare_runs(a, b, &Policy::default()).map_err(|error| error.to_string());
+    Some(Versus { differences: compare::differences(a, b), outcome })
 }
 
 /// Machines by the hash in their records.

@@ -6,15 +6,21 @@ mod headline;
 mod machine;
 mod money;
 mod rows;
+mod what_if;
 
+pub use crate::cost::MachinePrice;
 pub use build::build;
 pub(in crate::report) use contest::is_named;
 pub use headline::{Headline, KeyFigure};
 pub use machine::Machine;
-pub use money::{MachinePrice, MoneyView, WorkCost};
+pub use money::{MoneyView, WorkCost};
+pub use what_if::JobView;
 
 use super::scene::Look;
-use crate::compare::{Ceiling, Floor, Growth, Interval, Narrow, Rate, Standing, Validity, Word};
+use crate::claims::{self, Judgement};
+use crate::compare::{
+    Ceiling, Comparison, Difference, Floor, Growth, Interval, Narrow, Rate, Standing, Validity, Word,
+};
 use crate::date::Date;
 use crate::ops::Work;
 use crate::plan::{Contender, SeriesKind};
@@ -80,8 +86,25 @@ pub struct Model {
     pub growths: Vec<Growth>,
     /// Prices and costs.
     pub money: MoneyView,
+    /// Work that the run measured, with what it costs on every candidate; the first is shown without the script.
+    pub jobs: Vec<JobView>,
+    /// The article's claims, tried by these runs and prices.
+    pub claims: Vec<Judgement>,
+    /// The claim of 200 times, spread out.
+    pub matrix: Vec<claims::Row>,
+    /// The second run beside the first, where there are two.
+    pub versus: Option<Versus>,
     /// Cells by word and outcome.
     pub tally: Tally,
+}
+
+/// Two runs side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Versus {
+    /// Facts that differ.
+    pub differences: Vec<Difference>,
+    /// What became of their cells, or why nothing can be said.
+    pub outcome: Result<Comparison, String>,
 }
 
 /// One run.

@@ -2,39 +2,11 @@
 
 use super::{Contest, Entrant, Options};
 use crate::catalog::{Catalog, Date, Money, PriceKind};
-use crate::cost::{self, Assumptions, Hourly, HourlyBasis, MemoryPrice, MemoryRatio, UnitCost};
+use crate::cost::{self, Assumptions, Hourly, HourlyBasis, MachinePrice, MemoryPrice, MemoryRatio, UnitCost};
 use crate::workloads::{Param, Params};
 use std::collections::BTreeMap;
 
-/// What this machine costs, as the user says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum MachinePrice {
-    /// US dollars, bought.
-    Bought(f64),
-    /// US dollars an hour, rented.
-    Hourly(f64),
-}
-
 impl MachinePrice {
-    /// Reads `1500` (bought) or `0.25/h` (rented), in US dollars.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!(
-                "`{text}` is no price: write US dollars, 1500 for a machine you bought or 0.25/h for one you rent"
-            )
-        };
-        let bare = text.trim().trim_start_matches('$');
-        let (number, rented) = match bare.strip_suffix("/h") {
-            Some(number) => (number, true),
-            None => (bare, false),
-        };
-        let amount: f64 = number.trim().parse().map_err(|_| wrong())?;
-        if !(amount.is_finite() && amount > 0.0) {
-            return Err(wrong());
-        }
-        Ok(if rented { Self::Hourly(amount) } else { Self::Bought(amount) })
-    }
-
     fn hourly(self, assumptions: &Assumptions, day: Date) -> Hourly {
         let amount = match self {
             // What it draws is not known here, so that energy is left out and the page says so.
@@ -69,6 +41,8 @@ pub struct WorkCost {
 pub struct MoneyView {
     /// $/GB and $/(GB/s), by kind of price.
     pub memory: BTreeMap<PriceKind, Vec<MemoryPrice>>,
+    /// What new devices cost in shops over time: those with several dates, oldest first.
+    pub history: BTreeMap<String, Vec<MemoryPrice>>,
     /// GPU memory over RAM by segment and date.
     pub ratios: Vec<MemoryRatio>,
     /// $ per unit of work.
@@ -87,6 +61,7 @@ pub(super) fn view(catalog: &Catalog, contests: &[Contest], options: &Options, a
     let assumptions = Assumptions::default();
     MoneyView {
         memory: cost::memory_prices(catalog, as_of),
+        history: cost::memory_history(catalog, PriceKind::StreetNew, as_of),
         ratios: cost::memory_ratios(catalog, as_of),
         work: subjects(contests)
             .into_iter()
@@ -181,18 +156,4 @@ fn readable_unit(
     // Abbreviations have no plural.
     let plural = if scale > 1.0 && unit.0.chars().all(char::is_lowercase) { "s" } else { "" };
     (format!("{word}{}{plural}", unit.0), scale)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_machines_price_is_bought_or_rented() {
-        assert_eq!(MachinePrice::parse("1500"), Ok(MachinePrice::Bought(1500.0)));
-        assert_eq!(MachinePrice::parse("$0.25/h"), Ok(MachinePrice::Hourly(0.25)));
-        for wrong in ["", "free", "-3", "0", "nan", "inf/h", "12/day"] {
-            assert!(MachinePrice::parse(wrong).unwrap_err().contains("no price"), "{wrong}");
-        }
-    }
 }

@@ -1,0 +1,120 @@
+//! Batches of a job: what each needs of memory, and which of them a device does the job at.
+
+use super::job::{Job, Unit};
+use super::predict::{Task, Timed};
+use crate::program::State;
+use crate::workloads::{ParamError, largest_batch};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Largest batch that is looked at: beyond it nothing becomes cheaper, and a step of training learns less.
+const LARGEST: u64 = 256;
+
+/// A batch with its program.
+pub(super) struct Batch {
+    pub count: u64,
+    pub task: Task,
+    pub units: f64,
+    pub states: BTreeMap<State, u64>,
+    pub needs: u64,
+}
+
+/// What one device holds of a job.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fit {
+    /// Id of the device.
+    pub device: String,
+    /// Its name.
+    pub name: String,
+    /// Bytes that it has for the job; none where nobody confirms its memory.
+    pub holds: Option<u64>,
+    /// Bytes that the job needs at its smallest batch, or at the one that was asked for, by state.
+    pub needs: BTreeMap<State, u64>,
+    /// The largest batch that fits; none where not even the smallest does, or where it cannot be told.
+    pub largest: Option<u64>,
+}
+
+impl Fit {
+    /// Bytes of all states.
+    pub fn total(&self) -> u64 {
+        self.needs.values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
+    }
+
+    /// Whether the job fits; none where it cannot be told.
+    pub fn fits(&self) -> Option<bool> {
+        Some(self.total() <= self.holds?)
+    }
+}
+
+/// The batches that are tried: the one that was asked for, or powers of two.
+pub(super) fn batches(job: &Job) -> Result<Vec<Batch>, ParamError> {
+    let step = match job.params.get("parts") {
+        Some(crate::workloads::Param::Int(parts)) => (*parts).max(1),
+        _ => 1,
+    };
+    let counts: Vec<u64> = match job.batch {
+        Some(batch) => vec![batch],
+        None => (0..).map(|power| step << power).take_while(|count| *count <= LARGEST.max(step)).collect(),
+    };
+    counts.into_iter().map(|count| batch(job, count)).collect()
+}
+
+fn batch(job: &Job, count: u64) -> Result<Batch, ParamError> {
+    let point = job.at(count);
+    let program = (job.workload.build)(&point)?;
+    let liveness = program.liveness();
+    let units = match job.unit {
+        Unit::Example(_) => count as f64,
+        Unit::Yielded(_) => job.units(count, &program),
+    };
+    let (states, needs) = (liveness.by_state(), liveness.total());
+    Ok(Batch { count, task: Task::new(point, &program), units, states, needs })
+}
+
+/// The largest batch of the job that `bytes` hold.
+pub(super) fn largest(job: &Job, bytes: u64) -> Option<u64> {
+    if !job.params.contains_key("batch") {
+        return None;
+    }
+    largest_batch(job.workload, &job.params, bytes, |program| program.liveness().total()).ok().flatten()
+}
+
+/// Why no batch is possible on a device.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Refusal {
+    /// Not even the smallest fits.
+    Memory,
+    /// Every one takes longer than is allowed; the least seconds that any takes.
+    Latency(f64),
+    /// The seconds cannot be told.
+    Unknown(String),
+}
+
+/// The batch at which a unit takes least, of those that fit and are quick enough: cost is time at a price.
+pub(super) fn cheapest<'a>(
+    batches: &'a [Batch],
+    holds: Option<u64>,
+    latency: Option<f64>,
+    time: impl Fn(&Task) -> Result<Timed, String>,
+) -> Result<(&'a Batch, Timed), Refusal> {
+    let mut best: Option<(&Batch, Timed)> = None;
+    let (mut quickest, mut fits) = (f64::INFINITY, false);
+    for batch in batches.iter().filter(|batch| holds.is_none_or(|holds| batch.needs <= holds)) {
+        fits = true;
+        let timed = time(&batch.task).map_err(Refusal::Unknown)?;
+        quickest = quickest.min(timed.seconds.centre);
+        // What is quick enough at the centre only is kept, and its interval shows that it may not be.
+        if latency.is_some_and(|limit| timed.seconds.centre > limit) {
+            continue;
+        }
+        let each = |batch: &Batch, timed: &Timed| timed.seconds.centre / batch.units;
+        if best.as_ref().is_none_or(|(known, seconds)| each(batch, &timed) < each(known, seconds)) {
+            best = Some((batch, timed));
+        }
+    }
+    match (best, fits) {
+        (Some(best), _) => Ok(best),
+        (None, true) => Err(Refusal::Latency(quickest)),
+        (None, false) => Err(Refusal::Memory),
+    }
+}

@@ -1,0 +1,235 @@
+//! Regression on places of which some are near each other: a Gaussian process (Rasmussen and Williams, "Gaussian
+//! Processes for Machine Learning", 2006, chapter 2).
+//!
+//! What is predicted is the logarithm of a ratio, so that an error of 0.1 is one of 10 %. The covariance is a sum of
+//! parts that cells share: a family of ops has a level, an op one of its own, a library another; each has a part that
+//! changes with size. What was never measured falls back on what it shares, and the variance says so.
+
+/// Where a cell stands: who computed what, how large.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Place {
+    /// Ops that one kind of kernel computes: `product f32`, `rows`.
+    pub family: String,
+    /// The op, with its types and layout.
+    pub op: String,
+    /// The library.
+    pub backend: String,
+    /// Layout of parameters.
+    pub packed: bool,
+    /// Threads.
+    pub threads: usize,
+    /// The machine.
+    pub machine: String,
+    /// Size, as logarithms.
+    pub size: [f64; 3],
+}
+
+/// Variances of the parts of a logarithm, and the size after which a cell says little of another. Chosen once for all
+/// machines and never fitted to a split: a level of its own for each family, ops and libraries of a family that differ
+/// by about 30 %, lanes by about 15 %, sizes that tell of each other up to a factor of four.
+const FAMILY: f64 = 1.0;
+const MACHINE: f64 = 0.04;
+const OP: f64 = 0.06;
+const BACKEND: f64 = 0.06;
+const LANE: f64 = 0.02;
+const NEAR: f64 = 1.4;
+/// Variance of one measurement: 5 % from visit to visit.
+const NOISE: f64 = 0.0025;
+
+/// Covariance of two places.
+fn covariance(a: &Place, b: &Place) -> f64 {
+    if a.family != b.family {
+        return 0.0;
+    }
+    let distance: f64 = a.size.iter().zip(&b.size).map(|(a, b)| (a - b).powi(2)).sum();
+    let near = (-distance / (2.0 * NEAR * NEAR)).exp();
+    let same = |equal: bool| if equal { 1.0 } else { 0.0 };
+    let (op, who) = (same(a.op == b.op), same(a.backend == b.backend));
+    let (packed, threads) = (same(a.packed == b.packed), same(a.threads == b.threads));
+    let machine = same(a.machine == b.machine);
+    FAMILY
+        + MACHINE * machine * (1.0 + op * near)
+        + OP * (near + op * (1.0 + near))
+        + BACKEND * who * (0.5 + 0.5 * near + op * (1.0 + near))
+        + LANE * who * (packed + threads) * (0.5 + op * (0.5 + near))
+}
+
+/// Measured places, and what they say of others.
+#[derive(Clone, Debug)]
+pub(super) struct Kriging {
+    places: Vec<Place>,
+    values: Vec<f64>,
+    /// K^-1 y.
+    weights: Vec<f64>,
+    /// K^-1, row by row.
+    inverse: Vec<f64>,
+}
+
+/// A value with its variance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Guess {
+    pub mean: f64,
+    pub variance: f64,
+}
+
+impl Kriging {
+    /// From measured places; none where their values are not finite.
+    pub(super) fn fit(places: Vec<Place>, values: Vec<f64>) -> Option<Self> {
+        let count = places.len();
+        let mut matrix = vec![0.0; count * count];
+        for (row, a) in places.iter().enumerate() {
+            for (column, b) in places.iter().enumerate().take(row + 1) {
+                let value = covariance(a, b) + if row == column { NOISE } else { 0.0 };
+                (matrix[row * count + column], matrix[column * count + row]) = (value, value);
+            }
+        }
+        let inverse = inverse(matrix, count)?;
+        let row = |row: usize| dot(&inverse[row * count..][..count], &values);
+        let weights = (0..count).map(row).collect::<Vec<f64>>();
+        weights.iter().all(|weight| weight.is_finite()).then_some(Self { places, values, weights, inverse })
+    }
+
+    /// What the measured places say of another.
+    pub(super) fn guess(&self, place: &Place) -> Guess {
+        let shared: Vec<f64> = self.places.iter().map(|known| covariance(known, place)).collect();
+        let count = shared.len();
+        let known: f64 =
+            (0..count).map(|row| shared[row] * dot(&self.inverse[row * count..][..count], &shared)).sum();
+        let variance = (covariance(place, place) - known).max(0.0);
+        Guess { mean: dot(&shared, &self.weights), variance }
+    }
+
+    /// What the other places say of these: y_S - ([K^-1]_SS)^-1 (K^-1 y)_S, the prediction of a model that has never
+    /// seen them (Sundararajan and Keerthi, "Predictive approaches for choosing hyperparameters in Gaussian
+    /// processes", Neural Computation 13, 2001, for several places at once).
+    pub(super) fn held_out(&self, left_out: &[usize]) -> Option<Vec<f64>> {
+        let (count, size) = (self.places.len(), left_out.len());
+        let mut block = vec![0.0; size * size];
+        for (row, &a) in left_out.iter().enumerate() {
+            for (column, &b) in left_out.iter().enumerate() {
+                block[row * size + column] = self.inverse[a * count + b];
+            }
+        }
+        let block = inverse(block, size)?;
+        let weights: Vec<f64> = left_out.iter().map(|&place| self.weights[place]).collect();
+        let errors = (0..size).map(|row| dot(&block[row * size..][..size], &weights));
+        Some(left_out.iter().zip(errors).map(|(&place, error)| self.values[place] - error).collect())
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The inverse of a symmetric positive definite matrix by L L^T, then L^-1, then L^-T L^-1; none of another.
+fn inverse(mut matrix: Vec<f64>, count: usize) -> Option<Vec<f64>> {
+    for row in 0..count {
+        for column in 0..=row {
+            let (above, here) = matrix.split_at(row * count);
+            let other = if column == row { here } else { &above[column * count..] };
+            let rest = matrix[row * count + column] - dot(&here[..column], &other[..column]);
+            matrix[row * count + column] = match column == row {
+                true if rest > 0.0 => rest.sqrt(),
+                true => return None,
+                false => rest / matrix[column * count + column],
+            };
+        }
+    }
+    // Row by row of the transpose of L^-1, so that every sum runs over neighbours in memory.
+    let mut upper = vec![0.0; count * count];
+    for column in 0..count {
+        upper[column * count + column] = 1.0 / matrix[column * count + column];
+        for row in column + 1..count {
+            let sum = dot(
+                &matrix[row * count + column..row * count + row],
+                &upper[column * count + column..][..row - column],
+            );
+            upper[column * count + row] = -sum / matrix[row * count + row];
+        }
+    }
+    let mut inverse = vec![0.0; count * count];
+    for row in 0..count {
+        for column in 0..=row {
+            let value = dot(
+                &upper[row * count + row..][..count - row],
+                &upper[column * count + row..][..count - row],
+            );
+            (inverse[row * count + column], inverse[column * count + row]) = (value, value);
+        }
+    }
+    Some(inverse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(op: &str, backend: &str, size: f64) -> Place {
+        Place {
+            family: "f".into(),
+            op: op.into(),
+            backend: backend.into(),
+            size: [size, 0.0, 0.0],
+            ..Place::default()
+        }
+    }
+
+    fn known() -> Kriging {
+        let places = vec![
+            place("a", "x", 0.0),
+            place("a", "x", 1.0),
+            place("a", "x", 3.0),
+            place("b", "x", 1.0),
+            place("a", "y", 1.0),
+        ];
+        Kriging::fit(places, vec![0.5, 0.4, 0.1, 1.0, 0.7]).unwrap()
+    }
+
+    #[test]
+    fn an_inverse_times_its_matrix_is_one() {
+        let matrix = vec![4.0, 1.0, 0.5, 1.0, 3.0, 0.2, 0.5, 0.2, 2.0];
+        let inverse = inverse(matrix.clone(), 3).unwrap();
+        for row in 0..3 {
+            for column in 0..3 {
+                let sum: f64 = (0..3).map(|k| matrix[row * 3 + k] * inverse[k * 3 + column]).sum();
+                assert!((sum - if row == column { 1.0 } else { 0.0 }).abs() < 1e-12, "{row} {column}: {sum}");
+            }
+        }
+        assert_eq!(super::inverse(vec![1.0, 2.0, 2.0, 1.0], 2), None);
+    }
+
+    #[test]
+    fn what_was_measured_is_said_again_and_what_is_near_lies_between() {
+        let known = known();
+        assert!((known.guess(&place("a", "x", 1.0)).mean - 0.4).abs() < 0.03);
+        let between = known.guess(&place("a", "x", 0.5)).mean;
+        assert!(between > 0.38 && between < 0.52, "{between}");
+    }
+
+    #[test]
+    fn what_is_far_is_less_sure_and_falls_back_on_its_kind() {
+        let known = known();
+        let near = known.guess(&place("a", "x", 1.1));
+        let far = known.guess(&place("a", "x", 30.0));
+        let other = known.guess(&place("c", "z", 30.0));
+        assert!(near.variance < far.variance && far.variance < other.variance);
+        assert!(far.mean > 0.1 && far.mean < 1.0, "{far:?}");
+        let unknown = known.guess(&Place { family: "g".into(), ..Place::default() });
+        assert!(unknown.mean == 0.0 && unknown.variance > FAMILY);
+    }
+
+    #[test]
+    fn held_out_places_are_guessed_as_by_a_model_that_never_saw_them() {
+        let known = known();
+        let kept = [0, 2, 3];
+        let fewer = Kriging::fit(
+            kept.iter().map(|&place| known.places[place].clone()).collect(),
+            kept.iter().map(|&place| known.values[place]).collect(),
+        );
+        let fewer = fewer.unwrap();
+        let held = known.held_out(&[1, 4]).unwrap();
+        for (value, place) in held.iter().zip([1, 4]) {
+            assert!((value - fewer.guess(&known.places[place]).mean).abs() < 1e-9);
+        }
+    }
+}

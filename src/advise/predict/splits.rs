@@ -1,0 +1,179 @@
+//! How well predictions hold where they were not fitted: cells are left out, and guessed by what is left.
+
+use super::cell::{Cell, cells};
+use super::model::{Fitted, Model};
+use crate::compare::OWN;
+use crate::record::Run;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// Machines that leaving one out needs: of two, one would be predicted from a single other.
+pub const MACHINES: usize = 3;
+
+/// What is left out at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// A workload at one point, of every contender and machine.
+    Size,
+    /// A workload of several ops, at all its points: its ops are known alone and from other programs.
+    Workload,
+    /// A machine: its roofs are known, the shares of them are another's.
+    Machine,
+}
+
+impl Split {
+    /// All, in the order that they are shown.
+    pub const ALL: [Self; 3] = [Self::Size, Self::Workload, Self::Machine];
+
+    /// Name for tables.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Size => "one size out",
+            Self::Workload => "one workload out",
+            Self::Machine => "one machine out",
+        }
+    }
+}
+
+/// A cell with what was said of it without it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Held {
+    /// Workload and point.
+    pub subject: String,
+    /// Library, threads, and a mark where parameters were packed.
+    pub contender: String,
+    /// Machine.
+    pub machine: String,
+    /// Measured seconds.
+    pub seconds: f64,
+    /// Predicted seconds.
+    pub predicted: f64,
+    /// Seconds by a constant share of the roofs: the geometric mean of the cells that were not left out.
+    pub constant: f64,
+    /// Seconds by a constant time: the geometric mean of the cells that were not left out.
+    pub constant_time: f64,
+}
+
+impl Held {
+    /// Absolute error over what was measured.
+    pub fn error(&self) -> f64 {
+        (self.predicted / self.seconds - 1.0).abs()
+    }
+}
+
+/// One split.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Splits {
+    /// What was left out at a time.
+    pub split: Split,
+    /// Every cell that was left out.
+    pub cells: Vec<Held>,
+}
+
+impl Splits {
+    fn quantile(&self, share: f64, error: impl Fn(&Held) -> f64) -> f64 {
+        let mut errors: Vec<f64> = self.cells.iter().map(error).collect();
+        errors.sort_by(f64::total_cmp);
+        match errors.len() {
+            0 => f64::NAN,
+            count => errors[((share * count as f64).ceil() as usize).clamp(1, count) - 1],
+        }
+    }
+
+    /// Median error of the predictions, as a share.
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5, Held::error)
+    }
+
+    /// Error that nine of ten predictions do not exceed.
+    pub fn p90(&self) -> f64 {
+        self.quantile(0.9, Held::error)
+    }
+
+    /// Median error of the constant share of the roofs.
+    pub fn constant(&self) -> f64 {
+        self.quantile(0.5, |held| (held.constant / held.seconds - 1.0).abs())
+    }
+
+    /// Median error of the constant time.
+    pub fn constant_time(&self) -> f64 {
+        self.quantile(0.5, |held| (held.constant_time / held.seconds - 1.0).abs())
+    }
+
+    /// The factor that nine of ten predictions are within, either way; of this project's own kernels where there are
+    /// enough of them.
+    pub(super) fn factor(&self) -> Option<f64> {
+        let own: Vec<&Held> = self.cells.iter().filter(|held| held.contender.starts_with(OWN)).collect();
+        let of = if own.len() >= 5 { own } else { self.cells.iter().collect() };
+        let mut logs: Vec<f64> = of.iter().map(|held| (held.predicted / held.seconds).ln().abs()).collect();
+        logs.sort_by(f64::total_cmp);
+        let place = ((0.9 * logs.len() as f64).ceil() as usize).clamp(1, logs.len().max(1)) - 1;
+        logs.get(place).map(|log| log.exp())
+    }
+}
+
+/// The machines of some runs.
+pub fn machines(runs: &[Run]) -> BTreeSet<String> {
+    runs.iter().map(super::cell::machine).collect()
+}
+
+/// All three splits over the recorded runs; none where no op was measured alone. Only what may be trusted counts:
+/// cells that are INVALID are neither learnt from nor predicted.
+pub fn splits(runs: &[Run]) -> Option<Vec<Splits>> {
+    let cells = cells(runs);
+    let fitted = Fitted::of(&cells)?;
+    Some(Split::ALL.map(|split| of(split, &cells, &fitted)).into())
+}
+
+pub(super) fn of(split: Split, cells: &[Cell], fitted: &Fitted) -> Splits {
+    let fold = |cell: &Cell| match split {
+        Split::Size => Some(cell.subject.clone()),
+        Split::Workload => (!cell.is_single()).then(|| cell.workload.clone()),
+        Split::Machine => Some(cell.who.machine.clone()),
+    };
+    let predicted = match split {
+        Split::Machine => by_refit(cells, fold),
+        _ => fitted.held_out(cells, fold),
+    };
+    let held = predicted.into_iter().map(|(number, seconds)| held(cells, number, seconds, fold));
+    Splits { split, cells: held.collect() }
+}
+
+/// As [`Fitted::held_out`], by fitting anew: what programs take beyond their loads rests on the machine too.
+fn by_refit(cells: &[Cell], fold: impl Fn(&Cell) -> Option<String>) -> Vec<(usize, f64)> {
+    let names: BTreeSet<String> = cells.iter().filter_map(&fold).collect();
+    let mut found = Vec::new();
+    for name in names {
+        let kept: Vec<Cell> =
+            cells.iter().filter(|cell| fold(cell).as_ref() != Some(&name)).cloned().collect();
+        let Some(model) = Model::fit(&kept) else { continue };
+        let out = cells.iter().enumerate().filter(|(_, cell)| fold(cell).as_ref() == Some(&name));
+        found.extend(out.map(|(number, cell)| (number, model.cell_seconds(cell))));
+    }
+    found
+}
+
+fn held(cells: &[Cell], number: usize, predicted: f64, fold: impl Fn(&Cell) -> Option<String>) -> Held {
+    let cell = &cells[number];
+    let name = fold(cell);
+    let kept = || cells.iter().filter(|cell| fold(cell) != name);
+    let log_mean = |of: fn(&Cell) -> f64| {
+        let (count, sum) = kept().fold((0.0, 0.0), |(count, sum), cell| (count + 1.0, sum + of(cell).ln()));
+        (sum / f64::max(count, 1.0)).exp()
+    };
+    Held {
+        subject: cell.subject.clone(),
+        contender: format!(
+            "{}:t{}{}",
+            cell.who.backend,
+            cell.who.threads,
+            if cell.who.packed { "/packed" } else { "" }
+        ),
+        machine: cell.who.machine.clone(),
+        seconds: cell.seconds,
+        predicted,
+        constant: cell.roof() * log_mean(|cell| cell.seconds / cell.roof()),
+        constant_time: log_mean(|cell| cell.seconds),
+    }
+}
