@@ -10,7 +10,7 @@ use crate::cost::MachinePrice;
 use crate::date::Date;
 use crate::host::plain;
 use crate::plan::PlanError;
-use crate::record::{self, Run};
+use crate::record::Run;
 use crate::suite::grammar;
 use crate::workloads::{Param, Params};
 use std::io::Write;
@@ -180,20 +180,14 @@ fn made(name: &str, given: &Params, args: &Args) -> Result<Job, String> {
     Job::new(name, given, args.volume.clone(), args.months).map_err(|error| error.to_string())
 }
 
-/// The runs that were named, or the usual one where it is there; says what in them is no record.
+/// The runs that were named, or the usual one where it is there.
 pub(super) fn runs(named: &[PathBuf]) -> anyhow::Result<Vec<Run>> {
     let usual = PathBuf::from(USUAL_RUN);
     let paths = match named {
         [] if usual.join("run.jsonl").is_file() => vec![usual],
         named => named.to_vec(),
     };
-    let runs = paths.iter().map(|path| record::read(path)).collect::<Result<Vec<Run>, _>>()?;
-    for (run, path) in runs.iter().zip(&paths) {
-        for line in &run.rejected {
-            eprintln!("{}, line {}, is left out: {}", path.display(), line.line, plain(&line.why));
-        }
-    }
-    Ok(runs)
+    super::runs::read(&paths, "cannot tell how fast this machine is")
 }
 
 fn assumptions(terms: &Terms) -> Assumptions {
