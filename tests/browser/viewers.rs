@@ -66,13 +66,15 @@ fn viewers_show_every_frame_of_a_trace() {
     let mut browser = Chromium::start_with_webgl(chromium::find().expect("chromium is not installed"));
     browser.show(1280, 1000, "light");
     for view in ["time-ordered", "sandwich"] {
-        let hash = format!("#view={view}&localProfilePath=file://{}", script.display());
+        let hash = format!("#view={view}&localProfilePath={}", script.display());
         browser.open_at(&speedscope, &hash);
         let end = Instant::now() + LIMIT;
         let wanted = slices(&text);
         let ready = |browser: &mut Chromium| match view {
             "sandwich" => frames(browser).is_superset(&wanted),
-            _ => browser.eval("document.title").as_str().is_some_and(|title| title.contains("trace.json")),
+            _ => {
+                browser.eval("document.title").as_str().is_some_and(|title| title.ends_with(" - speedscope"))
+            }
         };
         while !ready(&mut browser) {
             assert!(Instant::now() < end, "{view}: {:?} of {wanted:?}", frames(&mut browser));
