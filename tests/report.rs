@@ -463,12 +463,15 @@ fn every_claim_is_on_the_page_with_its_baselines_and_its_finding() {
 
 #[test]
 fn two_runs_are_compared_below_what_differs_around_them() {
-    let named = |name: &str, processor: &str, speed: f64| Run {
+    let named = |name: &str, processor: &str, host: &str, speed: f64| Run {
         name: name.to_string(),
         host: Some(synthetic::host(processor)),
-        ..run(synthetic::quick("5e17e71c", speed))
+        ..run(synthetic::quick(host, speed))
     };
-    let page = shown(&model(&[named("before", "Processor 1", 1.0), named("after", "Processor 2", 0.5)]));
+    let page = shown(&model(&[
+        named("before", "Processor 1", "5e17e71c", 1.0),
+        named("after", "Processor 2", "0123abcd", 0.5),
+    ]));
     let section = between(&page, "<section id=\"compared\">", "</section>");
     assert!(section.contains("A is before, B is after"));
     let (around, cells) = section.split_once("Cells of both runs").unwrap();
