@@ -272,9 +272,9 @@
     const table = $("candidates");
     table.tBodies[0].replaceChildren(...rows);
     table.tHead.rows[0].cells[2].textContent = `$ per ${job.perUnit}`;
-    const assumed = job.candidates.map(({ name, assumed: said }) => {
+    const assumed = job.assumed.map((sentence) => {
       const item = document.createElement("li");
-      item.textContent = `${name}: ${said}`;
+      item.textContent = sentence;
       return item;
     });
     $("assumed").replaceChildren(...assumed);

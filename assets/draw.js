@@ -132,7 +132,7 @@ const draw = (() => {
       const half = width(x.show(tick)) / 2;
       line(svg, [[middle, area[3]], [middle, area[3] + 4]], "axis");
       if (middle - half > free) {
-        text(svg, x.show(tick), [middle, area[3] + 16], "n", "m");
+        text(svg, x.show(tick), [Math.min(middle, wide - half), area[3] + 16], "n", "m");
         free = middle + half + 7;
       }
     });

@@ -5,6 +5,13 @@
   if (!table || !tools) return;
   const body = table.tBodies[0];
   const rows = [...body.rows];
+  // What a row leaves empty is what stands above it.
+  const names = [...table.tHead.rows[0].cells].findIndex((head) => head.textContent.trim() === "Point") + 1;
+  rows.slice(1).forEach((row, at) => {
+    for (let column = 0; column < names; column += 1) {
+      if (!row.cells[column].textContent) row.cells[column].textContent = rows[at].cells[column].textContent;
+    }
+  });
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const scale = { n: 1e-9, "µ": 1e-6, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 };
   // A number with its prefix, where the prefix is followed by a unit: 1.5 ms, 20 GB/s, 97 %, 3.1×.

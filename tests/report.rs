@@ -364,9 +364,9 @@ fn the_share_of_a_baseline_is_that_of_its_plain_lane() {
     let to = Destination { page: folder.path().into(), charts: folder.path().into(), png: false };
     write(&model, &to).unwrap();
     let chart = fs::read_to_string(folder.path().join("speedup.svg")).unwrap();
-    // 96 % at half-size 60 of a cube root of 645; packed it would be 94 %.
-    let chart = &chart[chart.find("512 × 512 × 512").unwrap()..];
-    assert_eq!(between(chart, "baseline: ", " of the measured peak"), "88 %");
+    // 96 % at half-size 60 of a cube root of 5161; packed it would be 97 %.
+    let chart = &chart[chart.find("4096 × 4096 × 4096").unwrap()..];
+    assert_eq!(between(chart, "baseline: ", " of the measured peak"), "95 %");
 }
 
 #[test]
@@ -463,12 +463,15 @@ fn every_claim_is_on_the_page_with_its_baselines_and_its_finding() {
 
 #[test]
 fn two_runs_are_compared_below_what_differs_around_them() {
-    let named = |name: &str, processor: &str, speed: f64| Run {
+    let named = |name: &str, processor: &str, host: &str, speed: f64| Run {
         name: name.to_string(),
         host: Some(synthetic::host(processor)),
-        ..run(synthetic::quick("5e17e71c", speed))
+        ..run(synthetic::quick(host, speed))
     };
-    let page = shown(&model(&[named("before", "Processor 1", 1.0), named("after", "Processor 2", 0.5)]));
+    let page = shown(&model(&[
+        named("before", "Processor 1", "5e17e71c", 1.0),
+        named("after", "Processor 2", "0123abcd", 0.5),
+    ]));
     let section = between(&page, "<section id=\"compared\">", "</section>");
     assert!(section.contains("A is before, B is after"));
     let (around, cells) = section.split_once("Cells of both runs").unwrap();

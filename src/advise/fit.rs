@@ -91,12 +91,12 @@ pub(super) enum Refusal {
 }
 
 /// The batch at which a unit takes least, of those that fit and are quick enough: cost is time at a price.
-pub(super) fn cheapest<'a>(
-    batches: &'a [Batch],
+pub(super) fn cheapest(
+    batches: &[Batch],
     holds: Option<u64>,
     latency: Option<f64>,
     time: impl Fn(&Task) -> Result<Timed, String>,
-) -> Result<(&'a Batch, Timed), Refusal> {
+) -> Result<(&Batch, Timed), Refusal> {
     let mut best: Option<(&Batch, Timed)> = None;
     let (mut quickest, mut fits) = (f64::INFINITY, false);
     for batch in batches.iter().filter(|batch| holds.is_none_or(|holds| batch.needs <= holds)) {

@@ -6,8 +6,11 @@ use crate::program::Program;
 use crate::suite;
 use crate::workloads::{self, Param, ParamError, Params, WORKLOADS, Workload};
 
-/// Names that people use, with the workload and the parameters that they mean.
-const NAMES: &[(&str, &str, &[(&str, &str)])] = &[
+/// A name that people use, the workload that it means, and its parameters.
+type Known = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// Names that people use.
+const NAMES: &[Known] = &[
     ("bert-tiny", "bert", &[("size", "tiny")]),
     ("bert-mini", "bert", &[("size", "mini")]),
     ("bert-small", "bert", &[("size", "small")]),

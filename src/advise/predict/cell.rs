@@ -10,6 +10,9 @@ use crate::suite::{Load as Spread, Scope, Sync, point_name};
 use crate::workloads::{self, Params};
 use std::collections::BTreeMap;
 
+/// Seconds of an execution up to which the probe beside it tells how fast the machine was meanwhile.
+const LONGEST: f64 = 0.05;
+
 /// A timed cell of a processor.
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
@@ -23,7 +26,7 @@ pub(super) struct Cell {
     pub seconds: f64,
     /// What was computed.
     pub loads: Vec<Load>,
-    /// Least seconds by the machine's roofs, for each load.
+    /// Least seconds by the machine's roofs as its probes found them beside the cell, for each load.
     pub roofs: Vec<f64>,
 }
 
@@ -86,10 +89,14 @@ pub(super) fn cells(runs: &[Run]) -> Vec<Cell> {
                 continue;
             };
             let who = who(record, &machine);
-            let least: Option<Vec<f64>> = loads.iter().map(|load| load.seconds(roofs, who.threads)).collect();
-            let Some(least) = least else { continue };
+            // Roofs as they were while the cell was sampled: a neighbour slows down both. A probe of some milliseconds
+            // says nothing of what lasts far longer.
+            let seconds = time.ns.centre * 1e-9;
+            let then = if seconds < LONGEST { roofs.then(record, series) } else { 1.0 };
+            let least = |load: &Load| Some(load.seconds(roofs, who.threads)? / then);
+            let Some(least) = loads.iter().map(least).collect::<Option<Vec<f64>>>() else { continue };
             let workload = record.workload.clone();
-            found.push(Cell { workload, subject, who, seconds: time.ns.centre * 1e-9, loads, roofs: least });
+            found.push(Cell { workload, subject, who, seconds, loads, roofs: least });
         }
     }
     found

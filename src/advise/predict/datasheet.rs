@@ -154,6 +154,7 @@ mod tests {
             count: 10.0,
             place: Default::default(),
             flops: 2e9,
+            cost: 1.0,
             precision: "f32",
             traffic: vec![[4e9, 4e9]],
             writes: false,

@@ -1,10 +1,16 @@
 //! What a program asks of a machine, step by step: operations, bytes and how far apart in time the bytes are touched.
 
-use super::kriging::Place;
+use super::kriging::{Place, ROW};
 use super::roofs::Roofs;
-use crate::ops::{GemmDims, Op, Work};
+use crate::ops::{GemmDims, ImageLayout, Op, Work};
 use crate::program::Program;
 use crate::tensor::ValueSpec;
+
+/// Seconds that handing an op to several threads takes at least.
+const HAND_OUT: f64 = 0.5e-6;
+
+/// Multiply-adds that take as long as fetching and writing one element of a product's answer.
+const EDGE: f64 = 32.0;
 
 /// Steps of a program that are alike.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +21,8 @@ pub(super) struct Load {
     pub place: Place,
     /// Operations.
     pub flops: f64,
+    /// How many times as long as multiply-adds in registers an operation takes at best: see [`cost`].
+    pub cost: f64,
     /// The unit that computes them: `f32`, `bf16`, `i8`.
     pub precision: &'static str,
     /// Bytes, each with the bytes that were touched since it was touched last.
@@ -24,11 +32,12 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Least seconds: arithmetic or bytes, whichever takes longer (Williams, Waterman and Patterson, "Roofline", CACM
-    /// 2009), each byte at the rate of the memory that holds what was touched since. None without a roof.
+    /// Least seconds: arithmetic and bytes (Williams, Waterman and Patterson, "Roofline", CACM 2009), added as
+    /// squares because near the ridge neither hides the other, each byte at the rate of the memory that holds what was
+    /// touched since; and handing the op out to threads. None without a roof.
     pub(super) fn seconds(&self, roofs: &Roofs, threads: usize) -> Option<f64> {
         let arithmetic = match self.flops > 0.0 {
-            true => self.flops / roofs.operations(self.precision, threads)?,
+            true => self.flops * self.cost / roofs.operations(self.precision, threads)?,
             false => 0.0,
         };
         let mut bytes = 0.0;
@@ -39,7 +48,7 @@ impl Load {
                 None => {}
             }
         }
-        let seconds = f64::max(arithmetic, bytes);
+        let seconds = arithmetic.hypot(bytes) + if threads > 1 { HAND_OUT } else { 0.0 };
         (seconds > 0.0).then_some(seconds)
     }
 
@@ -119,56 +128,96 @@ impl Reuse {
 }
 
 fn load(op: &Op, args: &[ValueSpec], work: Work, traffic: Vec<[f64; 2]>) -> Load {
-    let (family, op_name, precision, size) = kind(op, args, work);
-    let place = Place { family, op: op_name, size, ..Place::default() };
+    let kind = Kind::of(op, args, work);
+    let place = Place { family: kind.family, op: kind.op, size: kind.size, ..Place::default() };
     let writes = matches!(op, Op::Adamw(_) | Op::SgdMomentum(_) | Op::Copy(_) | Op::Triad(_))
         || work.bytes_written * 4 > work.bytes_read;
-    Load { count: 1.0, place, flops: work.flops as f64, precision, traffic, writes }
-}
-
-/// Family, op, precision and size.
-fn kind(op: &Op, args: &[ValueSpec], work: Work) -> (String, String, &'static str, [f64; 3]) {
-    let name = op.operation().name();
-    let typed = |letters: &str| format!("{name} {letters} {}", args[0].dtype.name());
-    match op {
-        Op::Gemm(gemm) => {
-            let precision = match args[0].dtype.name() {
-                "bf16" => "bf16",
-                _ => "f32",
-            };
-            let letters = [gemm.trans_a, gemm.trans_b].map(|is| if is { "t" } else { "n" }).concat();
-            product(precision, args[0].dtype.name(), typed(&letters), gemm.dims(args).ok(), work)
-        }
-        Op::GemmI8(gemm) => product("i8", "i8", typed(""), gemm.dims(args).ok(), work),
-        Op::GemmQ8(gemm) => product("i8", "q8", typed(""), gemm.dims(args).ok(), work),
-        Op::Conv2d(_) | Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_) => {
-            ("convolution".to_string(), typed(""), "f32", by_work(work))
-        }
-        Op::Attention(_) | Op::AttentionGrad(_) => ("attention".to_string(), typed(""), "f32", by_work(work)),
-        Op::Softmax(_)
-        | Op::SoftmaxGrad(_)
-        | Op::LayerNorm(_)
-        | Op::AddLayerNorm(_)
-        | Op::LayerNormGrad(_)
-        | Op::LayerNormParamGrad(_)
-        | Op::CrossEntropy(_)
-        | Op::CrossEntropyGrad(_) => ("rows".to_string(), typed(""), "f32", by_work(work)),
-        _ => ("stream".to_string(), typed(""), "f32", by_work(work)),
+    Load {
+        count: 1.0,
+        place,
+        flops: work.flops as f64,
+        cost: kind.cost,
+        precision: kind.precision,
+        traffic,
+        writes,
     }
 }
 
-/// A product of one row reads its matrix once and is another kind of kernel than one that uses it again.
-fn product(
-    precision: &'static str,
-    types: &str,
+/// What kind of kernel computes a step.
+struct Kind {
+    family: String,
     op: String,
-    dims: Option<GemmDims>,
-    work: Work,
-) -> (String, String, &'static str, [f64; 3]) {
-    let Some(dims) = dims else { return (format!("product {types}"), op, precision, by_work(work)) };
-    let family = if dims.m == 1 { "row product" } else { "product" };
-    let log = |extent: usize| (extent.max(1) as f64).ln();
-    (format!("{family} {types}"), op, precision, [log(dims.batch.max(1) * dims.m), log(dims.n), log(dims.k)])
+    precision: &'static str,
+    size: [f64; 3],
+    cost: f64,
+}
+
+impl Kind {
+    fn of(op: &Op, args: &[ValueSpec], work: Work) -> Self {
+        let name = op.operation().name();
+        let typed = |detail: &str| format!("{name} {detail} {}", args[0].dtype.name());
+        let plain = |family: &str, detail: &str, cost: f64| Self {
+            family: family.to_string(),
+            op: typed(detail),
+            precision: "f32",
+            size: by_work(work),
+            cost,
+        };
+        // Operations for each element of the answer, at four bytes each.
+        let depth = work.flops as f64 / (work.bytes_written as f64 / 4.0).max(1.0) / 2.0;
+        let edge = 1.0 + EDGE / depth.max(1.0);
+        let layout = |layout| if layout == ImageLayout::Nhwc { "last" } else { "" };
+        let seen = |causal: bool| if causal { "causal" } else { "" };
+        match op {
+            Op::Gemm(gemm) => {
+                let letters = [gemm.trans_a, gemm.trans_b].map(|is| if is { "t" } else { "n" }).concat();
+                let types = args[0].dtype.name();
+                let precision = if types == "bf16" { "bf16" } else { "f32" };
+                Self::product(precision, types, typed(&letters), gemm.dims(args).ok(), work)
+            }
+            Op::GemmI8(gemm) => Self::product("i8", "i8", typed(""), gemm.dims(args).ok(), work),
+            Op::GemmQ8(gemm) => {
+                let detail = if gemm.quantized_a { "q8" } else { "" };
+                Self::product("i8", "q8", typed(detail), gemm.dims(args).ok(), work)
+            }
+            Op::Conv2d(conv) => plain("convolution", layout(conv.layout), edge),
+            Op::Conv2dInputGrad(conv) => plain("convolution", layout(conv.layout), edge),
+            Op::Conv2dWeightGrad(conv) => plain("convolution", layout(conv.layout), 1.0),
+            Op::Attention(attention) => plain("attention", seen(attention.causal), 1.0),
+            Op::AttentionGrad(_) => plain("attention", "", 1.0),
+            _ => plain("elements", "", cost(name)),
+        }
+    }
+
+    /// A product of one row reads its matrix once and is another kind of kernel than one that uses it again: it loads
+    /// an operand for each multiply-add and widens what is narrow, in the units of f32.
+    fn product(precision: &'static str, types: &str, op: String, dims: Option<GemmDims>, work: Work) -> Self {
+        let family = format!("product {types}");
+        let Some(dims) = dims else { return Self { family, op, precision, size: by_work(work), cost: 1.0 } };
+        let log = |extent: usize| (extent.max(1) as f64).ln();
+        if dims.m == 1 {
+            let cost = match types {
+                "i8" => 1.0,
+                "f32" => 2.0,
+                _ => 3.0,
+            };
+            let size = [(work.bytes().max(1) as f64).ln() / 1.5, 0.0, 0.0];
+            return Self { family: ROW.to_string(), op, precision: "f32", size, cost };
+        }
+        let size = [log(dims.batch.max(1) * dims.m), log(dims.n), log(dims.k)];
+        Self { family, op, precision, size, cost: 1.0 + EDGE / dims.k.max(1) as f64 }
+    }
+}
+
+/// How many times as long an element-wise op's operations take as multiply-adds: nothing is fused, functions such as
+/// exp are counted as one, and rows are gone through more than once.
+fn cost(op: &str) -> f64 {
+    match op {
+        "softmax" | "cross_entropy" | "cross_entropy_grad" => 9.0,
+        "gelu" | "bias_gelu" | "gelu_grad" | "bias_gelu_grad" | "tanh" => 7.0,
+        "layer_norm" | "add_layer_norm" | "layer_norm_grad" | "layer_norm_param_grad" | "softmax_grad" => 3.0,
+        _ => 1.0,
+    }
 }
 
 /// Size by operations and bytes, each counted half: an op that grows fourfold moves as far as an extent that does.
@@ -223,7 +272,7 @@ mod tests {
     #[test]
     fn one_row_is_another_kind_of_product() {
         let family = |words: &str| loads(&program("gemm", words))[0].place.family.clone();
-        assert_eq!(family("m=1,n=64,k=64,dtype=bf16"), "row product bf16");
+        assert_eq!(family("m=1,n=64,k=64,dtype=bf16"), ROW);
         assert_eq!(family("m=2,n=64,k=64"), "product f32");
     }
 }

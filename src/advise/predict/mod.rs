@@ -8,6 +8,7 @@ mod datasheet;
 mod kriging;
 mod load;
 mod model;
+mod programs;
 mod roofs;
 mod splits;
 

@@ -2,21 +2,15 @@
 //!
 //! A load takes its least seconds by the roofs over a share. The share of a load that is measured alone comes from cells
 //! that are alike ([`super::kriging`]): the same op at other sizes, other ops of its family, other lanes. A program of
-//! many loads takes their sum, times what other programs took beyond theirs: in a program an op's data is not where it
-//! is when the op is repeated alone.
+//! many loads takes their sum and what other programs took beyond theirs ([`super::programs`]).
 
 use super::cell::{Cell, at};
 use super::kriging::{Guess, Kriging, Place};
 use super::load::Load;
+use super::programs::{Program, Programs, programs, sums, whole};
 use super::roofs::Roofs;
 use crate::units::significant;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The family of programs of several loads.
-const PROGRAM: &str = "program";
-
-/// Variance of what a program takes beyond its loads, where no program was measured.
-const BEYOND: f64 = 0.06;
 
 /// A prediction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,8 +28,7 @@ pub(super) struct Model {
     families: BTreeMap<String, Kriging>,
     /// The same of all families, for one that was never measured alone.
     level: Guess,
-    /// Logarithms of a program's seconds over the sum of its loads'.
-    programs: Option<Kriging>,
+    programs: Programs,
 }
 
 impl Model {
@@ -53,35 +46,29 @@ impl Model {
         roofs: &Roofs,
     ) -> Option<Guessed> {
         let least: Option<Vec<f64>> = loads.iter().map(|load| load.seconds(roofs, who.threads)).collect();
-        let least = least?;
-        let sum = self.sum(loads, &least, who);
+        Some(self.guessed(workload, loads, &least?, who))
+    }
+
+    /// A cell that the model need not have seen.
+    pub(super) fn cell_seconds(&self, cell: &Cell) -> f64 {
+        self.guessed(&cell.workload, &cell.loads, &cell.roofs, &cell.who).seconds
+    }
+
+    fn guessed(&self, workload: &str, loads: &[Load], least: &[f64], who: &Place) -> Guessed {
+        let guess = |load: &Load| self.guess(&at(&load.place, who));
+        let sums = sums(loads, least, |load| guess(load).mean.exp());
+        let sum: f64 = sums.iter().sum();
         // Loads of one program are off together: their doubts are averaged, not squared away.
         let doubt = |(load, least): (&Load, &f64)| {
-            let guess = self.guess(&at(&load.place, who));
+            let guess = guess(load);
             load.count * least * guess.mean.exp() * guess.variance.sqrt() / sum
         };
-        let doubt: f64 = loads.iter().zip(&least).map(doubt).sum();
-        let alone = loads.len() == 1 && loads[0].count == 1.0;
-        let beyond = match &self.programs {
-            _ if alone => Guess { mean: 0.0, variance: 0.0 },
-            Some(programs) => programs.guess(&whole(workload, loads, who)),
-            None => Guess { mean: 0.0, variance: BEYOND },
-        };
-        Some(Guessed { seconds: sum * beyond.mean.exp(), doubt: (doubt * doubt + beyond.variance).sqrt() })
-    }
-
-    /// Seconds of a cell that the model need not have seen.
-    pub(super) fn cell_seconds(&self, cell: &Cell) -> f64 {
-        let sum = self.sum(&cell.loads, &cell.roofs, &cell.who);
-        let beyond = self.programs.as_ref().filter(|_| !cell.is_single());
-        sum * beyond.map_or(0.0, |programs| programs.guess(&program_place(cell)).mean).exp()
-    }
-
-    /// Seconds of all loads, each as if it were alone.
-    fn sum(&self, loads: &[Load], least: &[f64], who: &Place) -> f64 {
-        let each =
-            |(load, least): (&Load, &f64)| load.count * least * self.guess(&at(&load.place, who)).mean.exp();
-        loads.iter().zip(least).map(each).sum()
+        let doubt: f64 = loads.iter().zip(least).map(doubt).sum();
+        if loads.len() == 1 && loads[0].count == 1.0 {
+            return Guessed { seconds: sum, doubt };
+        }
+        let (seconds, variance) = self.programs.seconds(&sums, &whole(workload, loads, who));
+        Guessed { seconds, doubt: (doubt * doubt + variance).sqrt() }
     }
 
     fn guess(&self, place: &Place) -> Guess {
@@ -89,22 +76,12 @@ impl Model {
     }
 }
 
-/// The place of a whole program among programs.
-fn whole(workload: &str, loads: &[Load], who: &Place) -> Place {
-    let sum = |of: fn(&Load) -> f64| {
-        loads.iter().map(|load| load.count * of(load)).sum::<f64>().max(1.0).ln() / 2.0
-    };
-    let size = [sum(|load| load.flops), sum(Load::bytes), 0.0];
-    Place { family: PROGRAM.to_string(), op: workload.to_string(), size, ..who.clone() }
-}
-
 /// A model with the cells that it was fitted to: what each says when it is left out.
 pub(super) struct Fitted {
     pub model: Model,
     /// By family, which cells: those of single ops.
     alone: BTreeMap<String, Vec<usize>>,
-    /// Cells of programs, and the sums of their loads.
-    composed: Vec<(usize, f64)>,
+    programs: Vec<Program>,
 }
 
 impl Fitted {
@@ -126,16 +103,10 @@ impl Fitted {
             return None;
         }
         let level = Guess { mean: mean(levels.iter().copied()), variance: 0.25 };
-        let mut model = Model { families, level, programs: None };
-        let programs = cells.iter().enumerate().filter(|(_, cell)| !cell.is_single());
-        let composed: Vec<(usize, f64)> =
-            programs.map(|(number, cell)| (number, model.sum(&cell.loads, &cell.roofs, &cell.who))).collect();
-        if !composed.is_empty() {
-            let places = composed.iter().map(|&(number, _)| program_place(&cells[number])).collect();
-            let values = composed.iter().map(|&(number, sum)| (cells[number].seconds / sum).ln()).collect();
-            model.programs = Some(Kriging::fit(places, values)?);
-        }
-        Some(Self { model, alone, composed })
+        let mut model = Model { families, level, programs: Programs::fit([]) };
+        let programs = programs(cells, |place| model.guess(place).mean.exp());
+        model.programs = Programs::fit(&programs);
+        Some(Self { model, alone, programs })
     }
 
     /// For cells that `fold` gives one name, seconds by a model that was fitted without any cell of that name. Cells of
@@ -147,44 +118,28 @@ impl Fitted {
     ) -> Vec<(usize, f64)> {
         let mut found = Vec::new();
         for (family, numbers) in &self.alone {
-            let kriging = &self.model.families[family];
-            for (number, log) in folds(kriging, numbers, cells, &fold) {
-                found.push((number, cells[number].roof() * log.exp()));
+            let names: Vec<Option<String>> = numbers.iter().map(|&number| fold(&cells[number])).collect();
+            for name in names.iter().flatten().collect::<BTreeSet<_>>() {
+                let out: Vec<usize> =
+                    (0..numbers.len()).filter(|&place| names[place].as_ref() == Some(name)).collect();
+                let logs = self.model.families[family].held_out(&out).unwrap_or_default();
+                let seconds =
+                    |(&place, log): (&usize, f64)| (numbers[place], cells[numbers[place]].roof() * log.exp());
+                found.extend(out.iter().zip(logs).map(seconds));
             }
         }
-        if let Some(programs) = &self.model.programs {
-            let numbers: Vec<usize> = self.composed.iter().map(|(number, _)| *number).collect();
-            let sums: BTreeMap<usize, f64> = self.composed.iter().copied().collect();
-            for (number, log) in folds(programs, &numbers, cells, &fold) {
-                found.push((number, sums[&number] * log.exp()));
-            }
+        let names: Vec<Option<String>> =
+            self.programs.iter().map(|program| fold(&cells[program.cell])).collect();
+        for name in names.iter().flatten().collect::<BTreeSet<_>>() {
+            let is_out = |place: &usize| names[*place].as_ref() == Some(name);
+            let kept = (0..names.len()).filter(|place| !is_out(place)).map(|place| &self.programs[place]);
+            let learnt = Programs::fit(kept);
+            let out = (0..names.len()).filter(is_out).map(|place| &self.programs[place]);
+            found.extend(out.map(|program| (program.cell, learnt.seconds(&program.sums, &program.place).0)));
         }
         found.sort_by_key(|(number, _)| *number);
         found
     }
-}
-
-/// What a kriging of the cells `numbers` says of each fold without it.
-fn folds(
-    kriging: &Kriging,
-    numbers: &[usize],
-    cells: &[Cell],
-    fold: impl Fn(&Cell) -> Option<String>,
-) -> Vec<(usize, f64)> {
-    let names: Vec<Option<String>> = numbers.iter().map(|&number| fold(&cells[number])).collect();
-    let distinct: BTreeSet<&String> = names.iter().flatten().collect();
-    let mut found = Vec::new();
-    for name in distinct {
-        let left_out: Vec<usize> =
-            (0..numbers.len()).filter(|&place| names[place].as_ref() == Some(name)).collect();
-        let logs = kriging.held_out(&left_out).unwrap_or_default();
-        found.extend(left_out.iter().zip(logs).map(|(&place, log)| (numbers[place], log)));
-    }
-    found
-}
-
-fn program_place(cell: &Cell) -> Place {
-    whole(&cell.workload, &cell.loads, &cell.who)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

@@ -2,7 +2,7 @@
 
 use crate::compare::counts_operations;
 use crate::measure::protocol::ProbeKind;
-use crate::record::Record;
+use crate::record::{Record, Series};
 use std::collections::BTreeMap;
 
 /// Octaves over which a bandwidth measured at one size says something of another.
@@ -23,15 +23,13 @@ impl Roofs {
         let mut operations: BTreeMap<_, Vec<f64>> = BTreeMap::new();
         let mut roofs = Self::default();
         for record in records {
-            let touched =
-                record.bytes.values().fold(0u64, |sum, bytes| sum.saturating_add(*bytes)).max(1) as f64;
             for series in &record.series {
                 let rates: Vec<f64> = series.probe_rate.iter().copied().filter(|rate| *rate > 0.0).collect();
                 let (Some(probe), false) = (series.probe, rates.is_empty()) else { continue };
                 let key = (probe, record.contender.lane.threads);
                 match counts_operations(probe) {
                     true => operations.entry(key).or_default().extend(rates),
-                    false => roofs.bytes.entry(key).or_default().push((touched, median(rates))),
+                    false => roofs.bytes.entry(key).or_default().push((touched(record), median(rates))),
                 }
             }
         }
@@ -48,6 +46,18 @@ impl Roofs {
             self.bytes.entry(*key).or_insert_with(|| rates.clone());
         }
         self
+    }
+
+    /// How fast the machine was while `series` was sampled, over these roofs: what the probe beside it reached.
+    pub(super) fn then(&self, record: &Record, series: &Series) -> f64 {
+        let rates: Vec<f64> = series.probe_rate.iter().copied().filter(|rate| *rate > 0.0).collect();
+        let (Some(probe), false) = (series.probe, rates.is_empty()) else { return 1.0 };
+        let key = (probe, record.contender.lane.threads);
+        let usual = match counts_operations(probe) {
+            true => self.operations.get(&key).copied(),
+            false => self.bytes.get(&key).map(|rates| smooth(rates, touched(record).log2())),
+        };
+        usual.map_or(1.0, |usual| (median(rates) / usual).clamp(0.5, 2.0))
     }
 
     /// The most threads that anything was measured on.
@@ -87,6 +97,11 @@ impl Roofs {
         let close = found.iter().find(|(nearest, _)| *nearest <= 2.0 * OCTAVES);
         close.or_else(|| found.iter().min_by(|a, b| a.0.total_cmp(&b.0))).map(|(_, rate)| *rate)
     }
+}
+
+/// Bytes of all values of a record.
+fn touched(record: &Record) -> f64 {
+    record.bytes.values().fold(0u64, |sum, bytes| sum.saturating_add(*bytes)).max(1) as f64
 }
 
 /// The geometric mean of rates near a size, weighted by nearness; of the nearest where none is near.

@@ -5,16 +5,20 @@ use super::model::{Fitted, Model};
 use crate::compare::OWN;
 use crate::record::Run;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Machines that leaving one out needs: of two, one would be predicted from a single other.
 pub const MACHINES: usize = 3;
+
+/// Other sizes that leaving one out needs, of the same op and contender: with one other, a size would be predicted from
+/// the far side of a cache.
+const OTHERS: usize = 2;
 
 /// What is left out at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// A workload at one point, of every contender and machine.
+    /// A workload at one point, of every contender and machine; counted where a contender has two other points of it.
     Size,
     /// A workload of several ops, at all its points: its ops are known alone and from other programs.
     Workload,
@@ -136,8 +140,27 @@ pub(super) fn of(split: Split, cells: &[Cell], fitted: &Fitted) -> Splits {
         Split::Machine => by_refit(cells, fold),
         _ => fitted.held_out(cells, fold),
     };
-    let held = predicted.into_iter().map(|(number, seconds)| held(cells, number, seconds, fold));
+    let sizes = sizes(cells);
+    let counts = |number: usize| split != Split::Size || sizes[&series(&cells[number])].len() > OTHERS;
+    let counted = predicted.into_iter().filter(|(number, _)| counts(*number));
+    let held = counted.map(|(number, seconds)| held(cells, number, seconds, fold));
     Splits { split, cells: held.collect() }
+}
+
+/// What changes with size: an op or a program, of one contender on one machine.
+fn series(cell: &Cell) -> (String, String, String) {
+    let op = if cell.is_single() { &cell.loads[0].place.op } else { &cell.workload };
+    let family = if cell.is_single() { &cell.loads[0].place.family } else { &cell.workload };
+    (format!("{family} {op}"), cell.who.backend.clone(), cell.who.machine.clone())
+}
+
+/// Points of each.
+fn sizes(cells: &[Cell]) -> BTreeMap<(String, String, String), BTreeSet<&str>> {
+    let mut found: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    for cell in cells {
+        found.entry(series(cell)).or_default().insert(&cell.subject);
+    }
+    found
 }
 
 /// As [`Fitted::held_out`], by fitting anew: what programs take beyond their loads rests on the machine too.

@@ -8,6 +8,9 @@ use crate::cost::MemoryPrice;
 /// Days of a month, on average over 400 years.
 const MONTH: f64 = 30.436_875;
 
+/// Most devices that are drawn; the numbers have all.
+const DEVICES: usize = 6;
+
 /// The middle of what a date may mean, in months since 1970 began.
 fn months(date: Date) -> f64 {
     (date.first_day() + date.last_day()) as f64 / 2.0 / MONTH
@@ -20,6 +23,10 @@ pub(super) fn over_time(model: &Model) -> Vec<Scene> {
     else {
         return Vec::new();
     };
+    let mut drawn: Vec<&Vec<MemoryPrice>> = history.values().collect();
+    let far = |prices: &[MemoryPrice]| moved(prices).map_or(0.0, |ratio| ratio.ln().abs());
+    drawn.sort_by(|a, b| far(b).total_cmp(&far(a)));
+    drawn.truncate(DEVICES);
     let panel = |unit: &str, of: fn(&MemoryPrice) -> Option<Money>| Panel {
         title: format!("$ per {unit}"),
         x: Axis {
@@ -34,11 +41,7 @@ pub(super) fn over_time(model: &Model) -> Vec<Scene> {
             format: Format::Dollars,
             include: Vec::new(),
         },
-        series: history
-            .values()
-            .enumerate()
-            .filter_map(|(number, prices)| series(number, prices, of))
-            .collect(),
+        series: drawn.iter().enumerate().filter_map(|(number, prices)| series(number, prices, of)).collect(),
         roofs: Vec::new(),
         bands: Vec::new(),
     };
@@ -47,7 +50,7 @@ pub(super) fn over_time(model: &Model) -> Vec<Scene> {
         name: "cost-over-time".to_string(),
         finding: finding(model),
         about: format!(
-            "Dated prices of new devices in shops, one kind of price only ({}); {} devices have several dates. A price that is \
+            "Dated prices of new devices in shops, one kind of price only ({}); of {} devices with several dates those that moved most. A price that is \
              too old to buy by on {} says so.",
             PriceKind::StreetNew.label(),
             history.len(),
@@ -82,13 +85,18 @@ fn series(number: usize, prices: &[MemoryPrice], of: fn(&MemoryPrice) -> Option<
     })
 }
 
+/// How many times its first price per GB a device costs by its last.
+fn moved(prices: &[MemoryPrice]) -> Option<f64> {
+    prices.last()?.per_gb?.ratio(prices.first()?.per_gb?)
+}
+
 /// Whose price per GB moved most.
 fn finding(model: &Model) -> String {
-    let moves = model.money.history.values().filter_map(|prices| {
-        let (first, last) = (prices.first()?, prices.last()?);
-        let ratio = last.per_gb?.ratio(first.per_gb?)?;
-        Some((ratio, first, last))
-    });
+    let moves = model
+        .money
+        .history
+        .values()
+        .filter_map(|prices| Some((moved(prices)?, prices.first()?, prices.last()?)));
     match moves.max_by(|a, b| a.0.ln().abs().total_cmp(&b.0.ln().abs())) {
         Some((ratio, first, last)) => format!(
             "A GB of {} cost {} times as much in {} as in {}",

@@ -73,7 +73,7 @@ pub const CHARTS: &[Chart] = &[
 /// Most groups of bars in one chart.
 const GROUPS: usize = 12;
 /// Most bars in one chart; the first groups may exceed it.
-const ALL_BARS: usize = 36;
+const ALL_BARS: usize = 20;
 /// Most bars in one group.
 const BARS: usize = 8;
 

@@ -13,7 +13,7 @@ use crate::units::significant;
 const PURCHASE: PriceKind = PriceKind::StreetNew;
 const RENT: PriceKind = PriceKind::CloudOnDemand;
 /// Most devices of one class.
-const DEVICES: usize = 8;
+const DEVICES: usize = 3;
 /// Classes in the order of the page, each with its colour.
 const CLASSES: [(Class, u8); 8] = [
     (Class::Ram, 2),

@@ -11,7 +11,7 @@ use crate::workloads::Param;
 use std::collections::BTreeMap;
 
 /// Most contests in one panel.
-const POINTS: usize = 36;
+const POINTS: usize = 16;
 
 /// One panel a machine.
 pub(super) fn roofline(model: &Model) -> Vec<Scene> {

@@ -13,7 +13,7 @@ const PANELS: usize = 6;
 /// Fewest sizes that make a curve.
 const SIZES: usize = 2;
 /// Most sizes in one panel.
-const MOST: usize = 24;
+const MOST: usize = 12;
 
 /// One workload swept over one size.
 struct Sweep<'a> {

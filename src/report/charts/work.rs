@@ -9,7 +9,7 @@ use crate::cost::{HourlyBasis, UnitCost};
 /// Kinds of price that are drawn, each a ranking of its own; the others are in the table.
 const KINDS: [PriceKind; 2] = [PriceKind::StreetNew, PriceKind::CloudOnDemand];
 /// Most devices of one kind.
-const DEVICES: usize = 8;
+const DEVICES: usize = 4;
 
 /// One chart a subject.
 pub(super) fn cost_of_work(model: &Model) -> Vec<Scene> {

@@ -133,10 +133,22 @@ fn parse(tag: &str) -> (&str, Vec<(&str, &str)>) {
 /// The data of a path through `points` (`x,y x,y ..`): one absolute point and steps from it, which are
 /// shorter than the points.
 fn path(points: &str, is_closed: bool) -> String {
+    let pairs = points.split_whitespace().filter_map(|point| point.split_once(','));
+    let mut corners: Vec<(i64, i64)> = Vec::new();
+    for (x, y) in pairs.filter_map(|(x, y)| Some((x.parse::<i64>().ok()?, y.parse::<i64>().ok()?))) {
+        // A level step that goes on is one step.
+        if let [.., a, b] = corners[..]
+            && a.1 == b.1
+            && b.1 == y
+            && (b.0 - a.0).signum() == (x - b.0).signum()
+        {
+            corners.pop();
+        }
+        corners.push((x, y));
+    }
     let mut data = String::new();
     let mut last: Option<(i64, i64)> = None;
-    let pairs = points.split_whitespace().filter_map(|point| point.split_once(','));
-    for (x, y) in pairs.filter_map(|(x, y)| Some((x.parse().ok()?, y.parse().ok()?))) {
+    for (x, y) in corners {
         // Writing to a String cannot fail.
         let _ = match last.map(|last| (x - last.0, y - last.1)) {
             None => write!(data, "M{x} {y}"),

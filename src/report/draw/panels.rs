@@ -11,6 +11,8 @@ use crate::report::scene::{Band, Dash, Look, Panel, Roof, Series};
 const LINE: f64 = 18.0;
 /// Room between a text and what it belongs to.
 const PAD: f64 = 8.0;
+/// Room at the right edge of a panel without labels.
+const EDGE: f64 = 8.0;
 /// Distance between panels.
 const GUTTER: f64 = 28.0;
 /// Radius of a marker.
@@ -124,7 +126,7 @@ impl<'a> Placed<'a> {
         let ticks = y.ticks(6).into_iter().map(|tick| Type::NOTE.width(&tick_text(tick, panel.y.format)));
         let left = corner.0 + ticks.fold(0.0, f64::max) + PAD;
         let names = panel.series.iter().map(|series| Type::LABEL.width(&series.label)).fold(0.0, f64::max);
-        let right = corner.0 + width - if direct { names + 20.0 } else { 8.0 };
+        let right = corner.0 + width - if direct { names + 20.0 } else { EDGE };
         let top = corner.1 + if panel.title.is_empty() { 20.0 } else { 20.0 + LINE };
         let bottom = corner.1 + pitch - 44.0;
         Self { panel, x, y, area: (left, top, right, bottom), corner, direct }
@@ -194,7 +196,8 @@ impl<'a> Placed<'a> {
             let half = Type::NOTE.width(&text) / 2.0;
             canvas.line((at, bottom), (at, bottom + 4.0), Ink::of(Role::Axis), 1.0);
             if at - half > free {
-                canvas.text(&text, (at, bottom + 16.0), Anchor::Middle, Type::NOTE);
+                let middle = at.min(right + EDGE - half);
+                canvas.text(&text, (middle, bottom + 16.0), Anchor::Middle, Type::NOTE);
                 free = at + half + 7.0;
             }
         }

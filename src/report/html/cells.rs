@@ -45,12 +45,13 @@ pub(super) fn cells(html: &mut Html, model: &Model) {
     html.raw("<th scope=\"col\">Validity<tbody>\n");
     let mut last = "";
     for row in model.rows.iter().take(ROWS) {
-        html.raw(if row.group == last { "<tr>" } else { "<tr class=\"g\">" });
+        let is_same = row.group == last;
+        html.raw(if is_same { "<tr>" } else { "<tr class=\"g\">" });
         last = &row.group;
         if several {
             html.raw("<td>").text(model.machines.get(row.machine).map_or("", |machine| &machine.name));
         }
-        write_row(html, row);
+        write_row(html, row, is_same);
     }
     html.raw("</table></div>");
     let baseline = model.baseline.as_deref().unwrap_or("none");
@@ -64,12 +65,18 @@ pub(super) fn cells(html: &mut Html, model: &Model) {
     html.raw("<a href=\"cells.csv\">cells.csv</a></p>\n");
 }
 
-fn write_row(html: &mut Html, row: &Row) {
-    for (_, _, text) in COLUMNS {
-        html.raw("<td>").text(&text(row));
+/// First columns that a row leaves empty where they are those of the row above it; the script fills them in.
+const NAMES: usize = 2;
+
+fn write_row(html: &mut Html, row: &Row, is_same: bool) {
+    for (place, (_, _, text)) in COLUMNS.iter().enumerate() {
+        html.raw("<td>");
+        if !(is_same && place < NAMES) {
+            html.text(&text(row));
+        }
     }
     html.raw(match row.validity.word {
-        Word::Valid => "<td class=\"good\">VALID",
+        Word::Valid => "<td>VALID",
         Word::Suspect => "<td class=\"warn\">SUSPECT",
         Word::Invalid => "<td class=\"bad\">INVALID",
     });

@@ -11,7 +11,7 @@ use crate::report::text;
 use std::collections::BTreeMap;
 
 /// Most commands in the page.
-const COMMANDS: usize = 200;
+const COMMANDS: usize = 40;
 
 /// Writes what is known of each machine, its measured roofs, and the runs.
 pub(super) fn machines(html: &mut Html, model: &Model) {

@@ -5,7 +5,7 @@ use crate::report::draw::{self, DrawError, NARROW, WIDE};
 use crate::report::scene::{Numbers, Scene};
 
 /// Most rows of numbers below a chart.
-const ROWS: usize = 60;
+const ROWS: usize = 30;
 
 /// Writes a scene.
 pub(super) fn figure(html: &mut Html, scene: &Scene, with_png: bool) -> Result<(), DrawError> {

@@ -7,6 +7,10 @@ use crate::compare::Interval;
 use crate::report::model::{JobView, Model};
 use crate::report::{text, what_if};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Most sentences on what is left out.
+const LEFT_OUT: usize = 6;
 
 /// One slider: its id, its name, least, most, step.
 type Slider = (&'static str, &'static str, f64, f64, f64);
@@ -76,7 +80,6 @@ fn data(job: &JobView) -> Value {
             "offer": each.offer,
             "swings": each.swings.iter().map(swing).collect::<Vec<_>>(),
             "cells": fixed(each),
-            "assumed": crate::host::plain(&assumed(each)),
         })
     };
     let settings = job.settings;
@@ -94,6 +97,7 @@ fn data(job: &JobView) -> Value {
             "kwh": settings.kwh, "utilisation": settings.utilisation, "years": settings.years,
             "price": settings.price, "volume": settings.volume,
         },
+        "assumed": assumed(job).iter().map(|sentence| crate::host::plain(sentence)).collect::<Vec<_>>(),
         "candidates": job.candidates.iter().map(candidate).collect::<Vec<_>>(),
     })
 }
@@ -110,9 +114,23 @@ fn fixed(candidate: &Candidate) -> [String; 3] {
     [seconds, candidate.time.label().to_string(), price]
 }
 
-fn assumed(candidate: &Candidate) -> String {
-    let batch = format!("batch {}", candidate.batch);
-    std::iter::once(&batch).chain(&candidate.assumed).map(String::as_str).collect::<Vec<_>>().join("; ")
+/// Each thing that was assumed, once, with those that it is about where these are not all; then who is left out.
+fn assumed(job: &JobView) -> Vec<String> {
+    let mut about: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for candidate in &job.candidates {
+        for sentence in &candidate.assumed {
+            about.entry(sentence).or_default().push(&candidate.name);
+        }
+    }
+    let all = job.candidates.len();
+    let said = |(sentence, names): (&str, Vec<&str>)| match names.len() == all {
+        true => sentence.to_string(),
+        false => format!("{}: {sentence}", names.join("; ")),
+    };
+    let kept = job.left_out.iter().take(LEFT_OUT).map(|sentence| format!("Left out: {sentence}"));
+    let more = job.left_out.len().saturating_sub(LEFT_OUT);
+    let more = (more > 0).then(|| format!("Left out: {more} more; `cutgpu advise` says why"));
+    about.into_iter().map(said).chain(kept).chain(more).collect()
 }
 
 fn candidates(html: &mut Html, job: &JobView) {
@@ -156,11 +174,8 @@ fn candidate_row(html: &mut Html, job: &JobView, place: usize, candidate: &Candi
 /// What was assumed, and who is not in the table.
 fn notes(html: &mut Html, job: &JobView) {
     html.raw("<details><summary>What was assumed, and who is left out</summary><ul class=\"prose\" id=\"assumed\">");
-    for candidate in &job.candidates {
-        html.raw("<li><b>").text(&candidate.name).raw("</b>: ").text(&assumed(candidate));
-    }
-    for sentence in &job.left_out {
-        html.raw("<li>Left out: ").text(sentence);
+    for sentence in assumed(job) {
+        html.raw("<li>").text(&sentence);
     }
     html.raw("</ul></details>\n");
 }

@@ -9,10 +9,18 @@ use crate::record::Run;
 use std::collections::BTreeMap;
 
 /// Most candidates of a job: the page carries all that its script needs of each.
-const CANDIDATES: usize = 12;
+const CANDIDATES: usize = 10;
 
-/// Units that are worth a job, the most telling first: what a user waits for, then arithmetic.
-const UNITS: [&str; 4] = ["step", "token", "image", "PFLOP"];
+/// Units that are worth a job, with the mode of a model where there is one, the most telling first: what a user waits
+/// for, then training, then arithmetic.
+const KINDS: [(&str, Option<&str>); 6] = [
+    ("token", Some("infer")),
+    ("image", Some("infer")),
+    ("token", Some("train")),
+    ("image", Some("train")),
+    ("token", None),
+    ("PFLOP", None),
+];
 
 /// Most jobs of a page.
 const JOBS: usize = 3;
@@ -55,7 +63,7 @@ pub struct JobView {
     pub duel: Duel,
 }
 
-/// The work of the runs that tells most, with what it costs on every candidate: the largest of each unit.
+/// The work of the runs that tells most, with what it costs on every candidate.
 pub(super) fn jobs(
     runs: &[Run],
     contests: &[Contest],
@@ -75,11 +83,13 @@ pub(super) fn jobs(
     telling(contests).into_iter().filter_map(view).take(JOBS).collect()
 }
 
-/// The largest contest of each unit on the first machine.
+/// The largest contest of each kind on the first machine.
 fn telling(contests: &[Contest]) -> Vec<&Contest> {
     let mut largest: BTreeMap<usize, &Contest> = BTreeMap::new();
     for contest in contests.iter().filter(|contest| contest.machine == 0 && contest.yields.amount > 0.0) {
-        let Some(place) = UNITS.iter().position(|unit| *unit == contest.yields.unit) else { continue };
+        let mode = contest.params.get("mode").map(ToString::to_string);
+        let kind = (contest.yields.unit.as_str(), mode.as_deref());
+        let Some(place) = KINDS.iter().position(|known| *known == kind) else { continue };
         let entry = largest.entry(place).or_insert(contest);
         if contest.work.flops > entry.work.flops {
             *entry = contest;

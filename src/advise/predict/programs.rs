@@ -1,0 +1,143 @@
+//! What programs take beyond the sum of their loads: a factor for each kind of load, and what is left.
+//!
+//! Alone an op finds its data where it left them, and nothing else in the caches; in a program neither is so. How much
+//! that costs differs by kind, so each kind has a factor: the ridge regression of relative errors with all factors near
+//! 1 (Hoerl and Kennard, "Ridge regression", Technometrics 12, 1970). What is left is a kriging over programs.
+
+use super::cell::{Cell, at};
+use super::kriging::{Guess, Kriging, PROGRAM, Place, dot, inverse};
+use super::load::Load;
+
+/// Kinds of loads, by the start of their families.
+const KINDS: &[&str] = &["product", "row product", "attention", "convolution", "elements"];
+
+/// Variance of a relative error of a program, and of a factor.
+const ERROR: f64 = 0.04;
+const FACTOR: f64 = 0.16;
+
+/// Seconds of the loads of each kind.
+pub(super) type Sums = [f64; KINDS.len()];
+
+/// What was learnt from programs.
+#[derive(Clone, Debug)]
+pub(super) struct Programs {
+    factors: Sums,
+    left: Option<Kriging>,
+}
+
+/// A program that was measured.
+pub(super) struct Program {
+    pub cell: usize,
+    pub sums: Sums,
+    pub place: Place,
+    pub seconds: f64,
+}
+
+impl Programs {
+    /// Learns from programs; of none, every factor is 1.
+    pub(super) fn fit<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Self {
+        let programs: Vec<&Program> = programs.into_iter().collect();
+        let factors = factors(&programs).unwrap_or([1.0; KINDS.len()]);
+        let places = programs.iter().map(|program| program.place.clone()).collect();
+        let left =
+            programs.iter().map(|program| (program.seconds / dot(&factors, &program.sums)).ln()).collect();
+        Self { factors, left: Kriging::fit(places, left) }
+    }
+
+    /// Seconds of a program, and the variance of their logarithm beyond that of the loads.
+    pub(super) fn seconds(&self, sums: &Sums, place: &Place) -> (f64, f64) {
+        let left = self.left.as_ref().map_or(Guess { mean: 0.0, variance: ERROR }, |left| left.guess(place));
+        (dot(&self.factors, sums) * left.mean.exp(), left.variance)
+    }
+}
+
+/// Factors b that make sum over programs of (S b / t - 1)^2 / ERROR + sum over kinds of (b - 1)^2 / FACTOR least.
+fn factors(programs: &[&Program]) -> Option<Sums> {
+    const KIND: usize = KINDS.len();
+    let mut matrix = vec![0.0; KIND * KIND];
+    let mut wanted = [1.0 / FACTOR; KIND];
+    for row in 0..KIND {
+        matrix[row * KIND + row] = 1.0 / FACTOR;
+    }
+    for program in programs {
+        let shares = program.sums.map(|sum| sum / program.seconds);
+        for row in 0..KIND {
+            wanted[row] += shares[row] / ERROR;
+            for column in 0..KIND {
+                matrix[row * KIND + column] += shares[row] * shares[column] / ERROR;
+            }
+        }
+    }
+    let inverse = inverse(matrix, KIND)?;
+    let mut factors = [1.0; KIND];
+    for (row, factor) in factors.iter_mut().enumerate() {
+        *factor = dot(&inverse[row * KIND..][..KIND], &wanted).clamp(0.3, 3.0);
+    }
+    Some(factors)
+}
+
+/// Seconds by kind of loads whose least seconds are `least`, each `factor` times that.
+pub(super) fn sums(loads: &[Load], least: &[f64], factor: impl Fn(&Load) -> f64) -> Sums {
+    let mut sums = [0.0; KINDS.len()];
+    for (load, least) in loads.iter().zip(least) {
+        let kind = KINDS.iter().position(|kind| load.place.family.starts_with(kind));
+        sums[kind.unwrap_or(KINDS.len() - 1)] += load.count * least * factor(load);
+    }
+    sums
+}
+
+/// The place of a whole program among programs.
+pub(super) fn whole(workload: &str, loads: &[Load], who: &Place) -> Place {
+    let sum = |of: fn(&Load) -> f64| {
+        loads.iter().map(|load| load.count * of(load)).sum::<f64>().max(1.0).ln() / 2.0
+    };
+    let size = [sum(|load| load.flops), sum(Load::bytes), 0.0];
+    Place { family: PROGRAM.to_string(), op: workload.to_string(), size, ..who.clone() }
+}
+
+/// The programs among cells, each load as long as `factor` of its place times its least seconds.
+pub(super) fn programs(cells: &[Cell], factor: impl Fn(&Place) -> f64) -> Vec<Program> {
+    let program = |(number, cell): (usize, &Cell)| Program {
+        cell: number,
+        sums: sums(&cell.loads, &cell.roofs, |load| factor(&at(&load.place, &cell.who))),
+        place: whole(&cell.workload, &cell.loads, &cell.who),
+        seconds: cell.seconds,
+    };
+    cells.iter().enumerate().filter(|(_, cell)| !cell.is_single()).map(program).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(op: &str, sums: Sums, seconds: f64) -> Program {
+        let place = Place { family: PROGRAM.into(), op: op.into(), ..Place::default() };
+        Program { cell: 0, sums, place, seconds }
+    }
+
+    #[test]
+    fn each_kind_has_the_factor_that_programs_show() {
+        // Element-wise steps take twice as long in programs, products do not.
+        let programs: Vec<Program> = (1..20)
+            .map(|number| {
+                let sums = [f64::from(number), 0.0, 0.0, 0.0, f64::from(20 - number)];
+                program("a", sums, sums[0] + 2.0 * sums[4])
+            })
+            .collect();
+        let learnt = Programs::fit(&programs);
+        assert!(
+            (learnt.factors[0] - 1.0).abs() < 0.1 && (learnt.factors[4] - 2.0).abs() < 0.15,
+            "{:?}",
+            learnt.factors
+        );
+        assert_eq!(learnt.factors[3], 1.0);
+        let (seconds, _) = learnt.seconds(&[10.0, 0.0, 0.0, 0.0, 10.0], &programs[0].place);
+        assert!((seconds / 30.0 - 1.0).abs() < 0.05, "{seconds}");
+    }
+
+    #[test]
+    fn without_programs_the_sum_stands_and_is_doubted() {
+        let (seconds, variance) = Programs::fit([]).seconds(&[1.0, 0.0, 2.0, 0.0, 0.0], &Place::default());
+        assert!((seconds - 3.0).abs() < 1e-12 && variance > 0.0);
+    }
+}
