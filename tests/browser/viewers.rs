@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 /// Longest wait for the viewer to read a trace.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Names of the frames in speedscope's table; as drawings they are no text.
+/// Names of the frames in speedscope's table, which shows their arguments behind them; as drawings they are no text.
 const FRAMES: &str =
-    "[...document.querySelectorAll('tr td:last-child')].map(cell => cell.textContent.trim())";
+    "[...document.querySelectorAll('tr td:last-child')].map(cell => cell.textContent.split(' {')[0].trim())";
 
 /// The trace of a small training step.
 fn trace(folder: &Path) -> PathBuf {
