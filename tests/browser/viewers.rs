@@ -67,6 +67,8 @@ fn viewers_show_every_frame_of_a_trace() {
     browser.show(1280, 1000, "light");
     for view in ["time-ordered", "sandwich"] {
         let hash = format!("#view={view}&localProfilePath={}", script.display());
+        // What stands behind # alone opens nothing anew.
+        browser.ask("Page.navigate", serde_json::json!({ "url": "about:blank" }));
         browser.open_at(&speedscope, &hash);
         let end = Instant::now() + LIMIT;
         let wanted = slices(&text);
