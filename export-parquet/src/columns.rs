@@ -93,11 +93,7 @@ const WHICH: &[Column] = &[
         Flag(|row| Some(row.judged.record.contender.twin)),
     ),
     column("machine", "hash of the machine's facts", Text(|row| Some(row.judged.record.host.clone()))),
-    column(
-        "processor",
-        "marketing name of the processor; null without host.json",
-        Text(|row| processor(row)),
-    ),
+    column("processor", "marketing name of the processor; null without host.json", Text(processor)),
     column("build", "hash of the build that measured", Text(|row| Some(row.judged.record.build.clone()))),
     column("started", "start of the measurement", Moment(|row| millis(&row.judged.record.started))),
     column(
@@ -119,7 +115,7 @@ const SERIES: &[Column] = &[
     column("outcome", "measured, skipped, failed or wrong", Text(|row| Some(outcome(row).0.to_string()))),
     column("message", "why it was not measured", Text(|row| outcome(row).1)),
     column("validity", "VALID, SUSPECT or INVALID", Text(|row| Some(row.judged.validity.word.to_string()))),
-    column("reasons", "codes of what speaks against it, by spaces", Text(|row| reasons(row))),
+    column("reasons", "codes of what speaks against it, by spaces", Text(reasons)),
     column(
         "time_ns",
         "nanoseconds of one execution",
@@ -209,7 +205,7 @@ const SAMPLES: &[Column] = &[
         "interleaved pass, from 0",
         Whole(|row| Some((*series(row)?.round.get(row.sample)?).into())),
     ),
-    column("iters", "executions in the sample", Whole(|row| iters(row))),
+    column("iters", "executions in the sample", Whole(iters)),
     column("ns", "nanoseconds of one execution", Real(|row| series(row)?.ns.get(row.sample).copied())),
     column(
         "run_delay_ns",
