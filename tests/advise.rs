@@ -130,7 +130,7 @@ fn edges_are_answered_in_words() {
         (&["bert-base", "--volume", "1/day", "--device", "radeon-rx-9060-xt-16gb"], "cannot tell"),
         (&["bert-base", "--volume", "1/day", "--device", "this-machine"], "nobody says what it costs"),
         (&["bert-base", "--volume", "1/day", "--currency", "eur"], "prices in USD are left out"),
-        (&["bert-base", "--volume", "1/day", "--budget", "0.001"], "over the budget"),
+        (&["bert-base", "--volume", "1/day", "--budget", "0"], "over the budget"),
     ] {
         let run = recorded("2026-11-26-intel-xeon-2c-training");
         let all = [&["advise"], words, &["--run", run.to_str().unwrap(), "--as-of", DAY]].concat();

@@ -57,12 +57,12 @@ fn question(asked: &Asked, answer: &Answer) -> String {
     }
     let point = point_name(job.workload.axes, &point);
     format!(
-        "{} ({} {}), {}: {}{}s a month for {} months, prices of {}",
+        "{} ({} {}), {}: {} {}s a month for {} months, prices of {}",
         plain(&job.name),
         job.workload.name,
         if point.is_empty() { "as it is" } else { &point },
         plain(&job.demand.text),
-        si(answer.volume.get()),
+        si(answer.volume.get()).trim(),
         answer.unit,
         significant(job.months, 3),
         asked.day
@@ -184,7 +184,7 @@ fn dueling(asked: &Asked, answer: &Answer, duel: &Duel) -> String {
         }
     };
     let _ = writeln!(text, "  what the card saves over the months, as one thing changes:");
-    for flip in duel.bars.iter().take(BARS) {
+    for flip in duel.bars.iter().filter(|flip| flip.bar.width() > 0.0).take(BARS) {
         let _ = writeln!(text, "    {}", bar(asked, flip));
     }
     text + "\n"
