@@ -30,7 +30,7 @@ pub(super) const ROW: &str = "row product";
 pub(super) const PROGRAM: &str = "program";
 
 /// Variances of the parts of a logarithm, and the size after which a cell says little of another. Constants for all
-/// machines, never fitted to a split: a level of its own for each family, ops and libraries of a family that differ by
+/// machines, chosen by hand with the errors of the recorded runs in view: no split is blind to them. A level of its own for each family, ops and libraries of a family that differ by
 /// about 30 %, lanes by about 15 %, sizes that tell of each other up to a factor of seven.
 struct Parts {
     family: f64,
