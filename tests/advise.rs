@@ -171,11 +171,14 @@ fn planted_prices_and_hostile_words_do_no_harm() {
         "--device",
         "b200-180gb",
     ]);
-    let said = text(&output.stdout);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    for words in
-        ["below 0.05 for any GPU", "-3 is no price", "1 prices in EUR are left out", "dated after 2026-11-23"]
-    {
+    let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    for words in [
+        "below 0.05 for any GPU",
+        "-3 is no price",
+        "1 prices in EUR are left out",
+        "the date lies in the future",
+    ] {
         assert!(said.contains(words), "{words} in {said}");
     }
     assert!(!said.contains('\u{1b}'), "{said}");

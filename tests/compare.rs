@@ -37,7 +37,7 @@ fn record(run: u64, group: u64, backend: &str, factor: f64, spread: f64) -> Valu
         "group": format!("s/c/n={group}"), "suite": "s", "case": "c", "workload": "gemm",
         "point": {"n": group}, "contender": {"backend": backend, "lane": {"threads": 1}},
         "program": "p", "expanded": [], "build": format!("b{run}"), "host": "h",
-        "started": "2026-11-23T12:00:00Z", "seed": 0, "quick": true,
+        "started": format!("2026-11-23T12:00:{run:02}Z"), "seed": 0, "quick": true,
         "work": {"flops": 1_000_000, "bytes_read": 8, "bytes_written": 8},
         "yields": {"unit": "GFLOP", "amount": 0.001}, "bytes": {"batch": 16}, "identity": null,
         "outcome": "measured", "interleaved": true, "host_memory": true, "clock_precision_ns": 20.0,
@@ -71,6 +71,7 @@ impl Runs {
 
     fn add(&self, name: &str, records: &[Value]) {
         self.write(name, &records.iter().map(|record| format!("{record}\n")).collect::<String>());
+        fs::write(self.path(name).join("host.json"), json!({"hash": "h"}).to_string()).unwrap();
     }
 
     fn compare(&self, a: &str, b: &str, options: &[&str]) -> (i32, String, String) {

@@ -86,7 +86,7 @@ pub(super) enum Refusal {
     Memory,
     /// Every one takes longer than is allowed; the least seconds that any takes.
     Latency(f64),
-    /// The seconds cannot be told.
+    /// The seconds can be told at no batch.
     Unknown(String),
 }
 
@@ -98,10 +98,16 @@ pub(super) fn cheapest(
     time: impl Fn(&Task) -> Result<Timed, String>,
 ) -> Result<(&Batch, Timed), Refusal> {
     let mut best: Option<(&Batch, Timed)> = None;
-    let (mut quickest, mut fits) = (f64::INFINITY, false);
+    let (mut quickest, mut unknown, mut fits) = (f64::INFINITY, None, false);
     for batch in batches.iter().filter(|batch| holds.is_none_or(|holds| batch.needs <= holds)) {
         fits = true;
-        let timed = time(&batch.task).map_err(Refusal::Unknown)?;
+        let timed = match time(&batch.task) {
+            Ok(timed) => timed,
+            Err(why) => {
+                unknown = Some(why);
+                continue;
+            }
+        };
         quickest = quickest.min(timed.seconds.centre);
         // What is quick enough at the centre only is kept, and its interval shows that it may not be.
         if latency.is_some_and(|limit| timed.seconds.centre > limit) {
@@ -112,9 +118,10 @@ pub(super) fn cheapest(
             best = Some((batch, timed));
         }
     }
-    match (best, fits) {
+    match (best, unknown) {
         (Some(best), _) => Ok(best),
-        (None, true) => Err(Refusal::Latency(quickest)),
-        (None, false) => Err(Refusal::Memory),
+        (None, Some(why)) if quickest == f64::INFINITY => Err(Refusal::Unknown(why)),
+        (None, _) if fits => Err(Refusal::Latency(quickest)),
+        (None, _) => Err(Refusal::Memory),
     }
 }
