@@ -1,5 +1,6 @@
 //! Batches of a job: what each needs of memory, and which of them a device does the job at.
 
+use super::TimeBasis;
 use super::job::{Job, Unit};
 use super::predict::{Task, Timed};
 use crate::program::State;
@@ -90,7 +91,8 @@ pub(super) enum Refusal {
     Unknown(String),
 }
 
-/// The batch at which a unit takes least, of those that fit and are quick enough: cost is time at a price.
+/// The batch at which a unit takes least, of those that fit and are quick enough: cost is time at a price. A batch
+/// that was measured stands before an estimate unless the estimate's interval is wholly better.
 pub(super) fn cheapest(
     batches: &[Batch],
     holds: Option<u64>,
@@ -113,8 +115,7 @@ pub(super) fn cheapest(
         if latency.is_some_and(|limit| timed.seconds.centre > limit) {
             continue;
         }
-        let each = |batch: &Batch, timed: &Timed| timed.seconds.centre / batch.units;
-        if best.as_ref().is_none_or(|(known, seconds)| each(batch, &timed) < each(known, seconds)) {
+        if best.as_ref().is_none_or(|(known, seconds)| is_better((batch, &timed), (known, seconds))) {
             best = Some((batch, timed));
         }
     }
@@ -123,5 +124,41 @@ pub(super) fn cheapest(
         (None, Some(why)) if quickest == f64::INFINITY => Err(Refusal::Unknown(why)),
         (None, _) if fits => Err(Refusal::Latency(quickest)),
         (None, _) => Err(Refusal::Memory),
+    }
+}
+
+/// Whether a unit takes less at one batch than at another.
+fn is_better((batch, timed): (&Batch, &Timed), (known, other): (&Batch, &Timed)) -> bool {
+    let each = |batch: &Batch, seconds: f64| seconds / batch.units;
+    let centres = each(batch, timed.seconds.centre) < each(known, other.seconds.centre);
+    match (timed.basis == TimeBasis::Measured, other.basis == TimeBasis::Measured) {
+        (true, false) => each(known, other.seconds.high) >= each(batch, timed.seconds.centre),
+        (false, true) => each(batch, timed.seconds.high) < each(known, other.seconds.centre),
+        _ => centres,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advise::Demand;
+    use crate::compare::Interval;
+    use crate::workloads::Params;
+
+    fn timed(low: f64, high: f64, basis: TimeBasis) -> Timed {
+        let seconds = Interval { low, centre: (low * high).sqrt(), high };
+        Timed { seconds, basis, note: String::new() }
+    }
+
+    #[test]
+    fn what_was_measured_stands_before_an_estimate_that_may_be_worse() {
+        let job = Job::new("bert-tiny", &Params::new(), Demand::parse("1/day").unwrap(), 1.0).unwrap();
+        let [small, large] = [8, 16].map(|count| batch(&job, count).unwrap());
+        let measured = timed(0.8, 0.8, TimeBasis::Measured);
+        for (low, high, wins) in [(0.5, 4.0, false), (0.5, 1.0, true), (2.0, 4.0, false)] {
+            let guess = timed(low, high, TimeBasis::MeasuredRoofs);
+            assert_eq!(is_better((&large, &guess), (&small, &measured)), wins, "{low} to {high}");
+            assert_eq!(is_better((&small, &measured), (&large, &guess)), !wins, "{low} to {high}");
+        }
     }
 }
