@@ -76,6 +76,16 @@ impl Model {
     }
 }
 
+/// Most cells of a family that are learnt from: the work grows with their cube.
+const MOST: usize = 400;
+
+/// Keeps at most [`MOST`], evenly.
+fn thin(numbers: &mut Vec<usize>) {
+    let step = numbers.len().div_ceil(MOST).max(1);
+    let mut place = 0..;
+    numbers.retain(|_| place.next().is_none_or(|place| place % step == 0));
+}
+
 /// A model with the cells that it was fitted to: what each says when it is left out.
 pub(super) struct Fitted {
     pub model: Model,
@@ -90,6 +100,7 @@ impl Fitted {
         for (number, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.is_single()) {
             alone.entry(cell.loads[0].place.family.clone()).or_default().push(number);
         }
+        alone.values_mut().for_each(thin);
         let value = |number: usize| (cells[number].seconds / cells[number].roof()).ln();
         let mut families = BTreeMap::new();
         for (family, numbers) in &alone {
@@ -150,4 +161,18 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 /// Percent with two digits, for tables.
 pub(super) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{} %", significant(share * 100.0, 3)) } else { "-".to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_of_cells_is_thinned_and_a_run_is_not() {
+        for (count, kept) in [(MOST, MOST), (MOST + 1, MOST / 2 + 1), (50 * MOST, MOST)] {
+            let mut numbers: Vec<usize> = (0..count).collect();
+            thin(&mut numbers);
+            assert!(numbers.len() == kept && numbers[0] == 0, "{} of {count}", numbers.len());
+        }
+    }
 }
