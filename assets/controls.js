@@ -182,7 +182,8 @@
     };
     const text = (point) => ends(scaled(point, per), (value) => money(value, sign));
     const rows = volumes.map((volume, place) => [count(volume), text(curves[0][place]), text(curves[1][place])]);
-    const paint = (wide) => draw.panel(wide, { ...axes, lines, band: { low, high, label: "break-even" } });
+    const band = high > volumes[0] ? { low, high, label: "break-even" } : undefined;
+    const paint = (wide) => draw.panel(wide, { ...axes, lines, band });
     show("what-if-volume", finding, paint, rows.filter((_, place) => place % 8 === 0));
     const heads = $("what-if-volume").querySelectorAll("th");
     [`${job.units} a month`, a, b].forEach((name, place) => heads[place] && (heads[place].textContent = name));

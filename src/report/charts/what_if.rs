@@ -82,7 +82,8 @@ pub(super) fn against_volume(model: &Model) -> Vec<Scene> {
             y: axis(format!("$ per {}", job.per_unit()), Scale::Log, Format::Dollars, Vec::new()),
             series: [lines(0), lines(1)].concat(),
             roofs: Vec::new(),
-            bands: vec![band],
+            // A break-even below every volume has nothing to show.
+            bands: if band.to > volumes[0] { vec![band] } else { Vec::new() },
         };
         let rows = volumes.iter().enumerate().step_by(ROWS).map(|(at, volume)| {
             vec![count(*volume), job.unit_cost(&curves[0][at]), job.unit_cost(&curves[1][at])]

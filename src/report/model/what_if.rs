@@ -199,11 +199,13 @@ fn chosen(priced: Vec<(Candidate, Costs)>, left_out: &mut Vec<String>) -> (Vec<C
 }
 
 /// What there is: this machine where it has a price, else the cheapest. What might be better: the cheapest other
-/// device.
+/// device that is bought, since only a purchase has to pay for itself, else the cheapest other.
 fn sides(candidates: &[Candidate]) -> Option<(usize, usize)> {
     let a = candidates.iter().position(|candidate| candidate.device == THIS_MACHINE).unwrap_or(0);
     let here = &candidates.get(a)?.device;
-    let other = candidates.iter().position(|candidate| candidate.device != *here);
+    let is_other = |candidate: &Candidate| candidate.device != *here;
+    let bought = |candidate: &Candidate| is_other(candidate) && matches!(candidate.offer.way, Way::Owned(_));
+    let other = candidates.iter().position(bought).or_else(|| candidates.iter().position(is_other));
     let b = other.or_else(|| (0..candidates.len()).find(|place| *place != a))?;
     Some((a, b))
 }
