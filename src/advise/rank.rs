@@ -14,8 +14,7 @@ pub struct Ranked {
     pub unit: Interval,
     /// Machines that the volume takes.
     pub machines: f64,
-    /// The whole interval lies above the cheapest candidate's: it is surely dearer. Where it is not, nobody can tell
-    /// which of the two is cheaper.
+    /// The whole interval lies above that of another candidate, so that it cannot be the cheapest.
     pub surely_dearer: bool,
     /// The whole interval lies above what may be paid.
     pub over_budget: bool,
@@ -34,10 +33,10 @@ pub(super) fn rank(
     });
     let mut costs = costs.collect::<Result<Vec<(Candidate, Ranked)>, CostError>>()?;
     costs.sort_by(|a, b| a.1.total.centre.total_cmp(&b.1.total.centre).then_with(|| a.0.name.cmp(&b.0.name)));
-    let first = costs.first().map(|(_, cost)| cost.total.high);
+    let least = costs.iter().map(|(_, cost)| cost.total.high).fold(f64::INFINITY, f64::min);
     let mut ranks = Vec::new();
     for (candidate, cost) in costs {
-        let surely_dearer = first.is_some_and(|high| cost.total.low > high);
+        let surely_dearer = cost.total.low > least;
         let over_budget = budget.is_some_and(|budget| cost.total.low > budget);
         ranks.push(Ranked { surely_dearer, over_budget, ..cost });
         candidates.push(candidate);
