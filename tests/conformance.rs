@@ -131,7 +131,8 @@ fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
     let mut lanes = vec![];
     for (threads, variables) in settings {
         for &packing in family.packings() {
-            lanes.extend(threads.iter().map(|&threads| (Lane { threads, packing }, variables.clone())));
+            let threads = threads.iter().filter(|&&threads| threads <= family.max_threads());
+            lanes.extend(threads.map(|&threads| (Lane { threads, packing }, variables.clone())));
         }
     }
     lanes

@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// Compile the GPU kernels for every card they are written for into this folder, and end.
     #[arg(long, value_name = "FOLDER")]
     cubins: Option<PathBuf>,
+    /// Print the adapters that wgpu sees, as JSON, and end.
+    #[arg(long)]
+    adapters: bool,
     /// Become this program, which speaks the same protocol.
     #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
@@ -35,6 +38,11 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     if let Some(folder) = &args.cubins {
         let count = backends::pack_cubins(folder)?;
         println!("{count} cubins");
+        return Ok(exit::OK);
+    }
+    if args.adapters {
+        process::forbid_core_files();
+        println!("{}", backends::adapters_json());
         return Ok(exit::OK);
     }
     process::die_with(args.parent)?;
