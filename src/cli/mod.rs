@@ -11,6 +11,7 @@ mod import;
 mod libraries;
 mod list;
 mod look;
+mod market;
 mod predict;
 mod prices;
 mod profile;
