@@ -2,7 +2,7 @@
 
 use super::arena::mapped;
 use super::gpu::{Gpu, Memory, Pipeline};
-use super::launch::{Launch, Number};
+use super::launch::{self, Launch, Number};
 use crate::backends::Fault;
 use std::rc::Rc;
 use wgpu::*;
@@ -25,6 +25,21 @@ pub(super) struct Call {
     pub(super) grid: [u32; 3],
     /// Operations and bytes on paper.
     pub(super) work: f64,
+}
+
+impl Call {
+    /// A launch on `buffers`, one for each of its bindings and the uniform's last; compiles its kernel if nobody has.
+    pub(super) fn new(gpu: &Gpu, launch: &Launch, buffers: Vec<BufferBinding>, work: f64) -> Result<Self, Fault> {
+        let pipeline = gpu.pipeline(launch)?;
+        let entry = |(number, buffer): (usize, _)| BindGroupEntry {
+            binding: number as u32,
+            resource: BindingResource::Buffer(buffer),
+        };
+        let entries: Vec<_> = buffers.into_iter().enumerate().map(entry).collect();
+        let descriptor = BindGroupDescriptor { label: None, layout: &pipeline.layout, entries: &entries };
+        let bindings = gpu.device.create_bind_group(&descriptor);
+        Ok(Self { pipeline, bindings, grid: launch::grid(launch.groups)?, work })
+    }
 }
 
 /// The uniform of a launch, as bytes.

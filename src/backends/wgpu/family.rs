@@ -1,6 +1,7 @@
 //! The adapters' backends as plans and workers see them.
 
 use super::adapters::{self, Adapter, Seen};
+use super::ceilings;
 use super::gpu::Gpu;
 use super::launch::{self, Can};
 use super::loaded::GpuLoaded;
@@ -126,6 +127,10 @@ impl Device for GpuDevice {
 
     fn on_device(&self, reset_peak: bool) -> Option<OnDevice> {
         Some(self.gpu.held(reset_peak))
+    }
+
+    fn ceilings(&mut self) -> Result<Vec<Ceiling>, Fault> {
+        ceilings::measure(&self.gpu, self.adapter.kind)
     }
 
     fn load(&mut self, program: &Program, options: &LoadOptions) -> Result<Box<dyn Loaded>, Fault> {

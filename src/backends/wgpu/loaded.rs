@@ -14,7 +14,7 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
-use wgpu::{BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferUsages, CommandEncoderDescriptor};
+use wgpu::{BufferBinding, BufferUsages, CommandEncoderDescriptor};
 
 /// Uniforms begin at multiples of this, which is enough everywhere.
 const ALIGNMENT: usize = 256;
@@ -298,7 +298,6 @@ fn call<'a>(
     beside: &'a Beside,
     work: f64,
 ) -> Result<Call, Fault> {
-    let pipeline = gpu.pipeline(launch)?;
     let whole = |memory: &'a Memory| memory.raw.as_entire_buffer_binding();
     let mut absent = beside.no_outputs.iter();
     let mut resources = Vec::new();
@@ -316,17 +315,7 @@ fn call<'a>(
         let size = NonZeroU64::new(range.end - range.start);
         resources.push(BufferBinding { buffer: &uniforms.raw, offset: range.start, size });
     }
-    let entries: Vec<_> = resources
-        .into_iter()
-        .enumerate()
-        .map(|(number, buffer)| BindGroupEntry {
-            binding: number as u32,
-            resource: BindingResource::Buffer(buffer),
-        })
-        .collect();
-    let descriptor = BindGroupDescriptor { label: None, layout: &pipeline.layout, entries: &entries };
-    let bindings = gpu.device.create_bind_group(&descriptor);
-    Ok(Call { pipeline, bindings, grid: launch::grid(launch.groups)?, work })
+    Call::new(gpu, launch, resources, work)
 }
 
 impl Loaded for GpuLoaded {

@@ -34,3 +34,6 @@ pub(super) fn text(launch: &Launch) -> String {
     let thread = if subgroups { THREAD_SUBGROUPS } else { THREAD };
     [&enabled, &defined, "\n", thread, COMMON, launch.source.text].concat()
 }
+
+/// What an adapter can do at best.
+pub(super) static PROBES: Source = Source { name: "probes", text: include_str!("probes.wgsl") };
