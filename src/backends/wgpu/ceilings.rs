@@ -4,7 +4,7 @@ use super::arena::USES;
 use super::calls::{Call, Recorder, numbers};
 use super::gpu::Gpu;
 use super::kernels::PROBES;
-use super::launch::{self, Binding, Launch, Number, Wants};
+use super::launch::{self, Binding, Launch, Number};
 use crate::backends::{Ceiling, DeviceKind, Fault};
 use crate::ops::{Copied, Op};
 use crate::tensor::{DType, ValueSpec};
@@ -13,8 +13,6 @@ use std::rc::Rc;
 use std::time::Instant;
 use wgpu::{BufferUsages, util::DeviceExt};
 
-/// Threads of a workgroup.
-const THREADS: u64 = 256;
 /// Numbers that the workgroups leave.
 const SLOTS: u64 = 64;
 /// Operations of a thread and round: 16 multiply-adds.
@@ -73,15 +71,9 @@ fn seconds(gpu: &Rc<Gpu>, call: &Call) -> Result<f64, Fault> {
 }
 
 fn probe(groups: u64, rounds: u32) -> Launch {
-    Launch {
-        source: &PROBES,
-        entry: "multiply_add",
-        defines: vec![format!("const GROUP: u32 = {THREADS}u;"), format!("const SLOTS: u32 = {SLOTS}u;")],
-        wants: Wants::default(),
-        groups,
-        bindings: vec![Binding::Output(0)],
-        numbers: vec![Number::U32(rounds), Number::F32(0.999), Number::F32(0.001)],
-    }
+    let numbers = vec![Number::U32(rounds), Number::F32(0.999), Number::F32(0.001)];
+    let launch = Launch::new(&PROBES, "multiply_add", groups).constant("SLOTS", SLOTS);
+    launch.bind(vec![Binding::Output(0)]).give(numbers)
 }
 
 /// The probe's call.
@@ -100,7 +92,7 @@ fn multiply_add(gpu: &Rc<Gpu>, groups: u64, rounds: u32) -> Result<Call, Fault> 
 
 fn arithmetic(gpu: &Rc<Gpu>, size: &Size) -> Result<f64, Fault> {
     let call = multiply_add(gpu, size.groups, size.rounds)?;
-    let operations = OPERATIONS * (size.groups * THREADS) as f64 * f64::from(size.rounds);
+    let operations = OPERATIONS * (size.groups * launch::THREADS) as f64 * f64::from(size.rounds);
     Ok(operations / seconds(gpu, &call)?)
 }
 

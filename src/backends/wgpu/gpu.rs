@@ -80,6 +80,7 @@ impl Gpu {
             subgroups: features.contains(Features::SUBGROUP),
             matrices: features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX | Features::SHADER_F16)
                 && raw.cooperative_matrix_properties().iter().any(multiplies_halves),
+            shared: raw.limits().max_compute_workgroup_storage_size,
             tile: tile.unwrap_or(Can::MOST.tile),
         };
         let has_clock = features.contains(Features::TIMESTAMP_QUERY);

@@ -41,8 +41,9 @@ fn abilities() -> Vec<Can> {
             subgroups,
             matrices,
             tile,
+            ..Can::MOST
         })
     };
-    let least = Can { f16: false, subgroups: false, matrices: false, ..Can::MOST };
+    let least = Can { f16: false, subgroups: false, matrices: false, shared: 16 << 10, ..Can::MOST };
     tiles.flat_map(each).chain([least]).collect()
 }
