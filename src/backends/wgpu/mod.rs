@@ -20,6 +20,8 @@ mod kernels;
 mod launch;
 mod loaded;
 mod shaders;
+#[cfg(test)]
+mod tests;
 mod tuned;
 
 pub use family::Wgpu;
