@@ -7,6 +7,8 @@ mod conformance_programs;
 
 use conformance_programs::programs;
 use cutgpu::backends::wgpu::{Shader, shaders};
+use cutgpu::backends::{Lane, Packing};
+use cutgpu::tensor::DType;
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage, proc::BoundsCheckPolicies};
@@ -27,6 +29,27 @@ fn every_kernel_translates_for_every_interface() {
     assert!(all.len() > 40, "{} shaders", all.len());
     println!("shaders translated: {}", all.len());
     println!("shaders translated, seconds: {:.2}", start.elapsed().as_secs_f64());
+}
+
+/// What `cpu/native` answers and wgpu does not, but for bf16, which WGSL does not have.
+#[test]
+fn wgpu_has_every_op_that_a_processor_has() {
+    let [native, wgpu] = ["cpu/native", "wgpu"].map(|name| cutgpu::backends::family_of(name).unwrap());
+    let lane = Lane { threads: 1, packing: Packing::Plain };
+    let mut holes: BTreeSet<String> = BTreeSet::new();
+    let mut reasoned = BTreeSet::new();
+    for program in programs().iter().map(|case| &case.program) {
+        for step in program.steps.iter().filter(|step| native.supports(&lane, step, program).is_ok()) {
+            let Err(reason) = wgpu.supports(&lane, step, program) else { continue };
+            let specs = step.args.iter().chain(&step.outs).map(|&id| &program.values[id].spec);
+            let is_narrow = specs.clone().any(|spec| spec.dtype == DType::Bf16);
+            let list = if is_narrow { &mut reasoned } else { &mut holes };
+            list.insert(format!("{}: {}", step.op.operation().name(), reason.0));
+        }
+    }
+    println!("holes: {}", holes.len());
+    println!("left out for want of bf16: {}", reasoned.len());
+    assert!(holes.is_empty(), "{holes:#?}");
 }
 
 #[test]
