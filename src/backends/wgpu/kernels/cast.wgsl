@@ -5,7 +5,7 @@ struct Numbers { count: u32 }
 @group(0) @binding(2) var<uniform> numbers: Numbers;
 
 @compute @workgroup_size(GROUP)
-fn cast(thread: Thread) {
+fn cast_each(thread: Thread) {
   let i = thread_number(thread);
   if (i < numbers.count) { y[i] = U(F(x[i])); }
 }

@@ -2,7 +2,6 @@
 const WIDTH: u32 = 4u;
 alias F = vec4f;
 alias I = vec4u;
-alias B = vec4<bool>;
 
 fn total(x: F) -> f32 { return x.x + x.y + x.z + x.w; }
 fn greatest(x: F) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }

@@ -20,15 +20,15 @@ fn max_pool_grad(thread: Thread) {
   let out_column = column / numbers.window;
   var answer = 0.0;
   if (out_row < numbers.out_rows && out_column < numbers.out_columns) {
-    let of = ((plane * numbers.out_rows + out_row) * numbers.out_columns + out_column) * numbers.channels + channel;
+    let place = ((plane * numbers.out_rows + out_row) * numbers.out_columns + out_column) * numbers.channels + channel;
     let corner = (plane * numbers.rows + out_row * numbers.window) * numbers.columns + out_column * numbers.window;
     let own = row % numbers.window * numbers.window + column % numbers.window;
-    var is_first = x[at] == y[of];
+    var is_first = x[at] == y[place];
     for (var i = 0u; i < own; i += 1u) {
       let other = corner + i / numbers.window * numbers.columns + i % numbers.window;
-      if (x[other * numbers.channels + channel] == y[of]) { is_first = false; }
+      if (x[other * numbers.channels + channel] == y[place]) { is_first = false; }
     }
-    if (is_first) { answer = dy[of]; }
+    if (is_first) { answer = dy[place]; }
   }
   dx[at] = answer;
 }

@@ -2,7 +2,6 @@
 const WIDTH: u32 = 1u;
 alias F = f32;
 alias I = u32;
-alias B = bool;
 
 fn total(x: F) -> f32 { return x; }
 fn greatest(x: F) -> f32 { return x; }

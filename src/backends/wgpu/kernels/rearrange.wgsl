@@ -25,6 +25,6 @@ fn rearrange(thread: Thread) {
   source += run % numbers.e1 * numbers.s1;
   run /= numbers.e1;
   source += run % numbers.e0 * numbers.s0;
-  let from = source * numbers.len + at % numbers.len;
-  if (from >= numbers.first_x && from - numbers.first_x < numbers.each_x) { y[i] = x[from - numbers.first_x]; }
+  let source_at = source * numbers.len + at % numbers.len;
+  if (source_at >= numbers.first_x && source_at - numbers.first_x < numbers.each_x) { y[i] = x[source_at - numbers.first_x]; }
 }

@@ -79,7 +79,7 @@ pub(super) fn cast(shapes: &Shapes, output: DType) -> Result<Plan, Unsupported> 
     let x = &shapes.args[0];
     let (from, to) = (float("cast", x.dtype, shapes.can)?, float("cast", output, shapes.can)?);
     let (four, vectors) = fours(x.elements(), 4);
-    let launch = Launch::over(&CAST, "cast", vectors as u64).four(four).alias("V", from).alias("U", to);
+    let launch = Launch::over(&CAST, "cast_each", vectors as u64).four(four).alias("V", from).alias("U", to);
     Ok(launch.bind(vec![Input(0), Output(0)]).give(vec![count(vectors)?]).plan())
 }
 
