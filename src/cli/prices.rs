@@ -5,7 +5,6 @@ use super::market::Market;
 use crate::catalog::{self, Catalog, Confidence, Covers, Currency, Date, Per, Price, PriceKind, Severity};
 use crate::cost::{self, MemoryPrice};
 use crate::host::plain;
-use anyhow::Context;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! `cutgpu worker`: serves one contender, or becomes the program that does.
 
 use super::exit;
-use crate::backends::{self, DeviceKind, Family};
+use crate::backends::{self, DeviceKind};
 use crate::host::{plain, process};
 use crate::measure::{overhead, serve};
 use anyhow::Context;

@@ -15,7 +15,7 @@ const CACHE: &str = "adapters";
 
 /// An adapter, as its driver tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adapter {
+pub(super) struct Adapter {
     /// Name of its backend: `wgpu/nvidia-h200`.
     pub backend: String,
     /// Its own name.

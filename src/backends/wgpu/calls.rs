@@ -94,11 +94,6 @@ impl Recorder {
         self.is_on = on;
     }
 
-    /// Whether the adapter has a clock.
-    pub(super) fn has_clock(&self) -> bool {
-        self.clock.is_some()
-    }
-
     /// Records a launch.
     pub(super) fn launch(&mut self, call: &Call) -> Result<(), Fault> {
         if self.open.is_none() {

@@ -172,7 +172,7 @@ fn prepare(gpu: &Rc<Gpu>, program: &Program, layout: &Layout) -> Result<Vec<Prep
 fn plan(gpu: &Gpu, program: &Program, step: &Step, layout: &Layout) -> Result<Plan, Fault> {
     let (args, outs) = (program.specs(&step.args), program.specs(&step.outs));
     let mut plan = launch::launches(&step.op, &args, &outs, &gpu.can)?;
-    let apart = |&(out, arg): &&(usize, usize)| {
+    let apart = |&&(out, arg): &&(usize, usize)| {
         layout.place(0, 0, step.outs[out]) != layout.place(0, 0, step.args[arg])
     };
     let mut copies = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::Binding::{Input, NoInput, Output};
 use super::Number::{F32, U32};
-use super::{Float, Launch, Plan, Shapes, count, float};
+use super::{Launch, Plan, Shapes, count, float};
 use crate::backends::Unsupported;
 use crate::backends::wgpu::kernels::{ADAMW, CAST, COPY, DROPOUT, GRADIENTS, MAP, SGD};
 use crate::ops::{Adamw, Dropout, GeluForm, SgdMomentum};
@@ -148,6 +148,5 @@ mod tests {
             assert_eq!(launch.numbers[..2], [Number::U32(vectors), Number::U32(columns)]);
         }
         assert_eq!(of(GeluForm::Erf, ["a", "b"]), "a");
-        let _ = Float::F32;
     }
 }
