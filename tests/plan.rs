@@ -147,8 +147,11 @@ fn a_cpu_in_disguise_is_spared_long_work_unless_it_is_named() {
     let name = "wgpu/llvmpipe".to_string();
     let disguised = Backend { name: name.clone(), kind: DeviceKind::SoftwareGpu, missing: None };
     let suite = parse("workload = \"gemm\"\nsweep = { m = [64, 1024], n = \"=m\", k = \"=m\" }")
-        .cases.into_iter().map(|case| suite::Case { backends: Some(vec!["wgpu".to_string()]), ..case });
-    let suite = Suite { cases: suite.collect(), ..parse("workload = \"gemm\"\nsweep = { m = 1, n = 1, k = 1 }") };
+        .cases
+        .into_iter()
+        .map(|case| suite::Case { backends: Some(vec!["wgpu".to_string()]), ..case });
+    let suite =
+        Suite { cases: suite.collect(), ..parse("workload = \"gemm\"\nsweep = { m = 1, n = 1, k = 1 }") };
     let mut options = Options { available: Available { backends: vec![disguised] }, ..options() };
     let fates = |options: &Options| -> Vec<bool> {
         let plan = plan::build(&[suite.clone()], &machine(), options).unwrap();

@@ -55,7 +55,8 @@ fn wgpu_has_every_op_that_a_processor_has() {
 #[test]
 fn a_broken_kernel_is_told_with_its_place() {
     let shader = |text: &str| Shader { text: text.to_string(), name: "broken".to_string(), entry: "broken" };
-    let told = translated(&shader("@compute @workgroup_size(1) fn broken() { nothing[0] = 1; }")).unwrap_err();
+    let told =
+        translated(&shader("@compute @workgroup_size(1) fn broken() { nothing[0] = 1; }")).unwrap_err();
     assert!(told.contains("nothing") && told.contains("wgsl:1"), "{told}");
     let told = translated(&shader("@compute @workgroup_size(1) fn other() {}")).unwrap_err();
     assert!(told.contains("no entry point"), "{told}");
@@ -80,7 +81,8 @@ fn translate(shader: &Shader) -> Result<(), String> {
     options.capabilities = capabilities;
     let mut frontend = naga::front::wgsl::Frontend::new_with_options(options);
     let module = frontend.parse(&shader.text).map_err(|error| error.emit_to_string(&shader.text))?;
-    let is_entry = |entry: &naga::EntryPoint| entry.name == shader.entry && entry.stage == ShaderStage::Compute;
+    let is_entry =
+        |entry: &naga::EntryPoint| entry.name == shader.entry && entry.stage == ShaderStage::Compute;
     if !module.entry_points.iter().any(is_entry) {
         return Err(format!("it has no entry point {}", shader.entry));
     }
@@ -112,7 +114,10 @@ fn to_msl(module: &Module, info: &ModuleInfo) -> Result<(), String> {
     };
     let written = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
     let (_, translation) = written.map_err(|error| error.to_string())?;
-    translation.entry_point_names.into_iter().try_for_each(|name| name.map(drop).map_err(|error| error.to_string()))
+    translation
+        .entry_point_names
+        .into_iter()
+        .try_for_each(|name| name.map(drop).map_err(|error| error.to_string()))
 }
 
 fn to_hlsl(module: &Module, info: &ModuleInfo) -> Result<(), String> {

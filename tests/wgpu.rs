@@ -67,10 +67,10 @@ fn a_driver_that_crashes_is_left_out_by_name() {
 
 #[test]
 fn an_adapter_that_is_not_here_is_named() {
-    let error = cutgpu::backends::open("wgpu/nothing-of-the-kind", &cutgpu::backends::Lane {
-        threads: 1,
-        packing: cutgpu::backends::Packing::Plain,
-    });
+    let error = cutgpu::backends::open(
+        "wgpu/nothing-of-the-kind",
+        &cutgpu::backends::Lane { threads: 1, packing: cutgpu::backends::Packing::Plain },
+    );
     let why = error.err().expect("no adapter is called so").0;
     assert!(why.contains("wgpu"), "{why}");
 }

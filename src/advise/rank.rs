@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn a_budget_rules_out_what_surely_exceeds_it() {
         let rows = ranked(1e3, Some(5000.0));
-        let over: Vec<_> = rows.iter().filter(|(_, row)| row.over_budget).map(|(name, _)| name.as_str()).collect();
+        let over: Vec<_> =
+            rows.iter().filter(|(_, row)| row.over_budget).map(|(name, _)| name.as_str()).collect();
         assert_eq!(over, ["fast card, bought"]);
     }
 }

@@ -1,8 +1,8 @@
 //! `cutgpu claims`: the article's claims with their findings.
 
-use super::table::table;
 use super::exit;
 use super::market::Market;
+use super::table::table;
 use crate::claims::{BASELINES, Judgement, Row, judge, matrix};
 use crate::host::plain;
 use crate::report::claims as words;

@@ -42,8 +42,11 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let catalog = args.market.catalog()?;
     let runs = runs::read(&args.runs, "cannot report")?;
-    let options =
-        Options { baseline: args.baseline.clone(), machine_price: args.machine_price, as_of: args.market.as_of };
+    let options = Options {
+        baseline: args.baseline.clone(),
+        machine_price: args.machine_price,
+        as_of: args.market.as_of,
+    };
     let model = build(&runs, &catalog, &options);
     if let Some(baseline) = args.baseline.as_deref().filter(|name| !is_known(&model, name)) {
         anyhow::bail!(

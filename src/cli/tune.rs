@@ -41,7 +41,8 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
         all.push((name, tried));
     }
     let text = if args.json {
-        let each: Vec<_> = all.iter().map(|(name, tried)| json!({ "backend": name, "tried": tried })).collect();
+        let each: Vec<_> =
+            all.iter().map(|(name, tried)| json!({ "backend": name, "tried": tried })).collect();
         format!("{:#}\n", json!({ "backends": each }))
     } else {
         all.iter().map(|(name, tried)| page(name, tried)).collect()

@@ -34,8 +34,9 @@ pub(crate) fn dispatch() -> Measured {
     let output = run(Command::new(program()?).args(["worker", "--overhead"]))?;
     let said = String::from_utf8_lossy(&output.stdout);
     let lines = said.lines().filter_map(|line| line.strip_prefix("handing_over_us wgpu/"));
-    let each: Result<Vec<f64>, String> =
-        lines.map(|line| line.split(' ').nth(1).and_then(|us| us.parse().ok()).ok_or(line.to_string())).collect();
+    let each: Result<Vec<f64>, String> = lines
+        .map(|line| line.split(' ').nth(1).and_then(|us| us.parse().ok()).ok_or(line.to_string()))
+        .collect();
     let slowest = each?.into_iter().reduce(f64::max).ok_or("no adapter told what a launch costs")?;
     Ok(BTreeMap::from([("wgpu.dispatch", slowest)]))
 }
@@ -65,7 +66,8 @@ pub(crate) fn hardware() -> Measured {
         .into_iter()
         .filter(|record| record.device == Some(cutgpu::backends::DeviceKind::Gpu))
         .collect();
-    let (ours, theirs) = (by_group(&gpus, "product-f32", "wgpu"), by_group(&gpus, "product-f32", "cuda/cublas"));
+    let (ours, theirs) =
+        (by_group(&gpus, "product-f32", "wgpu"), by_group(&gpus, "product-f32", "cuda/cublas"));
     let products = ours.iter().filter_map(|(group, ns)| Some(theirs.get(group)? / ns));
     let rate = |case: &str| -> Vec<f64> {
         let of = |record: &&cutgpu::record::Record| record.case == case;

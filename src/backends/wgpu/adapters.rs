@@ -79,8 +79,10 @@ pub(super) fn opened(adapter: &Adapter) -> Result<wgpu::Adapter, Unsupported> {
     let raw = instance_adapters().into_iter().nth(adapter.number);
     raw.filter(|raw| raw.get_info().name == adapter.name).ok_or_else(|| {
         let name = &adapter.name;
-        Unsupported(format!("{name} was here and is not any more: without the file adapters.json in the cache folder \
-                             it is looked for again"))
+        Unsupported(format!(
+            "{name} was here and is not any more: without the file adapters.json in the cache folder \
+                             it is looked for again"
+        ))
     })
 }
 
@@ -116,7 +118,8 @@ fn named(mut adapters: Vec<Adapter>) -> Vec<Adapter> {
     for place in 1..adapters.len() {
         let name = adapters[place].backend.clone();
         let mut number = 1;
-        let is_taken = |name: &str, adapters: &[Adapter]| adapters[..place].iter().any(|other| other.backend == name);
+        let is_taken =
+            |name: &str, adapters: &[Adapter]| adapters[..place].iter().any(|other| other.backend == name);
         while is_taken(&adapters[place].backend, &adapters) {
             number += 1;
             adapters[place].backend = format!("{name}-{number}");

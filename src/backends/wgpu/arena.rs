@@ -36,7 +36,11 @@ impl Place {
     /// What a kernel sees of it.
     pub(super) fn binding(&self) -> BufferBinding<'_> {
         // A binding of no bytes is none; nobody looks at what an empty value is bound to.
-        BufferBinding { buffer: &self.memory.raw, offset: GUARD, size: NonZeroU64::new(self.padded().max(WORD)) }
+        BufferBinding {
+            buffer: &self.memory.raw,
+            offset: GUARD,
+            size: NonZeroU64::new(self.padded().max(WORD)),
+        }
     }
 }
 
@@ -149,9 +153,8 @@ impl Arena {
 
     /// The first value next to which something was written, if any.
     pub(super) fn overrun(&self) -> Result<Option<usize>, Fault> {
-        let guards = |(number, place): (usize, &Place)| {
-            [(number, 0, GUARD), (number, GUARD + place.padded(), GUARD)]
-        };
+        let guards =
+            |(number, place): (usize, &Place)| [(number, 0, GUARD), (number, GUARD + place.padded(), GUARD)];
         let pieces: Vec<_> = self.places.iter().enumerate().flat_map(guards).collect();
         let bytes = self.fetch(&pieces)?;
         let spoilt = bytes.iter().position(|&byte| byte != GUARD_BYTE);

@@ -29,7 +29,12 @@ pub(super) struct Call {
 
 impl Call {
     /// A launch on `buffers`, one for each of its bindings and the uniform's last; compiles its kernel if nobody has.
-    pub(super) fn new(gpu: &Gpu, launch: &Launch, buffers: Vec<BufferBinding>, work: f64) -> Result<Self, Fault> {
+    pub(super) fn new(
+        gpu: &Gpu,
+        launch: &Launch,
+        buffers: Vec<BufferBinding>,
+        work: f64,
+    ) -> Result<Self, Fault> {
         let pipeline = gpu.pipeline(launch)?;
         let entry = |(number, buffer): (usize, _)| BindGroupEntry {
             binding: number as u32,
@@ -210,7 +215,8 @@ mod tests {
 
     #[test]
     fn passes_are_added_up() {
-        let stamps: Vec<u8> = [5u64, 7, 1 << 40, (1 << 40) + 100, 9, 8].iter().flat_map(|s| s.to_le_bytes()).collect();
+        let stamps: Vec<u8> =
+            [5u64, 7, 1 << 40, (1 << 40) + 100, 9, 8].iter().flat_map(|s| s.to_le_bytes()).collect();
         // A clock that ran backwards adds nothing.
         assert_eq!(ticks(&stamps), 102);
         assert_eq!(ticks(&[]), 0);

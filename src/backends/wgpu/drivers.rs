@@ -13,18 +13,21 @@ pub(super) struct Drivers {
 }
 
 /// Variables that the loader heeds (Vulkan-Loader, "Application Interface to Loader").
-const VARIABLES: [&str; 5] =
-    ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER_FILES", "VK_LOADER_DRIVERS_SELECT", "VK_LOADER_DRIVERS_DISABLE"];
+const VARIABLES: [&str; 5] = [
+    "VK_DRIVER_FILES",
+    "VK_ICD_FILENAMES",
+    "VK_ADD_DRIVER_FILES",
+    "VK_LOADER_DRIVERS_SELECT",
+    "VK_LOADER_DRIVERS_DISABLE",
+];
 
 const PACKAGES: &str = "`mesa-vulkan-drivers` serves AMD's and Intel's, NVIDIA's driver brings its own";
 
 impl Drivers {
     /// What is installed; a sentence where there is nothing to ask.
     pub(super) fn installed() -> Result<Self, Unsupported> {
-        let variables: Vec<_> = VARIABLES
-            .iter()
-            .filter_map(|name| Some((name.to_string(), std::env::var(name).ok()?)))
-            .collect();
+        let variables: Vec<_> =
+            VARIABLES.iter().filter_map(|name| Some((name.to_string(), std::env::var(name).ok()?))).collect();
         if !cfg!(target_os = "linux") {
             // Metal and Direct3D are parts of the system.
             return Ok(Self { manifests: Vec::new(), variables });
@@ -70,14 +73,14 @@ fn has_loader() -> bool {
         return true;
     }
     // Elsewhere: the loader of libraries knows of more places than are listed here.
-    std::fs::read("/etc/ld.so.cache").is_ok_and(|cache| {
-        cache.windows(NAME.len()).any(|window| window == NAME.as_bytes())
-    })
+    std::fs::read("/etc/ld.so.cache")
+        .is_ok_and(|cache| cache.windows(NAME.len()).any(|window| window == NAME.as_bytes()))
 }
 
 /// Where manifests lie (Vulkan-Loader, "Driver Discovery on Linux").
 fn folders() -> Vec<PathBuf> {
-    let list = |name: &str, usual: &str| std::env::var(name).ok().filter(|v| !v.is_empty()).unwrap_or(usual.into());
+    let list =
+        |name: &str, usual: &str| std::env::var(name).ok().filter(|v| !v.is_empty()).unwrap_or(usual.into());
     let home = std::env::var("HOME").unwrap_or_default();
     let bases = [
         list("XDG_CONFIG_HOME", &format!("{home}/.config")),

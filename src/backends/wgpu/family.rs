@@ -15,10 +15,14 @@ pub struct Wgpu;
 /// Why nothing was found.
 fn absence(seen: &Seen) -> Unsupported {
     if seen.left_out.is_empty() {
-        return Unsupported("wgpu found drivers and no adapter: none of them serves a GPU of this machine".to_string());
+        return Unsupported(
+            "wgpu found drivers and no adapter: none of them serves a GPU of this machine".to_string(),
+        );
     }
     let left_out = left_out(seen).join("; ");
-    Unsupported(format!("wgpu left out every driver, {left_out}: VK_DRIVER_FILES names those that it may ask"))
+    Unsupported(format!(
+        "wgpu left out every driver, {left_out}: VK_DRIVER_FILES names those that it may ask"
+    ))
 }
 
 fn left_out(seen: &Seen) -> Vec<String> {

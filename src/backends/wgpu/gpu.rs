@@ -59,7 +59,8 @@ impl Gpu {
         tile: Option<&'static str>,
     ) -> Result<Rc<Self>, Unsupported> {
         let features = raw.features() & USED;
-        let refused = |error: RequestDeviceError| Unsupported(format!("{} did not open: {error}", found.name));
+        let refused =
+            |error: RequestDeviceError| Unsupported(format!("{} did not open: {error}", found.name));
         let request = |required_features: Features| {
             // SAFETY: cooperative matrices are experimental, which means that they may be wrong, not that they
             // break this process; what they compute is checked as everything is.
@@ -184,9 +185,8 @@ impl Gpu {
         let descriptor = ShaderModuleDescriptor { label: Some(launch.source.name), source };
         // SAFETY: kernels compare every index with its extent themselves, which tests hold them to by guards around
         // every buffer, and end every loop.
-        let module = unsafe {
-            self.device.create_shader_module_trusted(descriptor, ShaderRuntimeChecks::unchecked())
-        };
+        let module =
+            unsafe { self.device.create_shader_module_trusted(descriptor, ShaderRuntimeChecks::unchecked()) };
         let entries: Vec<_> = types(launch).enumerate().map(|(number, ty)| entry(number, ty)).collect();
         let descriptor = BindGroupLayoutDescriptor { label: None, entries: &entries };
         let layout = self.device.create_bind_group_layout(&descriptor);

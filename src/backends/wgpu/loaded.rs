@@ -216,12 +216,16 @@ impl Beside {
                 gpu.queue.write_buffer(&uniforms.raw, range.start, &numbers(launch));
             }
         }
-        let absent = |launch: &Launch| {
-            launch.bindings.iter().filter(|binding| **binding == Binding::NoOutput).count()
-        };
+        let absent =
+            |launch: &Launch| launch.bindings.iter().filter(|binding| **binding == Binding::NoOutput).count();
         let most_absent = launches().map(|(launch, _)| absent(launch)).max().unwrap_or(0);
         let no_outputs: Result<_, Fault> = (0..most_absent).map(|_| gpu.buffer(NOTHING, USES)).collect();
-        Ok(Self { scratch: scratch?, uniforms, no_input: gpu.buffer(NOTHING, USES)?, no_outputs: no_outputs? })
+        Ok(Self {
+            scratch: scratch?,
+            uniforms,
+            no_input: gpu.buffer(NOTHING, USES)?,
+            no_outputs: no_outputs?,
+        })
     }
 
     fn scratch_bytes(&self) -> u64 {

@@ -20,7 +20,9 @@ pub struct Shader {
 /// no such step.
 pub fn shaders(step: &Step, program: &Program) -> Vec<Shader> {
     let (args, outs) = (program.specs(&step.args), program.specs(&step.outs));
-    let of = |can: &Can| launch::launches(&step.op, &args, &outs, can).map(|plan| plan.launches).unwrap_or_default();
+    let of = |can: &Can| {
+        launch::launches(&step.op, &args, &outs, can).map(|plan| plan.launches).unwrap_or_default()
+    };
     let launches: Vec<Launch> = abilities().iter().flat_map(of).collect();
     let mut shaders: Vec<Shader> = launches.iter().map(shader).collect();
     shaders.sort();

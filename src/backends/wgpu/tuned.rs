@@ -50,7 +50,9 @@ fn product(kind: DeviceKind) -> (Program, f64) {
     let mut program = Program::default();
     let a = program.input("a", spec.clone(), State::Batch, Fill::UNIT);
     let b = program.input("b", spec, State::Parameter, Fill::UNIT);
-    if let Ok(out) = program.push(Op::Gemm(Gemm::plain(DType::F32)), &[a, b], Phase::Forward, State::Activation) {
+    if let Ok(out) =
+        program.push(Op::Gemm(Gemm::plain(DType::F32)), &[a, b], Phase::Forward, State::Activation)
+    {
         program.outputs = out;
     }
     (program, 2.0 * (extent as f64).powi(3))
@@ -59,7 +61,8 @@ fn product(kind: DeviceKind) -> (Program, f64) {
 /// Times every tile on an adapter and keeps the best.
 pub(super) fn tune(backend: &str) -> Result<Vec<Tried>, Fault> {
     let seen = adapters::here()?;
-    let unknown = || Unsupported(format!("there is no adapter {backend}: `cutgpu list` shows those that are here"));
+    let unknown =
+        || Unsupported(format!("there is no adapter {backend}: `cutgpu list` shows those that are here"));
     let adapter = seen.adapters.iter().find(|adapter| adapter.backend == backend).ok_or_else(unknown)?;
     let (program, flops) = product(adapter.kind);
     let options = LoadOptions { seed: 1, sets: 1, keep_all: false };

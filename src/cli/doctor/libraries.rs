@@ -25,10 +25,16 @@ pub(super) fn checks(available: &Available, hellos: &[Hello], facts: &Facts) -> 
     let of_family = |family: &&dyn Family| {
         let id = family.id();
         let warn = move |why: String| {
-            Check::warn(id, format!("left out {why}"), "its devices are not measured", "mend or remove that driver")
+            Check::warn(
+                id,
+                format!("left out {why}"),
+                "its devices are not measured",
+                "mend or remove that driver",
+            )
         };
         // Where nothing is left, the backend is missing and says so itself.
-        let found = available.backends.iter().any(|other| other.missing.is_none() && other.name.starts_with(id));
+        let found =
+            available.backends.iter().any(|other| other.missing.is_none() && other.name.starts_with(id));
         family.left_out().into_iter().filter(move |_| found).map(warn)
     };
     checks.chain(FAMILIES.iter().flat_map(of_family)).collect()

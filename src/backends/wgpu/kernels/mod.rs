@@ -46,7 +46,8 @@ const fn source(name: &'static str, text: &'static str) -> Source {
 /// Words as they are.
 pub(super) static COPY: Source = source("copy", include_str!("copy.wgsl"));
 /// Sums, biases, gelu, relu and tanh.
-pub(super) static MAP: Source = source("map", concat!(include_str!("functions.wgsl"), include_str!("map.wgsl")));
+pub(super) static MAP: Source =
+    source("map", concat!(include_str!("functions.wgsl"), include_str!("map.wgsl")));
 /// Gradients element by element.
 pub(super) static GRADIENTS: Source =
     source("gradients", concat!(include_str!("functions.wgsl"), include_str!("gradients.wgsl")));
@@ -103,7 +104,8 @@ pub(super) static NARROW_SCALES: Source = source("narrow_scales", include_str!("
 /// From sums of 8 bits.
 pub(super) static DEQUANTIZE: Source = source("dequantize", include_str!("dequantize.wgsl"));
 /// Products of floating-point numbers.
-pub(super) static GEMM: Source = source("gemm", concat!(include_str!("gemm.wgsl"), include_str!("product.wgsl")));
+pub(super) static GEMM: Source =
+    source("gemm", concat!(include_str!("gemm.wgsl"), include_str!("product.wgsl")));
 /// The sum of parts of a product.
 pub(super) static GEMM_PARTS: Source = source("gemm_parts", include_str!("gemm_parts.wgsl"));
 /// Products of f16 by cooperative matrices.
@@ -120,11 +122,15 @@ pub(super) static GEMM_Q8_BYTES: Source =
 pub(super) static CONV2D: Source =
     source("conv2d", concat!(include_str!("conv2d.wgsl"), include_str!("product.wgsl")));
 /// Their gradients by images.
-pub(super) static CONV2D_INPUT_GRAD: Source =
-    source("conv2d_input_grad", concat!(include_str!("conv2d_input_grad.wgsl"), include_str!("product.wgsl")));
+pub(super) static CONV2D_INPUT_GRAD: Source = source(
+    "conv2d_input_grad",
+    concat!(include_str!("conv2d_input_grad.wgsl"), include_str!("product.wgsl")),
+);
 /// Their gradients by weights.
-pub(super) static CONV2D_WEIGHT_GRAD: Source =
-    source("conv2d_weight_grad", concat!(include_str!("conv2d_weight_grad.wgsl"), include_str!("product.wgsl")));
+pub(super) static CONV2D_WEIGHT_GRAD: Source = source(
+    "conv2d_weight_grad",
+    concat!(include_str!("conv2d_weight_grad.wgsl"), include_str!("product.wgsl")),
+);
 /// Attention.
 pub(super) static ATTENTION: Source = source("attention", include_str!("attention.wgsl"));
 /// Its gradients.

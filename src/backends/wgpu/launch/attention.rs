@@ -31,16 +31,29 @@ fn made_for(depth: usize) -> Result<u64, Unsupported> {
 }
 
 /// The largest of `tiles` whose `bytes` a workgroup may share.
-fn largest(shapes: &Shapes, depth: u64, tiles: &[[u64; 2]], bytes: fn(&Tile) -> u64) -> Result<Tile, Unsupported> {
+fn largest(
+    shapes: &Shapes,
+    depth: u64,
+    tiles: &[[u64; 2]],
+    bytes: fn(&Tile) -> u64,
+) -> Result<Tile, Unsupported> {
     let shared = u64::from(shapes.can.shared);
     let mut made = tiles.iter().map(|&[queries, keys]| Tile { queries, keys, depth });
     made.find(|tile| bytes(tile) <= shared).ok_or_else(|| {
-        Unsupported(format!("wgpu has attention of depth {depth} only where workgroups share more than {shared} bytes"))
+        Unsupported(format!(
+            "wgpu has attention of depth {depth} only where workgroups share more than {shared} bytes"
+        ))
     })
 }
 
 /// Extents, heads, mask and factor.
-fn numbers(q: &ValueSpec, k: &ValueSpec, v: &ValueSpec, causal: bool, scale: f64) -> Result<Vec<Number>, Unsupported> {
+fn numbers(
+    q: &ValueSpec,
+    k: &ValueSpec,
+    v: &ValueSpec,
+    causal: bool,
+    scale: f64,
+) -> Result<Vec<Number>, Unsupported> {
     let [queries, keys, heads] = extents(q, k);
     let mut numbers = counts([queries, keys, q.columns(), v.columns(), heads])?;
     numbers.extend([U32(u32::from(causal)), F32(scale as f32)]);
@@ -58,11 +71,14 @@ pub(super) fn attention(shapes: &Shapes, op: &Attention) -> Result<Plan, Unsuppo
     let of = float("attention", q.dtype, shapes.can)?;
     let depth = made_for(q.columns().max(v.columns()))?;
     // Queries, keys or their values an odd number of elements apart, and weights.
-    let bytes = |tile: &Tile| 4 * ((tile.queries + tile.keys) * (tile.depth + 1) + tile.queries * tile.keys + THREADS);
+    let bytes = |tile: &Tile| {
+        4 * ((tile.queries + tile.keys) * (tile.depth + 1) + tile.queries * tile.keys + THREADS)
+    };
     let tile = largest(shapes, depth, &[[32, 32], [16, 32], [16, 16], [8, 16], [8, 8]], bytes)?;
     let [queries, _, heads] = extents(q, k);
     let groups = (queries as u64).div_ceil(tile.queries) * heads as u64;
-    let launch = tile.set(Launch::new(&ATTENTION, "attention", groups)).alias("X", of).flag("LOG", op.log_sum_exp);
+    let launch =
+        tile.set(Launch::new(&ATTENTION, "attention", groups)).alias("X", of).flag("LOG", op.log_sum_exp);
     let log = if op.log_sum_exp { Output(1) } else { NoOutput };
     let bindings = vec![Input(0), Input(1), Input(2), Output(0), log];
     Ok(launch.bind(bindings).give(numbers(q, k, v, op.causal, op.scale)?).plan())

@@ -82,7 +82,11 @@ pub(super) fn chosen(shapes: &Shapes, m: usize, n: usize, batch: usize) -> &'sta
         return &TILES[0];
     }
     let is_busy = tile.count(m, n).saturating_mul(batch as u64) >= BUSY;
-    if is_busy || tile.size[0] * tile.size[1] <= TILES[1].size[0] * TILES[1].size[1] { tile } else { &TILES[1] }
+    if is_busy || tile.size[0] * tile.size[1] <= TILES[1].size[0] * TILES[1].size[1] {
+        tile
+    } else {
+        &TILES[1]
+    }
 }
 
 /// Parts of the depth `k`, and depths of each, where `tiles` workgroups are too few.
@@ -100,7 +104,10 @@ fn stride_b(dims: &GemmDims) -> Result<Number, Unsupported> {
 pub(super) fn gemm(shapes: &Shapes, op: &Gemm) -> Result<Plan, Unsupported> {
     let dims = op.dims(shapes.args).map_err(super::wrong)?;
     if op.accumulate != DType::F32 {
-        return Err(Unsupported(format!("wgpu accumulates products in f32 only, not in {}", op.accumulate.name())));
+        return Err(Unsupported(format!(
+            "wgpu accumulates products in f32 only, not in {}",
+            op.accumulate.name()
+        )));
     }
     let input = float("gemm", shapes.args[0].dtype, shapes.can)?;
     let output = float("gemm", op.output, shapes.can)?;
@@ -143,13 +150,8 @@ fn add_parts(
 ) -> Result<Launch, Unsupported> {
     let each = dims.m * dims.n;
     let elements = dims.batch * each;
-    let numbers = vec![
-        count(elements)?,
-        count(parts)?,
-        count(each.max(1))?,
-        F32(op.alpha as f32),
-        F32(op.beta as f32),
-    ];
+    let numbers =
+        vec![count(elements)?, count(parts)?, count(each.max(1))?, F32(op.alpha as f32), F32(op.beta as f32)];
     let launch = Launch::over(&GEMM_PARTS, "gemm_parts", elements as u64);
     let launch = launch.alias("Y", output).flag("ADD_C", op.beta != 0.0);
     Ok(launch.bind(vec![sums, c, Output(0)]).give(numbers))
@@ -169,9 +171,11 @@ fn matrices(
         return Ok(None);
     }
     let tiles = (dims.m / 16 * (dims.n / 16) * dims.batch) as u64;
-    let mut launch = Launch::new(&GEMM_MATRICES, "gemm_matrices", tiles).constant("GROUP", 32).constant("LANES", 32);
+    let mut launch =
+        Launch::new(&GEMM_MATRICES, "gemm_matrices", tiles).constant("GROUP", 32).constant("LANES", 32);
     (launch.wants.f16, launch.wants.matrices) = (true, true);
-    let numbers = counts([dims.m, dims.n, dims.k, dims.batch])?.into_iter().chain([stride_b(dims)?]).collect();
+    let numbers =
+        counts([dims.m, dims.n, dims.k, dims.batch])?.into_iter().chain([stride_b(dims)?]).collect();
     Ok(Some(launch.bind(vec![Input(0), Input(1), Output(0)]).give(numbers).plan()))
 }
 
@@ -199,7 +203,9 @@ const Q8_LANES: u64 = 32;
 pub(super) fn gemm_q8(shapes: &Shapes, op: &GemmQ8) -> Result<Plan, Unsupported> {
     let dims = op.dims(shapes.args).map_err(super::wrong)?;
     if !shapes.can.f16 {
-        return Err(Unsupported("this adapter has no scales in f16: its shaders do not compute with it".into()));
+        return Err(Unsupported(
+            "this adapter has no scales in f16: its shaders do not compute with it".into(),
+        ));
     }
     let last = shapes.args.len() - 1;
     let groups = (dims.n as u64).div_ceil(THREADS / Q8_LANES) * dims.m.div_ceil(Q8_ROWS) as u64;

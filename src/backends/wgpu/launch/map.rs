@@ -48,7 +48,8 @@ pub(super) fn map(shapes: &Shapes, entry: &'static str, factor: f64) -> Result<P
     let x = &shapes.args[0];
     let (four, vectors) = fours(x.elements(), 4);
     let y = if shapes.args.len() == 2 { Input(1) } else { NoInput };
-    let launch = Launch::over(&MAP, entry, vectors as u64).four(four).alias("V", float(entry, x.dtype, shapes.can)?);
+    let launch =
+        Launch::over(&MAP, entry, vectors as u64).four(four).alias("V", float(entry, x.dtype, shapes.can)?);
     let numbers = vec![count(vectors)?, U32(1), F32(factor as f32)];
     Ok(launch.bind(vec![Input(0), y, Output(0)]).give(numbers).plan())
 }
@@ -57,7 +58,8 @@ pub(super) fn map(shapes: &Shapes, entry: &'static str, factor: f64) -> Result<P
 pub(super) fn biased(shapes: &Shapes, entry: &'static str) -> Result<Plan, Unsupported> {
     let x = &shapes.args[0];
     let (four, vectors) = fours(x.elements(), x.columns());
-    let launch = Launch::over(&MAP, entry, vectors as u64).four(four).alias("V", float(entry, x.dtype, shapes.can)?);
+    let launch =
+        Launch::over(&MAP, entry, vectors as u64).four(four).alias("V", float(entry, x.dtype, shapes.can)?);
     let columns = if four { x.columns() / 4 } else { x.columns() };
     let numbers = vec![count(vectors)?, count(columns)?, F32(0.0)];
     Ok(launch.bind(vec![Input(0), Input(1), Output(0)]).give(numbers).plan())
@@ -94,7 +96,13 @@ pub(super) fn dropout(shapes: &Shapes, op: &Dropout) -> Result<Plan, Unsupported
 }
 
 /// The launch of an optimizer whose first inputs are p and g.
-fn optimizer(shapes: &Shapes, launch: Launch, name: &str, p16: bool, factors: &[f64]) -> Result<Launch, Unsupported> {
+fn optimizer(
+    shapes: &Shapes,
+    launch: Launch,
+    name: &str,
+    p16: bool,
+    factors: &[f64],
+) -> Result<Launch, Unsupported> {
     let (p, g) = (&shapes.args[0], &shapes.args[1]);
     if p.dtype != DType::F32 {
         return Err(Unsupported(format!("wgpu keeps the state of {name} in f32 only")));
@@ -103,7 +111,8 @@ fn optimizer(shapes: &Shapes, launch: Launch, name: &str, p16: bool, factors: &[
         return Err(Unsupported(format!("wgpu has no {name} with a copy in bf16, which WGSL does not have")));
     }
     let (four, vectors) = fours(p.elements(), 4);
-    let numbers = [count(vectors)?].into_iter().chain(factors.iter().map(|&factor| F32(factor as f32))).collect();
+    let numbers =
+        [count(vectors)?].into_iter().chain(factors.iter().map(|&factor| F32(factor as f32))).collect();
     let launch = Launch { groups: (vectors as u64).div_ceil(super::THREADS), ..launch };
     Ok(launch.four(four).alias("V", float(name, g.dtype, shapes.can)?).give(numbers))
 }

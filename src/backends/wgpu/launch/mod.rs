@@ -36,7 +36,8 @@ pub(super) struct Can {
 
 impl Can {
     /// What some adapter can: plans are made before one is opened.
-    pub(super) const MOST: Self = Self { f16: true, subgroups: true, matrices: true, shared: 32 << 10, tile: gemm::USUAL };
+    pub(super) const MOST: Self =
+        Self { f16: true, subgroups: true, matrices: true, shared: 32 << 10, tile: gemm::USUAL };
 }
 
 /// Launches in order, and memory that they hand to each other.
@@ -198,8 +199,12 @@ fn float(op: &str, dtype: DType, can: &Can) -> Result<Float, Unsupported> {
     match dtype {
         DType::F32 => Ok(Float::F32),
         DType::F16 if can.f16 => Ok(Float::F16),
-        DType::F16 => Err(Unsupported(format!("this adapter has no {op} in f16: its shaders do not compute with it"))),
-        DType::Bf16 => Err(Unsupported(format!("wgpu has no {op} in bf16, which WGSL does not have: f32 or f16 do"))),
+        DType::F16 => {
+            Err(Unsupported(format!("this adapter has no {op} in f16: its shaders do not compute with it")))
+        }
+        DType::Bf16 => {
+            Err(Unsupported(format!("wgpu has no {op} in bf16, which WGSL does not have: f32 or f16 do")))
+        }
         other => Err(Unsupported(format!("wgpu has {op} in f32 and f16, not in {}", other.name()))),
     }
 }
@@ -226,7 +231,12 @@ fn wrong(error: impl ToString) -> Unsupported {
 
 /// The launches of `op` on an adapter that `can` do this much, or why there are none. `args` and `outs` are what the op
 /// accepted and answers.
-pub(super) fn launches(op: &Op, args: &[ValueSpec], outs: &[ValueSpec], can: &Can) -> Result<Plan, Unsupported> {
+pub(super) fn launches(
+    op: &Op,
+    args: &[ValueSpec],
+    outs: &[ValueSpec],
+    can: &Can,
+) -> Result<Plan, Unsupported> {
     let shapes = Shapes { args, can };
     for spec in args.iter().chain(outs) {
         count(spec.elements())?;
@@ -289,7 +299,10 @@ pub(super) fn grid(groups: u64) -> Result<[u32; 3], Unsupported> {
     let x = groups.min(MOST_ALONG);
     let y = groups.div_ceil(x.max(1));
     if y > MOST_ALONG {
-        return Err(Unsupported(format!("wgpu launches {} workgroups at most, not {groups}", MOST_ALONG * MOST_ALONG)));
+        return Err(Unsupported(format!(
+            "wgpu launches {} workgroups at most, not {groups}",
+            MOST_ALONG * MOST_ALONG
+        )));
     }
     Ok([x as u32, y as u32, 1])
 }

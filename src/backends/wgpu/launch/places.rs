@@ -40,11 +40,14 @@ pub(super) fn rearrange(shapes: &Shapes, op: &Rearrange) -> Result<Plan, Unsuppo
     // A run is a whole number of words, and so is every argument and output.
     let (name, each) = word(runs.len, of);
     // Axes that are not there come first: what is left of a run's number by the others is 0.
-    let mut padded: Vec<[usize; 2]> = axes.iter().copied().chain(std::iter::repeat([1, 0])).take(AXES).collect();
+    let mut padded: Vec<[usize; 2]> =
+        axes.iter().copied().chain(std::iter::repeat([1, 0])).take(AXES).collect();
     padded.rotate_right(AXES - axes.len());
     let outputs = x.elements() * shapes.args.len() / piece.max(1);
     let mut plan = Plan::default();
-    for (output, input) in (0..outputs).flat_map(|output| (0..shapes.args.len()).map(move |input| (output, input))) {
+    for (output, input) in
+        (0..outputs).flat_map(|output| (0..shapes.args.len()).map(move |input| (output, input)))
+    {
         let launch = Launch::over(&REARRANGE, "rearrange", (piece / each) as u64);
         let starts = [piece / each, output * piece / each, input * x.elements() / each, x.elements() / each];
         let mut numbers = counts(starts)?;

@@ -12,13 +12,18 @@ use crate::ops::{BLOCK, Granularity, Quantize};
 const LOOKED_AT: usize = 4096;
 
 /// Quotients by scales of `group` elements each, or by one that is given.
-fn quotients(shapes: &Shapes, op: &Quantize, scales: Option<(Binding, usize)>) -> Result<Launch, Unsupported> {
+fn quotients(
+    shapes: &Shapes,
+    op: &Quantize,
+    scales: Option<(Binding, usize)>,
+) -> Result<Launch, Unsupported> {
     let elements = shapes.args[0].elements();
     let [low, high] = op.range();
     let (binding, group) = scales.unwrap_or((NoOutput, 1));
     let given = op.scale.unwrap_or_default() as f32;
     let numbers = vec![count(elements)?, count(group.max(1))?, F32(given), I32(op.zero), I32(low), I32(high)];
-    let launch = Launch::over(&QUANTIZE, "quotients", elements.div_ceil(4) as u64).flag("FOUND", scales.is_some());
+    let launch =
+        Launch::over(&QUANTIZE, "quotients", elements.div_ceil(4) as u64).flag("FOUND", scales.is_some());
     Ok(launch.bind(vec![Input(0), binding, Output(0)]).give(numbers))
 }
 
@@ -52,7 +57,9 @@ pub(super) fn quantize(shapes: &Shapes, op: &Quantize) -> Result<Plan, Unsupport
         }
         Granularity::Block => {
             if !shapes.can.f16 {
-                return Err(Unsupported("this adapter has no scales in f16: its shaders do not compute with it".into()));
+                return Err(Unsupported(
+                    "this adapter has no scales in f16: its shaders do not compute with it".into(),
+                ));
             }
             let blocks = x.elements() / BLOCK;
             let each = plan.buffer(blocks);

@@ -111,7 +111,8 @@ mod tests {
     fn short_rows_share_a_workgroup_and_only_long_ones_use_subgroups() {
         for (shape, groups, subgroups) in [([9, 512], 2, false), ([9, 513], 9, true), ([0, 8], 0, false)] {
             let args = [ValueSpec::new(&shape, DType::F32)];
-            let plan = softmax(&Shapes { args: &args, can: &Can::MOST }, &Softmax::plain(DType::F32)).unwrap();
+            let plan =
+                softmax(&Shapes { args: &args, can: &Can::MOST }, &Softmax::plain(DType::F32)).unwrap();
             let launch = &plan.launches[0];
             assert_eq!((launch.groups, launch.wants.subgroups), (groups, subgroups), "{shape:?}");
             let least = Can { subgroups: false, ..Can::MOST };

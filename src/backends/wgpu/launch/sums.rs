@@ -12,10 +12,15 @@ const SLAB: usize = 256;
 const ACROSS: usize = 32;
 
 /// A first round: slabs of `rows` rows of an op's inputs.
-fn first(source: &'static Source, entry: &'static str, [rows, columns]: [usize; 2]) -> Result<Launch, Unsupported> {
+fn first(
+    source: &'static Source,
+    entry: &'static str,
+    [rows, columns]: [usize; 2],
+) -> Result<Launch, Unsupported> {
     let slabs = rows.div_ceil(SLAB).max(1) as u64;
     let groups = slabs * columns.div_ceil(ACROSS) as u64;
-    let launch = Launch::new(source, entry, groups).constant("SLAB", SLAB as u64).constant("ACROSS", ACROSS as u64);
+    let launch =
+        Launch::new(source, entry, groups).constant("SLAB", SLAB as u64).constant("ACROSS", ACROSS as u64);
     Ok(launch.give(vec![count(rows)?, count(columns)?]))
 }
 
@@ -30,7 +35,8 @@ impl Plan {
         loop {
             let left = rows.div_ceil(SLAB);
             let answer = if left <= 1 { to } else { self.buffer(left * columns) };
-            let launch = Launch::new(&PARTIAL_SUM, "partial_sum", ((left * columns) as u64).div_ceil(THREADS));
+            let launch =
+                Launch::new(&PARTIAL_SUM, "partial_sum", ((left * columns) as u64).div_ceil(THREADS));
             let launch = launch.constant("SLAB", SLAB as u64).bind(vec![from, answer]);
             self.launches.push(launch.give(vec![count(rows)?, count(columns)?]));
             if left <= 1 {
