@@ -154,7 +154,7 @@ fn a_cpu_in_disguise_is_spared_long_work_unless_it_is_named() {
         Suite { cases: suite.collect(), ..parse("workload = \"gemm\"\nsweep = { m = 1, n = 1, k = 1 }") };
     let mut options = Options { available: Available { backends: vec![disguised] }, ..options() };
     let fates = |options: &Options| -> Vec<bool> {
-        let plan = plan::build(&[suite.clone()], &machine(), options).unwrap();
+        let plan = plan::build(std::slice::from_ref(&suite), &machine(), options).unwrap();
         plan.groups.iter().map(|group| group.cells[0].fate == Fate::Run).collect()
     };
     assert_eq!(fates(&options), [true, false]);

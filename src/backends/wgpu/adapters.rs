@@ -55,7 +55,7 @@ pub(super) fn here() -> Result<Seen, Unsupported> {
     if let Some(kept) = cache::load::<Kept>(CACHE).filter(|kept| kept.drivers == drivers) {
         return Ok(kept.seen);
     }
-    let seen = look(&drivers, &ask);
+    let seen = look(&drivers, ask);
     cache::store(CACHE, &Kept { drivers, seen: seen.clone() });
     Ok(seen)
 }
@@ -128,8 +128,11 @@ fn named(mut adapters: Vec<Adapter>) -> Vec<Adapter> {
     adapters
 }
 
+/// Adapters, or how asking for them failed.
+type Answer = Result<Vec<Adapter>, String>;
+
 /// Asks all drivers at once; where that fails, each alone, so that one that crashes costs its own adapters only.
-fn look(drivers: &Drivers, ask: &dyn Fn(Option<&str>) -> Result<Vec<Adapter>, String>) -> Seen {
+fn look(drivers: &Drivers, ask: impl Fn(Option<&str>) -> Answer) -> Seen {
     let together = match ask(None) {
         Ok(adapters) => return Seen { adapters, ..Seen::default() },
         Err(why) => why,
@@ -165,7 +168,7 @@ pub(super) fn environment(files: Option<&str>) -> Vec<(String, String)> {
 }
 
 /// The adapters that a child of this program sees with the drivers of `files`, or with all.
-fn ask(files: Option<&str>) -> Result<Vec<Adapter>, String> {
+fn ask(files: Option<&str>) -> Answer {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     if program.file_stem().is_none_or(|stem| stem != "cutgpu") {
         // A test, which is no child's program.
@@ -215,14 +218,14 @@ mod tests {
             None | Some("bad.json") => Err("crashed (signal 11)".to_string()),
             Some(files) => Ok(files.split(':').enumerate().map(|(n, file)| adapter(file, n)).collect()),
         };
-        let seen = look(&drivers(&["a.json", "bad.json", "b.json"]), &crashing);
+        let seen = look(&drivers(&["a.json", "bad.json", "b.json"]), crashing);
         assert_eq!(seen.adapters.len(), 2);
         assert_eq!(seen.left_out, [("bad.json".to_string(), "crashed (signal 11)".to_string())]);
         assert_eq!(seen.held_to.as_deref(), Some("a.json:b.json"));
-        let seen = look(&drivers(&["bad.json"]), &crashing);
+        let seen = look(&drivers(&["bad.json"]), crashing);
         assert!(seen.adapters.is_empty());
         assert_eq!(seen.left_out[0].0, "bad.json");
-        let whole = look(&drivers(&["a.json"]), &|_| Ok(vec![adapter("a", 0)]));
+        let whole = look(&drivers(&["a.json"]), |_| Ok(vec![adapter("a", 0)]));
         assert_eq!((whole.adapters.len(), whole.held_to), (1, None));
     }
 }

@@ -240,14 +240,14 @@ type Filled = (BTreeMap<(usize, ValueId), Vec<u8>>, Vec<Vec<(ValueId, Vec<u8>)>>
 fn fill(program: &Program, seed: u64, sets: usize, layout: &Layout, arena: &Arena) -> Result<Filled, Fault> {
     let mut pristine = BTreeMap::new();
     let mut batch = vec![Vec::new(); sets];
-    for set in 0..sets {
+    for (set, batch) in batch.iter_mut().enumerate() {
         for &id in layout.owners.iter().filter(|id| program.values[**id].input.is_some()) {
             let bytes = input_bytes(program, id, seed, set);
             arena.write(layout.place(set, 0, id), 0, &bytes)?;
             if program.carries.iter().any(|carry| carry.input == id) {
                 pristine.insert((set, id), bytes);
             } else if program.values[id].state == State::Batch {
-                batch[set].push((id, bytes));
+                batch.push((id, bytes));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Any GPU that has Vulkan, Metal or Direct3D 12, by way of wgpu: `wgpu/<adapter>`, one backend an adapter. An adapter
 //! that a CPU stands behind is there to prove kernels right and is never counted as a GPU.
 //!
-//! [`kernels`] holds the sources in WGSL, [`launch`] says how an op is launched: which kernels, with which workgroups,
+//! `kernels` holds the sources in WGSL, `launch` says how an op is launched: which kernels, with which workgroups,
 //! buffers and numbers. Both are plain data, so that tests translate every kernel for interfaces that are not here.
 //! From the bottom up: `drivers` and `adapters` look for what is here, `gpu` is an open adapter, `arena` holds values,
 //! `calls` records launches and submits them, `ceilings` measures what an adapter can do at best, `loaded` is a program on an adapter, `family` is what plans and workers

@@ -215,10 +215,12 @@ struct Shapes<'a> {
     can: &'a Can,
 }
 
-/// An extent or a number of elements, which kernels count in 32 bits.
+/// An extent or a number of elements, which kernels count in 31 bits: threads of workgroups that a folded grid has too
+/// many have numbers beyond, which must not begin at 0 again.
 fn count(extent: usize) -> Result<Number, Unsupported> {
-    let beyond = |_| Unsupported(format!("wgpu counts elements in 32 bits, and {extent} is beyond"));
-    u32::try_from(extent).map(Number::U32).map_err(beyond)
+    let beyond = || Unsupported(format!("wgpu counts elements in 31 bits, and {extent} is beyond"));
+    let number = i32::try_from(extent).map_err(|_| beyond())?;
+    Ok(Number::U32(number.cast_unsigned()))
 }
 
 fn counts<const N: usize>(extents: [usize; N]) -> Result<Vec<Number>, Unsupported> {
