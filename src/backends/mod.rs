@@ -26,7 +26,7 @@ mod written;
 
 pub use cuda::pack_cubins;
 #[cfg(feature = "wgpu")]
-pub use wgpu::adapters_json;
+pub use wgpu::{adapters_json, nothing as device_of_nothing};
 
 /// The adapters that wgpu sees, as JSON: a build without it sees none.
 #[cfg(not(feature = "wgpu"))]
@@ -41,6 +41,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
+
+/// A device behind wgpu that does nothing: a build without wgpu has none.
+#[cfg(not(feature = "wgpu"))]
+pub fn device_of_nothing() -> Result<Box<dyn Device>, Unsupported> {
+    Err(Unsupported("this build has no wgpu".to_string()))
+}
 
 /// Every family in this build, in the order reports show them. The only list that names them.
 pub const FAMILIES: &[&dyn Family] = &[

@@ -4,7 +4,7 @@ use super::crash::{Crash, CrashKind};
 use super::protocol::{Ask, Reply};
 use super::worker::{Launch, Worker};
 use crate::backends::null::{self, Behaviour};
-use crate::backends::{Fault, Lane, LoadOptions, Packing};
+use crate::backends::{Device, Fault, Lane, LoadOptions, Packing};
 use crate::host::clock;
 use crate::ops::ShapeError;
 use crate::program::{Phase, Program, State};
@@ -55,12 +55,11 @@ pub fn enqueue_ns(iters: u64) -> Result<f64, Fault> {
     Ok((clock::now() - begin) as f64 / iters.max(1) as f64)
 }
 
-/// Nanoseconds that the host spends on one execution of a device, handed over without waiting, over `count` of them in
-/// batches; none where the device does not open.
-pub fn handing_over_ns(backend: &str, count: usize) -> Result<f64, Fault> {
+/// Nanoseconds that the host spends on one execution that it hands over without waiting, over `count` of them in
+/// batches.
+pub fn handing_over_ns(device: &mut dyn Device, count: usize) -> Result<f64, Fault> {
     const BATCH: usize = 1000;
     let program = smallest().map_err(|error| Fault::Unsupported(error.to_string()))?;
-    let mut device = crate::backends::open(backend, &LANE)?;
     let mut loaded = device.load(&program, &LoadOptions { seed: 0, sets: 1, keep_all: false })?;
     let mut batch = || -> Result<f64, Fault> {
         let begin = clock::now();

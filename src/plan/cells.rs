@@ -170,9 +170,11 @@ const MOST_DISGUISED: u64 = 1_000_000_000;
 
 /// Why a graphics interface that a CPU serves is not asked for so much, unless the user names it.
 fn disguised(backend: &Backend, program: &Program, options: &Options) -> Option<String> {
+    if backend.kind != DeviceKind::SoftwareGpu || options.backends.is_some() {
+        return None;
+    }
     let flops = program.work().flops;
-    let is_unasked = backend.kind == DeviceKind::SoftwareGpu && options.backends.is_none();
-    (is_unasked && flops > MOST_DISGUISED).then(|| {
+    (flops > MOST_DISGUISED).then(|| {
         format!(
             "{} is a CPU in disguise, and {flops} operations take it long: --backend {} asks for it all the same",
             backend.name, backend.name

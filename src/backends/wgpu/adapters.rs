@@ -74,6 +74,18 @@ fn instance_adapters() -> Vec<wgpu::Adapter> {
     pollster::block_on(Instance::new(descriptor).enumerate_adapters(backends))
 }
 
+/// An adapter that does nothing, for what the host's side costs alone.
+pub(super) fn nothing() -> Result<(wgpu::Adapter, Adapter), Unsupported> {
+    let mut descriptor = InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = Backends::NOOP;
+    descriptor.backend_options.noop.enable = true;
+    let found = pollster::block_on(Instance::new(descriptor).enumerate_adapters(Backends::NOOP));
+    let raw =
+        found.into_iter().next().ok_or_else(|| Unsupported("wgpu's own adapter is not there".to_string()))?;
+    let adapter = described((0, raw.get_info()));
+    Ok((raw, adapter))
+}
+
 /// What an adapter that was found is to wgpu, in this process.
 pub(super) fn opened(adapter: &Adapter) -> Result<wgpu::Adapter, Unsupported> {
     let raw = instance_adapters().into_iter().nth(adapter.number);

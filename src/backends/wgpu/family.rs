@@ -92,6 +92,12 @@ impl Family for Wgpu {
     }
 }
 
+/// A device that does nothing and says so: what handing work over costs the host, without any driver.
+pub fn nothing() -> Result<Box<dyn Device>, Unsupported> {
+    let (raw, adapter) = adapters::nothing()?;
+    Ok(Box::new(GpuDevice { gpu: Gpu::open(&raw, &adapter, None)?, adapter }))
+}
+
 /// An open adapter.
 struct GpuDevice {
     gpu: Rc<Gpu>,

@@ -24,7 +24,7 @@ mod shaders;
 mod tests;
 mod tuned;
 
-pub use family::Wgpu;
+pub use family::{Wgpu, nothing};
 pub use shaders::{Shader, shaders};
 
 /// The adapters of this process's drivers, as JSON: what the child prints that looks for them.
