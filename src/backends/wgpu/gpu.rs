@@ -75,6 +75,7 @@ impl Gpu {
         };
         let (device, queue) = request(features).map_err(refused)?;
         let trouble = watched(&device);
+        let only = tile.is_some();
         let tile = tile.or_else(|| tuned::tile(found));
         let can = Can {
             f16: features.contains(Features::SHADER_F16),
@@ -83,6 +84,7 @@ impl Gpu {
                 && raw.cooperative_matrix_properties().iter().any(multiplies_halves),
             shared: raw.limits().max_compute_workgroup_storage_size,
             tile: tile.unwrap_or(Can::MOST.tile),
+            only,
         };
         let has_clock = features.contains(Features::TIMESTAMP_QUERY);
         Ok(Rc::new(Self {

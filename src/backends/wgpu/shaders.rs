@@ -43,9 +43,10 @@ fn abilities() -> Vec<Can> {
             subgroups,
             matrices,
             tile,
+            only: true,
             ..Can::MOST
         })
     };
     let least = Can { f16: false, subgroups: false, matrices: false, shared: 16 << 10, ..Can::MOST };
-    tiles.flat_map(each).chain([least]).collect()
+    tiles.flat_map(each).chain([least, Can::MOST]).collect()
 }

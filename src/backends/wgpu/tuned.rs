@@ -45,7 +45,7 @@ fn keep(adapter: &Adapter, tile: &str) {
 
 /// A square product that is large for the adapter.
 fn product(kind: DeviceKind) -> (Program, f64) {
-    let extent = if kind == DeviceKind::SoftwareGpu { 256 } else { 2048 };
+    let extent = if kind == DeviceKind::SoftwareGpu { 512 } else { 2048 };
     let spec = ValueSpec::new(&[extent, extent], DType::F32);
     let mut program = Program::default();
     let a = program.input("a", spec.clone(), State::Batch, Fill::UNIT);

@@ -78,6 +78,9 @@ fn named(name: &str) -> &'static Tile {
 /// The adapter's tile, or a smaller one where few of it cover the product.
 pub(super) fn chosen(shapes: &Shapes, m: usize, n: usize, batch: usize) -> &'static Tile {
     let tile = named(shapes.can.tile);
+    if shapes.can.only {
+        return tile;
+    }
     if (m as u64) <= TILES[0].size[0] {
         return &TILES[0];
     }

@@ -32,12 +32,14 @@ pub(super) struct Can {
     pub(super) shared: u32,
     /// Name of the tile of f32 products, from the table of [`gemm`].
     pub(super) tile: &'static str,
+    /// That tile for every product, also where a smaller one would keep more of the adapter busy: tiles are compared.
+    pub(super) only: bool,
 }
 
 impl Can {
     /// What some adapter can: plans are made before one is opened.
     pub(super) const MOST: Self =
-        Self { f16: true, subgroups: true, matrices: true, shared: 32 << 10, tile: gemm::USUAL };
+        Self { f16: true, subgroups: true, matrices: true, shared: 32 << 10, tile: gemm::USUAL, only: false };
 }
 
 /// Launches in order, and memory that they hand to each other.
