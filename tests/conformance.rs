@@ -3,7 +3,8 @@
 //!
 //! Each backend and lane runs in a process of its own, as in a measurement: libraries read their
 //! settings once, and two of them must not share a process. A backend that is not on this machine is
-//! said; one that `REQUIRE_BACKENDS` names (`cpu/openblas,cpu/onednn`) must be there.
+//! said; one that `REQUIRE_BACKENDS` names (`cpu/openblas,cpu/onednn`) must be there. `CUTGPU_CONFORMANCE_ONLY`
+//! names the only family that is asked.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod conformance_programs;
@@ -14,6 +15,7 @@ use cutgpu::backends::{Device, FAMILIES, Family, Lane, LoadOptions, Packing, ope
 use cutgpu::measure::verify::{Answer, Failure, Here, Verifier, check_finite};
 use cutgpu::program::Program;
 use std::process::Command;
+use std::time::Instant;
 
 /// What a child reads: backend, threads, packing.
 const CHILD: &str = "CUTGPU_CONFORMANCE";
@@ -35,8 +37,10 @@ struct Told {
 fn every_backend_answers_right_and_planted_faults_are_caught() {
     let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
     let (mut failed, mut planted, mut missed) = (vec![], 0, vec![]);
-    for family in FAMILIES.iter().filter(|family| family.external().is_none()) {
-        let mut ran = 0;
+    let only = std::env::var("CUTGPU_CONFORMANCE_ONLY").ok();
+    let wanted = |family: &&&dyn Family| only.as_ref().is_none_or(|only| is_of(family.id(), only));
+    for family in FAMILIES.iter().filter(|family| family.external().is_none()).filter(wanted) {
+        let (mut ran, start) = (0, Instant::now());
         for found in family.devices() {
             for (lane, variables) in lanes(*family) {
                 let slow = variables.iter().any(|(name, _)| *name == EXTRA_WORK);
@@ -58,6 +62,9 @@ fn every_backend_answers_right_and_planted_faults_are_caught() {
                     Err(what) => failed.push(what),
                 }
             }
+        }
+        if ran > 0 {
+            println!("{}, minutes: {:.2}", family.id(), start.elapsed().as_secs_f64() / 60.0);
         }
         let expected =
             ALWAYS.contains(&family.id()) || required.split(',').any(|name| is_of(family.id(), name));
@@ -131,7 +138,8 @@ fn lanes(family: &dyn Family) -> Vec<(Lane, Variables)> {
     let mut lanes = vec![];
     for (threads, variables) in settings {
         for &packing in family.packings() {
-            lanes.extend(threads.iter().map(|&threads| (Lane { threads, packing }, variables.clone())));
+            let threads = threads.iter().filter(|&&threads| threads <= family.max_threads());
+            lanes.extend(threads.map(|&threads| (Lane { threads, packing }, variables.clone())));
         }
     }
     lanes

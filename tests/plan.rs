@@ -142,6 +142,27 @@ fn every_cell_runs_or_says_why_not() {
 }
 
 #[test]
+#[cfg(feature = "wgpu")]
+fn a_cpu_in_disguise_is_spared_long_work_unless_it_is_named() {
+    let name = "wgpu/llvmpipe".to_string();
+    let disguised = Backend { name: name.clone(), kind: DeviceKind::SoftwareGpu, missing: None };
+    let suite = parse("workload = \"gemm\"\nsweep = { m = [64, 1024], n = \"=m\", k = \"=m\" }")
+        .cases
+        .into_iter()
+        .map(|case| suite::Case { backends: Some(vec!["wgpu".to_string()]), ..case });
+    let suite =
+        Suite { cases: suite.collect(), ..parse("workload = \"gemm\"\nsweep = { m = 1, n = 1, k = 1 }") };
+    let mut options = Options { available: Available { backends: vec![disguised] }, ..options() };
+    let fates = |options: &Options| -> Vec<bool> {
+        let plan = plan::build(std::slice::from_ref(&suite), &machine(), options).unwrap();
+        plan.groups.iter().map(|group| group.cells[0].fate == Fate::Run).collect()
+    };
+    assert_eq!(fates(&options), [true, false]);
+    options.backends = Some(vec![name]);
+    assert_eq!(fates(&options), [true, true]);
+}
+
+#[test]
 fn a_quota_lowers_what_all_means() {
     let mut facts = machine();
     for (quota, all) in [(2.5, 2), (0.5, 1), (16.0, 4)] {

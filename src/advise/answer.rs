@@ -83,7 +83,7 @@ struct Desk<'a> {
     terms: Terms,
     as_of: Date,
     batches: Vec<Batch>,
-    predictor: Predictor<'a>,
+    predictor: &'a Predictor<'a>,
 }
 
 /// What can do `job`, what that costs, and how sure it is: by the records of `runs`, whose first names the machine at
@@ -95,13 +95,23 @@ pub fn answer(
     assumptions: &Assumptions,
     as_of: Date,
 ) -> Result<Answer, AdviseError> {
+    answer_by(job, &Predictor::new(runs), catalog, assumptions, as_of)
+}
+
+/// The same by what was learnt of runs already: several jobs share it.
+pub fn answer_by(
+    job: &Job,
+    predictor: &Predictor,
+    catalog: &Catalog,
+    assumptions: &Assumptions,
+    as_of: Date,
+) -> Result<Answer, AdviseError> {
     let terms = assumptions.terms()?;
     let (volume, years) = (Volume::new(job.demand.month)?, Years::new(job.months / 12.0)?);
     if let Some(latency) = job.latency.filter(|latency| !(*latency > 0.0 && latency.is_finite())) {
         return Err(JobError::Latency(latency).into());
     }
     known(job, catalog)?;
-    let predictor = Predictor::new(runs);
     let desk = Desk { job, assumptions, terms, as_of, batches: batches(job)?, predictor };
     let (quotes, mut left_out) = quotes(catalog, as_of, terms.currency);
     let mut candidates = Vec::new();

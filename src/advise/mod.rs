@@ -16,11 +16,12 @@ mod quote;
 mod rank;
 pub mod what_if;
 
-pub use answer::{AdviseError, Answer, THIS_MACHINE, answer};
+pub use answer::{AdviseError, Answer, THIS_MACHINE, answer, answer_by};
 pub use assumptions::Assumptions;
 pub use candidate::{Candidate, PriceBasis, TimeBasis};
 pub use demand::Demand;
 pub use duel::{Duel, Flip};
 pub use fit::Fit;
 pub use job::{Job, JobError, Unit};
+pub use predict::Predictor;
 pub use rank::Ranked;

@@ -57,3 +57,40 @@ fn cost(candidate: &Candidate, volume: Volume, years: Years) -> Result<Ranked, C
 pub(super) fn on(side: Side, swings: &[Swing]) -> Vec<Swing> {
     swings.iter().map(|swing| Swing { side: Some(side), ..*swing }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advise::example::candidates;
+
+    fn ranked(volume: f64, budget: Option<f64>) -> Vec<(String, Ranked)> {
+        let mut all = candidates();
+        let ranks = rank(&mut all, Volume::new(volume).unwrap(), Years::new(2.0).unwrap(), budget).unwrap();
+        all.into_iter().map(|candidate| candidate.name).zip(ranks).collect()
+    }
+
+    #[test]
+    fn the_cheapest_comes_first_and_only_what_another_surely_beats_is_dearer() {
+        for volume in [1e3, 1e6, 1e9] {
+            let rows = ranked(volume, None);
+            assert!(rows.is_sorted_by(|a, b| a.1.total.centre <= b.1.total.centre), "{rows:?}");
+            for (name, row) in &rows {
+                let beaten = rows.iter().any(|(_, other)| other.total.high < row.total.low);
+                assert_eq!(row.surely_dearer, beaten, "{volume}: {name} of {rows:?}");
+            }
+            // Somebody is the cheapest.
+            assert!(rows.iter().any(|(_, row)| !row.surely_dearer));
+        }
+        // A card that stands idle costs its price; one that is rented by use, next to nothing.
+        assert_eq!(ranked(1e3, None)[0].0, "fast card, rented");
+        assert_ne!(ranked(1e9, None)[0].0, "fast card, rented");
+    }
+
+    #[test]
+    fn a_budget_rules_out_what_surely_exceeds_it() {
+        let rows = ranked(1e3, Some(5000.0));
+        let over: Vec<_> =
+            rows.iter().filter(|(_, row)| row.over_budget).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(over, ["fast card, bought"]);
+    }
+}

@@ -20,9 +20,19 @@ pub mod null;
 pub mod peer;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 mod written;
 
 pub use cuda::pack_cubins;
+#[cfg(feature = "wgpu")]
+pub use wgpu::{adapters_json, nothing as device_of_nothing};
+
+/// The adapters that wgpu sees, as JSON: a build without it sees none.
+#[cfg(not(feature = "wgpu"))]
+pub fn adapters_json() -> String {
+    "[]".to_string()
+}
 
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
@@ -31,6 +41,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
+
+/// A device behind wgpu that does nothing: a build without wgpu has none.
+#[cfg(not(feature = "wgpu"))]
+pub fn device_of_nothing() -> Result<Box<dyn Device>, Unsupported> {
+    Err(Unsupported("this build has no wgpu".to_string()))
+}
 
 /// Every family in this build, in the order reports show them. The only list that names them.
 pub const FAMILIES: &[&dyn Family] = &[
@@ -49,6 +65,8 @@ pub const FAMILIES: &[&dyn Family] = &[
     &cuda::CUBLASLT,
     #[cfg(feature = "cuda")]
     &cuda::CUBLAS,
+    #[cfg(feature = "wgpu")]
+    &wgpu::Wgpu,
     &peer::NUMPY,
     &peer::TORCH,
     &peer::TORCH_COMPILED,
@@ -227,6 +245,21 @@ pub trait Family: Sync {
         Duration::ZERO
     }
 
+    /// Drivers that were found and cannot be used, each with its reason.
+    fn left_out(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether its kernels come in forms of which [`Self::tune`] keeps the best.
+    fn is_tunable(&self) -> bool {
+        false
+    }
+
+    /// Times the forms that kernels come in on a device, and keeps the best for later processes.
+    fn tune(&self, backend: &str) -> Result<Vec<Tried>, Fault> {
+        Err(Fault::Unsupported(format!("{backend} has nothing to tune")))
+    }
+
     /// The worker's command, where it is not this program: `open` is never called then.
     fn external(&self) -> Option<Result<External, Unsupported>> {
         None
@@ -246,6 +279,24 @@ pub fn open(backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> 
         || Unsupported(format!("no backend is called `{backend}`; `cutgpu list` shows those that are"));
     let device = family_of(backend).ok_or_else(unknown)?.open(backend, lane)?;
     faulty::from_environment(backend, device)
+}
+
+/// Tunes `backend`, or says in one sentence why not.
+pub fn tune(backend: &str) -> Result<Vec<Tried>, Fault> {
+    let unknown =
+        || Unsupported(format!("no backend is called `{backend}`; `cutgpu list` shows those that are"));
+    family_of(backend).ok_or_else(unknown)?.tune(backend)
+}
+
+/// A form of kernels that was timed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Its name.
+    pub name: String,
+    /// Operations a second, or why there are none.
+    pub rate: Reading<f64>,
+    /// Whether it is the best, which later processes use.
+    pub is_kept: bool,
 }
 
 /// How to load.

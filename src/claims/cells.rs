@@ -8,7 +8,9 @@ use crate::record::{Outcome, Record, Run, Series};
 use crate::suite::{Load, Scope};
 use crate::workloads::Param;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,24 @@ pub(super) struct Field<'a> {
     run: &'a str,
     records: Vec<&'a Record>,
     noise: Noise,
+    known: RefCell<Known>,
+}
+
+/// A series, by the address of its record and by its clock.
+type Place = (*const Record, SeriesKind);
+
+/// What was worked out of series: every claim asks again, and it takes long.
+#[derive(Default)]
+struct Known {
+    words: HashMap<Place, Word>,
+    halves: HashMap<Place, Option<Picked>>,
+}
+
+/// How a series is picked and then reported: nanoseconds of its odd rounds, and its even rounds.
+#[derive(Clone)]
+struct Picked {
+    odd: f64,
+    even: Rc<Series>,
 }
 
 impl<'a> Field<'a> {
@@ -57,7 +77,8 @@ impl<'a> Field<'a> {
             let word = compare::validity(record, None, &noise).word;
             record.outcome == Outcome::Measured && !record.contender.twin && word != Word::Invalid
         };
-        Self { run: &run.name, records: run.records.iter().filter(counts).collect(), noise }
+        let records = run.records.iter().filter(counts).collect();
+        Self { run: &run.name, records, noise, known: RefCell::default() }
     }
 
     /// Name of the run.
@@ -72,14 +93,19 @@ impl<'a> Field<'a> {
 
     /// Every subject beside the best that fits `base`, under each clock that both have.
     pub(super) fn cells(&self, quantity: Quantity, [subject, base]: [&Who; 2], same: Same) -> Vec<Cell> {
-        let mut index: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
+        let subjects: Vec<&Record> =
+            self.records.iter().filter(|record| subject.fits(record, None)).copied().collect();
+        let mut index: BTreeMap<Key, Vec<&Record>> =
+            subjects.iter().filter_map(|record| Some((same.key(record)?, Vec::new()))).collect();
+        if index.is_empty() {
+            return Vec::new();
+        }
         for record in &self.records {
-            if let Some(key) = same.key(record) {
-                index.entry(key).or_default().push(record);
+            if let Some(together) = same.key(record).and_then(|key| index.get_mut(&key)) {
+                together.push(record);
             }
         }
-        let subjects = self.records.iter().filter(|record| subject.fits(record, None));
-        let of_subject = |record: &&'a Record| -> Vec<Cell> {
+        let of_subject = |record: &&Record| -> Vec<Cell> {
             let together = same.key(record).and_then(|key| index.get(&key)).map_or(&[][..], Vec::as_slice);
             let fits = |other: &&&Record| !std::ptr::eq(**other, *record) && base.fits(other, Some(*record));
             let others: Vec<&Record> = together.iter().filter(fits).copied().collect();
@@ -89,7 +115,7 @@ impl<'a> Field<'a> {
                 Quantity::Peak => self.counted(record, &others, peak),
             }
         };
-        subjects.flat_map(of_subject).collect()
+        subjects.iter().flat_map(of_subject).collect()
     }
 
     fn timed(&self, subject: &Record, others: &[&Record], scope: Option<Scope>) -> Vec<Cell> {
@@ -120,18 +146,27 @@ impl<'a> Field<'a> {
     }
 
     /// Picked on odd rounds and reported from even ones, unless there is nothing to pick.
-    fn fastest<'b>(&self, others: &[&'b Record], kind: SeriesKind) -> Option<(&'b Record, Series)> {
+    fn fastest<'b>(&self, others: &[&'b Record], kind: SeriesKind) -> Option<(&'b Record, Rc<Series>)> {
         let timed: Vec<(&Record, &Series)> =
             others.iter().filter_map(|record| Some((*record, self.sound(record, kind)?))).collect();
         if let [(record, series)] = timed.as_slice() {
-            return Some((*record, (*series).clone()));
+            return Some((*record, Rc::new((*series).clone())));
         }
-        let halves = timed.into_iter().filter_map(|(record, series)| {
-            let odd = compare::estimate(&compare::half(series, Half::Odd))?;
-            Some((odd.ns.centre, record, compare::half(series, Half::Even)))
+        let picked = timed.into_iter().filter_map(|(record, series)| {
+            let Picked { odd, even } = self.picked(record, series, kind)?;
+            Some((odd, record, even))
         });
-        let reported = halves.filter(|(_, _, even)| !even.ns.is_empty());
+        let reported = picked.filter(|(_, _, even)| !even.ns.is_empty());
         reported.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, record, even)| (record, even))
+    }
+
+    fn picked(&self, record: &Record, series: &Series, kind: SeriesKind) -> Option<Picked> {
+        let work = || {
+            let odd = compare::estimate(&compare::half(series, Half::Odd))?.ns.centre;
+            Some(Picked { odd, even: Rc::new(compare::half(series, Half::Even)) })
+        };
+        let place = (std::ptr::from_ref(record), kind);
+        self.known.borrow_mut().halves.entry(place).or_insert_with(work).clone()
     }
 
     /// The series under `kind` that a conclusion may rest on.
@@ -146,7 +181,9 @@ impl<'a> Field<'a> {
         let resident = SeriesKind { scope: Scope::Resident, ..kind };
         let stand_in = || stands_for.then(|| compare::series_of(record, resident)).flatten();
         let series = compare::series_of(record, kind).or_else(stand_in)?;
-        Some((series, compare::validity(record, Some(series), &self.noise).word))
+        let word = || compare::validity(record, Some(series), &self.noise).word;
+        let place = (std::ptr::from_ref(record), kind);
+        Some((series, *self.known.borrow_mut().words.entry(place).or_insert_with(word)))
     }
 
     fn counted(&self, subject: &Record, others: &[&Record], count: fn(&Record) -> Option<f64>) -> Vec<Cell> {

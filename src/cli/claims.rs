@@ -1,9 +1,9 @@
 //! `cutgpu claims`: the article's claims with their findings.
 
+use super::exit;
+use super::market::Market;
 use super::table::table;
-use super::{exit, prices};
 use crate::claims::{BASELINES, Judgement, Row, judge, matrix};
-use crate::date::Date;
 use crate::host::plain;
 use crate::report::claims as words;
 use crate::report::scene::Numbers;
@@ -30,15 +30,8 @@ pub(super) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Prices of your own (TOML, as in catalog/prices.toml), in addition.
-    #[arg(long, value_name = "FILE")]
-    prices: Vec<PathBuf>,
-    /// Devices of your own (TOML, as in catalog/devices.toml), in addition.
-    #[arg(long, value_name = "FILE")]
-    devices: Vec<PathBuf>,
-    /// The day that prices are judged on; later ones do not exist yet.
-    #[arg(long, value_name = "DATE", value_parser = Date::parse)]
-    as_of: Option<Date>,
+    #[command(flatten)]
+    market: Market,
 }
 
 /// Judges the claims.
@@ -55,8 +48,8 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
             spread(&rows)
         }
     } else {
-        let day = args.as_of.unwrap_or_else(Date::today);
-        let judgements = judge(&runs, &prices::load_catalog(&args.devices, &args.prices)?, day);
+        let day = args.market.day();
+        let judgements = judge(&runs, &args.market.catalog()?, day);
         if args.json {
             format!("{:#}\n", json!({ "as_of": day, "claims": judgements }))
         } else {

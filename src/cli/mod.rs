@@ -11,6 +11,7 @@ mod import;
 mod libraries;
 mod list;
 mod look;
+mod market;
 mod predict;
 mod prices;
 mod profile;
@@ -21,6 +22,7 @@ mod select;
 mod signals;
 mod table;
 mod train_check;
+mod tune;
 mod verify;
 mod within;
 mod worker;
@@ -70,6 +72,8 @@ enum Verb {
     Profile(profile::Args),
     /// Check that training steps train, and agree with other backends and with PyTorch.
     TrainCheck(train_check::Args),
+    /// Try the forms that a GPU backend's kernels come in, and keep the best.
+    Tune(tune::Args),
     /// Draw the page and its charts from one or more runs.
     Report(report::Args),
     /// Call each cell of two runs FASTER, SLOWER, SAME or CANNOT TELL.
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
         Verb::Fit(args) => fit::main(&args),
         Verb::Profile(args) => profile::main(&args),
         Verb::TrainCheck(args) => train_check::main(&args),
+        Verb::Tune(args) => tune::main(&args),
         Verb::Report(args) => report::main(&args),
         Verb::Compare(args) => compare::main(&args),
         Verb::Claims(args) => claims::main(&args),

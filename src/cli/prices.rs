@@ -1,10 +1,10 @@
 //! `cutgpu prices`: shows, checks and adds prices.
 
 use super::exit;
+use super::market::Market;
 use crate::catalog::{self, Catalog, Confidence, Covers, Currency, Date, Per, Price, PriceKind, Severity};
 use crate::cost::{self, MemoryPrice};
 use crate::host::plain;
-use anyhow::Context;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -35,15 +35,8 @@ enum Verb {
 /// What every verb that reads prices takes.
 #[derive(Debug, clap::Args)]
 struct Shared {
-    /// Prices of your own (TOML, as in catalog/prices.toml), in addition.
-    #[arg(long, value_name = "FILE")]
-    prices: Vec<PathBuf>,
-    /// Devices of your own (TOML, as in catalog/devices.toml), in addition.
-    #[arg(long, value_name = "FILE")]
-    devices: Vec<PathBuf>,
-    /// The day to answer for; later prices do not exist yet.
-    #[arg(long, value_name = "DATE", value_parser = Date::parse)]
-    as_of: Option<Date>,
+    #[command(flatten)]
+    market: Market,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -107,51 +100,8 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     }
 }
 
-impl Shared {
-    fn catalog(&self) -> anyhow::Result<Catalog> {
-        load_catalog(&self.devices, &self.prices)
-    }
-
-    /// With the rows that must not be used.
-    fn everything(&self) -> anyhow::Result<Catalog> {
-        read_catalog(&self.devices, &self.prices)
-    }
-
-    fn day(&self) -> Date {
-        self.as_of.unwrap_or_else(Date::today)
-    }
-}
-
-/// The embedded catalogue with the user's files on top; rows of theirs that must not be used are left out, with a
-/// sentence on stderr.
-pub(super) fn load_catalog(devices: &[PathBuf], prices: &[PathBuf]) -> anyhow::Result<Catalog> {
-    let embedded = Catalog::embedded()?;
-    let mut catalog = read_catalog(devices, prices)?;
-    // A device of theirs may stand in for one of ours.
-    let ours = catalog.devices.iter().take_while(|device| embedded.devices.contains(device)).count();
-    let own = (ours, embedded.prices.len());
-    for finding in catalog::leave_out_wrong(&mut catalog, own, Date::today()) {
-        eprintln!("left out: {}: {}", plain(&finding.subject), plain(&finding.message));
-    }
-    Ok(catalog)
-}
-
-fn read_catalog(devices: &[PathBuf], prices: &[PathBuf]) -> anyhow::Result<Catalog> {
-    let mut catalog = Catalog::embedded()?;
-    let read = |path: &PathBuf| {
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    for path in devices {
-        catalog.add_devices(&read(path)?, &path.display().to_string())?;
-    }
-    for path in prices {
-        catalog.add_prices(&read(path)?, &path.display().to_string())?;
-    }
-    Ok(catalog)
-}
-
 fn list(shared: &Shared) -> anyhow::Result<u8> {
-    let kinds = cost::memory_prices(&shared.catalog()?, shared.day());
+    let kinds = cost::memory_prices(&shared.market.catalog()?, shared.market.day());
     let mut out = std::io::stdout().lock();
     if shared.json {
         let rows: Vec<_> = kinds.values().flatten().map(price_json).collect();
@@ -160,7 +110,7 @@ fn list(shared: &Shared) -> anyhow::Result<u8> {
     }
     for (kind, prices) in kinds {
         let per = if kind.is_rent() { " an hour" } else { "" };
-        writeln!(out, "{}{per}, as known on {}", kind.label(), shared.day())?;
+        writeln!(out, "{}{per}, as known on {}", kind.label(), shared.market.day())?;
         let mut table =
             super::table::table(&["device", "$/GB", "$/(GB/s)", "covers", "date", "marks", "source"]);
         for price in prices {
@@ -184,7 +134,7 @@ fn list(shared: &Shared) -> anyhow::Result<u8> {
 }
 
 fn claim(shared: &Shared) -> anyhow::Result<u8> {
-    let ratios = cost::memory_ratios(&shared.catalog()?, shared.day());
+    let ratios = cost::memory_ratios(&shared.market.catalog()?, shared.market.day());
     let mut out = std::io::stdout().lock();
     if shared.json {
         let rows: Vec<_> = ratios.iter().map(|r| json!({
@@ -223,9 +173,9 @@ fn claim(shared: &Shared) -> anyhow::Result<u8> {
 }
 
 fn check(shared: &Shared) -> anyhow::Result<u8> {
-    let catalog = shared.everything()?;
-    let findings = catalog::check(&catalog, shared.day());
-    let stale = catalog.prices.iter().filter(|price| price.is_stale(shared.day())).count();
+    let catalog = shared.market.everything()?;
+    let findings = catalog::check(&catalog, shared.market.day());
+    let stale = catalog.prices.iter().filter(|price| price.is_stale(shared.market.day())).count();
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let mut out = std::io::stdout().lock();
     if shared.json {
@@ -249,7 +199,7 @@ fn check(shared: &Shared) -> anyhow::Result<u8> {
             out,
             "{prices} prices of {devices} devices: {errors} errors, {} warnings; {stale} prices are stale on {}",
             findings.len() - errors,
-            shared.day()
+            shared.market.day()
         )?;
     }
     Ok(if errors > 0 { exit::FAILED } else { exit::OK })

@@ -1,7 +1,7 @@
 //! `cutgpu report`: draws the page from one or more runs.
 
-use super::{exit, prices, runs};
-use crate::date::Date;
+use super::market::Market;
+use super::{exit, runs};
 use crate::host::plain;
 use crate::report::model::{MachinePrice, Model, Options, build};
 use crate::report::{Destination, Written, write};
@@ -25,18 +25,11 @@ pub(super) struct Args {
     /// Leave out the PNG pictures.
     #[arg(long)]
     no_png: bool,
-    /// Prices of your own (TOML, as in catalog/prices.toml), in addition.
-    #[arg(long, value_name = "FILE")]
-    prices: Vec<PathBuf>,
-    /// Devices of your own (TOML, as in catalog/devices.toml), in addition.
-    #[arg(long, value_name = "FILE")]
-    devices: Vec<PathBuf>,
+    #[command(flatten)]
+    market: Market,
     /// What this machine costs in US dollars: 1500 bought, 0.25/h rented.
     #[arg(long, value_name = "USD", value_parser = MachinePrice::parse)]
     machine_price: Option<MachinePrice>,
-    /// The day that prices are judged on; later ones do not exist yet.
-    #[arg(long, value_name = "DATE", value_parser = Date::parse)]
-    as_of: Option<Date>,
     /// What speed-ups are over: a backend (cpu/openblas), perhaps with its lane (cpu/openblas:t2).
     #[arg(long, value_name = "CONTENDER")]
     baseline: Option<String>,
@@ -47,10 +40,13 @@ pub(super) struct Args {
 
 /// Draws the page.
 pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
-    let catalog = prices::load_catalog(&args.devices, &args.prices)?;
+    let catalog = args.market.catalog()?;
     let runs = runs::read(&args.runs, "cannot report")?;
-    let options =
-        Options { baseline: args.baseline.clone(), machine_price: args.machine_price, as_of: args.as_of };
+    let options = Options {
+        baseline: args.baseline.clone(),
+        machine_price: args.machine_price,
+        as_of: args.market.as_of,
+    };
     let model = build(&runs, &catalog, &options);
     if let Some(baseline) = args.baseline.as_deref().filter(|name| !is_known(&model, name)) {
         anyhow::bail!(

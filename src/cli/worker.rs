@@ -2,7 +2,7 @@
 
 use super::exit;
 use crate::backends;
-use crate::host::process;
+use crate::host::{plain, process};
 use crate::measure::{overhead, serve};
 use anyhow::Context;
 use std::os::unix::process::CommandExt;
@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// Compile the GPU kernels for every card they are written for into this folder, and end.
     #[arg(long, value_name = "FOLDER")]
     cubins: Option<PathBuf>,
+    /// Print the adapters that wgpu sees, as JSON, and end.
+    #[arg(long)]
+    adapters: bool,
     /// Become this program, which speaks the same protocol.
     #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
@@ -35,6 +38,11 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     if let Some(folder) = &args.cubins {
         let count = backends::pack_cubins(folder)?;
         println!("{count} cubins");
+        return Ok(exit::OK);
+    }
+    if args.adapters {
+        process::forbid_core_files();
+        println!("{}", backends::adapters_json());
         return Ok(exit::OK);
     }
     process::die_with(args.parent)?;
@@ -56,5 +64,13 @@ fn overhead() -> anyhow::Result<u8> {
     let exchange = overhead::exchange_ns(&program, &std::env::temp_dir(), EXCHANGES)?;
     println!("exchange_us {:.1}", exchange / 1e3);
     println!("enqueue_ns {:.1}", overhead::enqueue_ns(EXECUTIONS)?);
+    // Through wgpu to an adapter that does nothing: what is left is the host's part of a launch.
+    match backends::device_of_nothing() {
+        Ok(mut device) => {
+            let ns = overhead::handing_over_ns(&mut *device, EXCHANGES * 20)?;
+            println!("handing_over_us {:.2}", ns / 1e3);
+        }
+        Err(why) => println!("handing_over_us - {}", plain(&why.0)),
+    }
     Ok(exit::OK)
 }

@@ -3,6 +3,7 @@
 pub mod affinity;
 mod build;
 pub mod cache;
+pub mod child;
 pub mod clock;
 mod cpu;
 pub mod cpuid;

@@ -4,7 +4,7 @@ use super::crash::{Crash, CrashKind};
 use super::protocol::{Ask, Reply};
 use super::worker::{Launch, Worker};
 use crate::backends::null::{self, Behaviour};
-use crate::backends::{Fault, Lane, LoadOptions, Packing};
+use crate::backends::{Device, Fault, Lane, LoadOptions, Packing};
 use crate::host::clock;
 use crate::ops::ShapeError;
 use crate::program::{Phase, Program, State};
@@ -53,6 +53,26 @@ pub fn enqueue_ns(iters: u64) -> Result<f64, Fault> {
     let begin = clock::now();
     super::serve::sample(&mut *loaded, 1, Scope::Resident, Sync::Batch, iters.max(1))?;
     Ok((clock::now() - begin) as f64 / iters.max(1) as f64)
+}
+
+/// Nanoseconds that the host spends on one execution that it hands over without waiting, over `count` of them in
+/// batches.
+pub fn handing_over_ns(device: &mut dyn Device, count: usize) -> Result<f64, Fault> {
+    const BATCH: usize = 1000;
+    let program = smallest().map_err(|error| Fault::Unsupported(error.to_string()))?;
+    let mut loaded = device.load(&program, &LoadOptions { seed: 0, sets: 1, keep_all: false })?;
+    let mut batch = || -> Result<f64, Fault> {
+        let begin = clock::now();
+        (0..BATCH).try_for_each(|_| loaded.enqueue(0))?;
+        let took = clock::now() - begin;
+        loaded.wait()?;
+        Ok(took as f64 / BATCH as f64)
+    };
+    // The first compiles.
+    batch()?;
+    let mut each = (0..count.div_ceil(BATCH).max(1)).map(|_| batch()).collect::<Result<Vec<_>, _>>()?;
+    each.sort_by(f64::total_cmp);
+    Ok(each[each.len() / 2])
 }
 
 /// A program that is as little work as there can be.

@@ -110,7 +110,11 @@ pub(super) fn cells(case: &Case, program: &Arc<Program>, facts: &Facts, options:
         for lane in lanes(case, backend, family, program, facts, options) {
             let contender = Contender { backend: backend.name.clone(), lane, twin: false };
             if cells.iter().all(|cell| cell.contender != contender) {
-                cells.push(cell(contender, backend, family, program, facts, case));
+                let cell = match disguised(backend, program, options) {
+                    Some(reason) => skipped(contender, program, reason),
+                    None => cell(contender, backend, family, program, facts, case),
+                };
+                cells.push(cell);
             }
         }
     }
@@ -156,6 +160,28 @@ fn lanes(
     threads.iter().flat_map(lane).collect()
 }
 
+fn skipped(contender: Contender, program: &Arc<Program>, reason: String) -> Cell {
+    Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Skip(reason) }
+}
+
+/// Operations of an execution that a CPU in disguise is asked for, unless it is named: it proves kernels right, at about
+/// a thousand million a second.
+const MOST_DISGUISED: u64 = 1_000_000_000;
+
+/// Why a graphics interface that a CPU serves is not asked for so much, unless the user names it.
+fn disguised(backend: &Backend, program: &Program, options: &Options) -> Option<String> {
+    if backend.kind != DeviceKind::SoftwareGpu || options.backends.is_some() {
+        return None;
+    }
+    let flops = program.work().flops;
+    (flops > MOST_DISGUISED).then(|| {
+        format!(
+            "{} is a CPU in disguise, and {flops} operations take it long: --backend {} asks for it all the same",
+            backend.name, backend.name
+        )
+    })
+}
+
 fn cell(
     contender: Contender,
     backend: &Backend,
@@ -164,12 +190,7 @@ fn cell(
     facts: &Facts,
     case: &Case,
 ) -> Cell {
-    let refused = |contender, reason| Cell {
-        contender,
-        program: program.clone(),
-        expanded: Vec::new(),
-        fate: Fate::Skip(reason),
-    };
+    let refused = |contender, reason| skipped(contender, program, reason);
     if let Some(reason) = backend.missing.clone().or_else(|| obstacle(&contender.lane, program, facts, case))
     {
         return refused(contender, reason);

@@ -29,12 +29,7 @@ pub(crate) fn hardware() -> Measured {
     run(Command::new(program()?).args(["run", "gpu", "--backend", "cuda/*", "--out"]).arg(&out))?;
     let records = cutgpu::record::read(&out).map_err(|error| error.to_string())?.records;
     let ratio = |case: &str, ceiling: &str| -> Option<f64> {
-        let of = |backend: &str| {
-            let rows =
-                records.iter().filter(|row| row.case == case && row.contender.backend.starts_with(backend));
-            rows.filter_map(|row| Some((row.group.clone(), ns(row)?))).collect::<BTreeMap<_, _>>()
-        };
-        let (ours, theirs) = (of("cuda/native"), of(ceiling));
+        let (ours, theirs) = (by_group(&records, case, "cuda/native"), by_group(&records, case, ceiling));
         let ratios = ours.iter().filter_map(|(group, ns)| Some(theirs.get(group)? / ns));
         // The worst size counts.
         ratios.min_by(f64::total_cmp)
@@ -43,6 +38,12 @@ pub(crate) fn hardware() -> Measured {
     values.extend(ratio("product-bf16", "cuda/cublaslt").map(|ratio| ("cuda.bf16_product", ratio)));
     values.extend(ratio("product-f32", "cuda/cublas").map(|ratio| ("cuda.f32_product", ratio)));
     Ok(values)
+}
+
+/// Nanoseconds of a case on the backends whose names begin so, by group.
+pub(crate) fn by_group(records: &[Record], case: &str, backend: &str) -> BTreeMap<String, f64> {
+    let rows = records.iter().filter(|row| row.case == case && row.contender.backend.starts_with(backend));
+    rows.filter_map(|row| Some((row.group.clone(), ns(row)?))).collect()
 }
 
 /// Median nanoseconds of an execution by the device's clock, of kernels that follow one another.

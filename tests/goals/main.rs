@@ -16,6 +16,7 @@ mod steps;
 mod tests;
 mod train;
 mod truth;
+mod wgpu;
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -68,6 +69,10 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("cuda_compile", cuda::compile),
     ("cuda_emulated", cuda::emulated),
     ("cuda_mutants", cuda::mutants),
+    ("wgpu_shaders", wgpu::shaders),
+    ("wgpu_conformance", wgpu::conformance),
+    ("wgpu_dispatch", wgpu::dispatch),
+    ("wgpu_absent", wgpu::absent),
     ("train_gradients", tests::gradients),
     ("train_check", train::check),
     ("train_steps", steps::steps),
@@ -78,6 +83,7 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("cpu", cpu::cpu),
     ("cuda_host", gpu::host),
     ("cuda_hardware", gpu::hardware),
+    ("wgpu_hardware", wgpu::hardware),
     ("aa", aa::aa),
 ];
 
@@ -166,6 +172,7 @@ fn holds(bound: &str, value: f64) -> bool {
 fn is_here(need: &str) -> bool {
     match need {
         "nvidia" => std::path::Path::new("/dev/nvidiactl").exists(),
+        "vulkan" => !cutgpu::backends::family_of("wgpu").is_none_or(|family| family.devices().is_empty()),
         "javascript" => is_browser_here() || starts("node"),
         "browser" => is_browser_here(),
         "axe" => {

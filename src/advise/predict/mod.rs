@@ -57,7 +57,7 @@ pub(super) struct Timed {
 }
 
 /// What some runs say about seconds.
-pub(super) struct Predictor<'a> {
+pub struct Predictor<'a> {
     /// Runs of the machine of the first run, and whether there are any.
     here: Vec<&'a Run>,
     runs: &'a [Run],
@@ -70,7 +70,7 @@ pub(super) struct Predictor<'a> {
 
 impl<'a> Predictor<'a> {
     /// Learns from runs, of which the first names the machine at hand.
-    pub(super) fn new(runs: &'a [Run]) -> Self {
+    pub fn new(runs: &'a [Run]) -> Self {
         let cells = cell::cells(runs);
         let fitted = Fitted::of(&cells);
         let splits = fitted.as_ref().map_or(Vec::new(), |fitted| {

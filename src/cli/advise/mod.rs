@@ -3,11 +3,11 @@
 mod page;
 mod value;
 
-use super::{exit, prices};
+use super::exit;
+use super::market::Market;
 use crate::advise::{self, Assumptions, Demand, Job};
 use crate::catalog::Currency;
 use crate::cost::MachinePrice;
-use crate::date::Date;
 use crate::host::plain;
 use crate::plan::PlanError;
 use crate::record::Run;
@@ -75,15 +75,8 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     terms: Terms,
-    /// Prices of your own (TOML, as in catalog/prices.toml), in addition.
-    #[arg(long, value_name = "FILE")]
-    prices: Vec<PathBuf>,
-    /// Devices of your own (TOML, as in catalog/devices.toml), in addition.
-    #[arg(long, value_name = "FILE")]
-    devices: Vec<PathBuf>,
-    /// The day that prices are judged on; later ones do not exist yet.
-    #[arg(long, value_name = "DATE", value_parser = Date::parse)]
-    as_of: Option<Date>,
+    #[command(flatten)]
+    market: Market,
 }
 
 /// What prices do not tell; each has a default, which every answer states.
@@ -138,9 +131,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     let refused = |why: String| anyhow::Error::new(PlanError::Request(plain(&why)));
     let job = job(args).map_err(refused)?;
     let runs = runs(&args.run)?;
-    let catalog = prices::load_catalog(&args.devices, &args.prices)?;
+    let catalog = args.market.catalog()?;
     let assumptions = assumptions(&args.terms);
-    let day = args.as_of.unwrap_or_else(Date::today);
+    let day = args.market.day();
     let answer = advise::answer(&job, &runs, &catalog, &assumptions, day)
         .map_err(|error| refused(error.to_string()))?;
     let asked = page::Asked { job: &job, assumptions: &assumptions, day, all: args.all };

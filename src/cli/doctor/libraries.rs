@@ -2,7 +2,7 @@
 
 use super::super::look::Hello;
 use super::Check;
-use crate::backends::Identity;
+use crate::backends::{DeviceKind, FAMILIES, Family, Identity};
 use crate::host::Facts;
 use crate::plan::{Available, Backend};
 
@@ -18,12 +18,26 @@ const UNSUPPORTED: &str = "unsupported: not supported: ";
 pub(super) fn checks(available: &Available, hellos: &[Hello], facts: &Facts) -> Vec<Check> {
     let shown =
         available.backends.iter().filter(|backend| backend.name != "null" && backend.name != "cpu/blas");
-    shown
-        .map(|backend| {
-            let hello = hellos.iter().find(|hello| hello.backend == backend.name);
-            check(backend, hello, facts)
-        })
-        .collect()
+    let checks = shown.map(|backend| {
+        let hello = hellos.iter().find(|hello| hello.backend == backend.name);
+        check(backend, hello, facts)
+    });
+    let of_family = |family: &&dyn Family| {
+        let id = family.id();
+        let warn = move |why: String| {
+            Check::warn(
+                id,
+                format!("left out {why}"),
+                "its devices are not measured",
+                "mend or remove that driver",
+            )
+        };
+        // Where nothing is left, the backend is missing and says so itself.
+        let found =
+            available.backends.iter().any(|other| other.missing.is_none() && other.name.starts_with(id));
+        family.left_out().into_iter().filter(move |_| found).map(warn)
+    };
+    checks.chain(FAMILIES.iter().flat_map(of_family)).collect()
 }
 
 fn check(backend: &Backend, hello: Option<&Hello>, facts: &Facts) -> Check {
@@ -33,7 +47,7 @@ fn check(backend: &Backend, hello: Option<&Hello>, facts: &Facts) -> Check {
         return Check::warn(name, found, "it is skipped wherever a suite names it", advice);
     }
     match hello {
-        Some(Hello { identity: Some(identity), ms, .. }) => opened(name, identity, *ms, facts),
+        Some(Hello { identity: Some(identity), ms, .. }) => opened(backend, identity, *ms, facts),
         Some(Hello { error, .. }) => {
             let reason = error.clone().unwrap_or_default();
             // A backend that refuses says after a colon what to do; a crash has nothing to advise.
@@ -45,13 +59,18 @@ fn check(backend: &Backend, hello: Option<&Hello>, facts: &Facts) -> Check {
     }
 }
 
-fn opened(name: &str, identity: &Identity, ms: f64, facts: &Facts) -> Check {
+fn opened(backend: &Backend, identity: &Identity, ms: f64, facts: &Facts) -> Check {
+    let name = &backend.name;
     let mut parts = vec![identity.name.clone(), identity.version.clone(), identity.origin.clone()];
     parts.retain(|part| !part.is_empty());
     let core = identity.notes.get("core");
     parts.extend(core.map(|core| format!("{core} kernels")));
     parts.push(format!("{} threads", identity.threads));
+    parts.extend(identity.notes.get("can").filter(|can| !can.is_empty()).map(|can| format!("can {can}")));
     parts.push(format!("opened in {ms:.0} ms"));
+    if backend.kind == DeviceKind::SoftwareGpu {
+        parts.push("a CPU in disguise, never counted as a GPU".to_string());
+    }
     let found = parts.join(", ");
     if core.is_some_and(|core| facts.has("avx512f") && is_without_avx512(core)) {
         let cost = "it leaves half of this processor's vector width unused";
@@ -70,7 +89,6 @@ fn is_without_avx512(core: &str) -> bool {
 mod tests {
     use super::super::Status;
     use super::*;
-    use crate::backends::DeviceKind;
     use crate::host;
 
     #[test]

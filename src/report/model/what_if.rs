@@ -2,7 +2,7 @@
 
 use super::{Contest, Options};
 use crate::advise::what_if::{Costs, Duel, Settings, WhatIf, frontier};
-use crate::advise::{Assumptions, Candidate, Demand, Job, THIS_MACHINE, answer};
+use crate::advise::{Assumptions, Candidate, Demand, Job, Predictor, THIS_MACHINE, answer_by};
 use crate::catalog::{Catalog, Currency, Date};
 use crate::cost::{CostError, Way};
 use crate::record::Run;
@@ -72,10 +72,11 @@ pub(super) fn jobs(
     as_of: Date,
 ) -> Vec<JobView> {
     let assumptions = Assumptions { machine: options.machine_price, ..Assumptions::default() };
+    let predictor = Predictor::new(runs);
     let view = |contest: &Contest| {
         let demand = Demand { text: String::new(), month: 0.0, unit: None };
         let job = Job::new(&contest.workload, &contest.params, demand, MONTHS).ok()?;
-        let found = answer(&job, runs, catalog, &assumptions, as_of).ok()?;
+        let found = answer_by(&job, &predictor, catalog, &assumptions, as_of).ok()?;
         let mut view = JobView::new(&contest.name(), &found.unit, found.candidates)?;
         view.left_out.extend(found.left_out);
         Some(view)
