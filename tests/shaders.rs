@@ -1,6 +1,5 @@
 //! Every kernel in WGSL, in every form that an adapter may get, is valid and is translated for Vulkan, Metal and
 //! Direct3D 12: what cannot run on this machine at least compiles.
-#![cfg(feature = "wgpu")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod conformance_programs;

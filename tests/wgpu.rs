@@ -1,5 +1,5 @@
 //! wgpu as a user meets it: machines without a driver, a driver that crashes, adapters that do not exist.
-#![cfg(all(feature = "wgpu", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use std::path::Path;
