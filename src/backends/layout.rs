@@ -2,6 +2,7 @@
 //! execution to execution because one is carried into the other.
 
 use super::Fault;
+use crate::ops::in_parallel;
 use crate::program::{Carry, Program, ValueId};
 use std::collections::HashMap;
 
@@ -151,6 +152,18 @@ pub(super) fn kept_or_carried(program: &Program) -> Vec<ValueId> {
     (0..program.values.len())
         .filter(|&id| is_carried(id) || (program.is_kept(id) && program.values[id].input.is_none()))
         .collect()
+}
+
+/// Elements of an input as the device stores them, made on every core.
+pub(super) fn input_bytes(program: &Program, id: ValueId, seed: u64, set: usize) -> Vec<u8> {
+    const CHUNK: usize = 1 << 18;
+    let elements = program.values[id].spec.elements();
+    let chunks: Vec<usize> = (0..elements.div_ceil(CHUNK)).collect();
+    let make = |chunk: usize| {
+        let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(elements);
+        program.input_range(id, seed, set, range).to_le_bytes()
+    };
+    in_parallel(&chunks, make).concat()
 }
 
 #[cfg(test)]

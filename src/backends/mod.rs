@@ -28,12 +28,6 @@ pub use cuda::pack_cubins;
 #[cfg(feature = "wgpu")]
 pub use wgpu::{adapters_json, nothing as device_of_nothing};
 
-/// The adapters that wgpu sees, as JSON: a build without it sees none.
-#[cfg(not(feature = "wgpu"))]
-pub fn adapters_json() -> String {
-    "[]".to_string()
-}
-
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
 use crate::units::Reading;
@@ -41,6 +35,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
+
+/// The adapters that wgpu sees, as JSON: a build without it sees none.
+#[cfg(not(feature = "wgpu"))]
+pub fn adapters_json() -> String {
+    "[]".to_string()
+}
 
 /// A device behind wgpu that does nothing: a build without wgpu has none.
 #[cfg(not(feature = "wgpu"))]

@@ -33,6 +33,7 @@ pub(crate) fn clone() -> Measured {
     let measuring = super::commands::printed(&said, "measuring took ")? / 60.0;
     Ok(BTreeMap::from([
         ("first.clean_build", building),
+        ("wgpu.clean_build", building),
         ("first.clone_to_page", building + bench),
         ("first.measuring", measuring),
     ]))

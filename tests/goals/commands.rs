@@ -54,15 +54,18 @@ pub(crate) fn build() -> Measured {
     let tree = run(Command::new("cargo").args(["tree", "-e", "normal,build", "--prefix", "none"]))?;
     let text = String::from_utf8_lossy(&tree.stdout).replace(" (*)", "");
     let crates: std::collections::BTreeSet<&str> = text.lines().collect();
-    Ok(BTreeMap::from([("first.crates", crates.len() as f64)]))
+    let count = crates.len() as f64;
+    Ok(BTreeMap::from([("first.crates", count), ("wgpu.crates", count)]))
 }
 
 /// `list`, `list --probe` and `doctor`, start to end.
 pub(crate) fn start() -> Measured {
     let program = program()?;
     seconds(&program, &["list"], 3)?;
+    let list = 1e3 * seconds(&program, &["list"], 21)?;
     Ok(BTreeMap::from([
-        ("first.list", 1e3 * seconds(&program, &["list"], 21)?),
+        ("first.list", list),
+        ("wgpu.list", list),
         ("first.list_probe", seconds(&program, &["list", "--probe"], 5)?),
         ("first.doctor", seconds(&program, &["doctor"], 5)?),
     ]))

@@ -6,9 +6,8 @@ use super::driver::Address;
 use super::engine::{Call, Engine, Recipe};
 use super::gpu::{Buffer, Gpu, Stream};
 use super::transfer::Transfers;
-use crate::backends::layout::{Layout, SetState, kept_or_carried, shared_carries};
+use crate::backends::layout::{Layout, SetState, input_bytes, kept_or_carried, shared_carries};
 use crate::backends::{Fault, LoadOptions, Loaded, written};
-use crate::ops::in_parallel;
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
 use std::collections::BTreeMap;
@@ -172,18 +171,6 @@ fn bind(
         bound.push(calls);
     }
     Ok(bound)
-}
-
-/// Elements of an input as the device stores them, made on every core.
-fn input_bytes(program: &Program, id: ValueId, seed: u64, set: usize) -> Vec<u8> {
-    const CHUNK: usize = 1 << 18;
-    let elements = program.values[id].spec.elements();
-    let chunks: Vec<usize> = (0..elements.div_ceil(CHUNK)).collect();
-    let make = |chunk: usize| {
-        let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(elements);
-        program.input_range(id, seed, set, range).to_le_bytes()
-    };
-    in_parallel(&chunks, make).concat()
 }
 
 impl Loaded for GpuLoaded {

@@ -56,7 +56,10 @@ pub(super) fn here() -> Result<Seen, Unsupported> {
         return Ok(kept.seen);
     }
     let seen = look(&drivers, ask);
-    cache::store(CACHE, &Kept { drivers, seen: seen.clone() });
+    // A driver that failed may only have been slow, so it is asked again.
+    if seen.left_out.is_empty() {
+        cache::store(CACHE, &Kept { drivers, seen: seen.clone() });
+    }
     Ok(seen)
 }
 

@@ -4,9 +4,9 @@ use super::arena::{Arena, USES, mapped};
 use super::calls::{Call, Recorder, numbers};
 use super::gpu::{Gpu, Memory};
 use super::launch::{self, Binding, Launch, Plan};
-use crate::backends::layout::{Layout, SetState, kept_or_carried, shared_carries};
+use crate::backends::layout::{Layout, SetState, input_bytes, kept_or_carried, shared_carries};
 use crate::backends::{Fault, LoadOptions, Loaded, written};
-use crate::ops::{Copied, Op, in_parallel};
+use crate::ops::{Copied, Op};
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
 use std::collections::BTreeMap;
@@ -252,18 +252,6 @@ fn fill(program: &Program, seed: u64, sets: usize, layout: &Layout, arena: &Aren
         }
     }
     Ok((pristine, batch))
-}
-
-/// Elements of an input as the device stores them, made on every core.
-fn input_bytes(program: &Program, id: ValueId, seed: u64, set: usize) -> Vec<u8> {
-    const CHUNK: usize = 1 << 18;
-    let elements = program.values[id].spec.elements();
-    let chunks: Vec<usize> = (0..elements.div_ceil(CHUNK)).collect();
-    let make = |chunk: usize| {
-        let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(elements);
-        program.input_range(id, seed, set, range).to_le_bytes()
-    };
-    in_parallel(&chunks, make).concat()
 }
 
 /// Every launch of an execution, for each set and turn.
