@@ -48,6 +48,12 @@ impl View {
         Self { start: NonNull::from(&NOTHING).cast(), elements: 0, dtype }
     }
 
+    /// The first of its elements: a value in memory that has room for more.
+    pub(super) fn first(self, elements: usize) -> Self {
+        assert!(elements <= self.elements, "{elements} of {}", self.elements);
+        Self { elements, ..self }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.elements
@@ -85,6 +91,11 @@ impl View {
 pub struct ViewMut(pub(super) View);
 
 impl ViewMut {
+    /// The first of its elements.
+    pub(super) fn first(self, elements: usize) -> Self {
+        Self(self.0.first(elements))
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.0.elements

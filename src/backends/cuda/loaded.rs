@@ -57,7 +57,7 @@ impl GpuLoaded {
         let layout = Layout::new(program, &shared, !options.keep_all)?;
         let sets = options.sets.max(1);
         let stream = Stream::new(gpu)?;
-        let specs = std::iter::repeat_n(&layout.owners, sets).flatten().map(|&id| &program.values[id].spec);
+        let specs = std::iter::repeat_n(&layout.rooms, sets).flatten();
         let arena = Arena::new(gpu, &stream, specs)?;
         let scratch_bytes = recipes.iter().map(|recipe| total(recipe.scratch())).max().unwrap_or(0);
         let scratch = Buffer::new(gpu, scratch_bytes)?;
@@ -274,9 +274,8 @@ impl Loaded for GpuLoaded {
 
     fn memory(&self) -> BTreeMap<State, u64> {
         let mut bytes: BTreeMap<State, u64> = BTreeMap::new();
-        for &id in &self.layout.owners {
-            let value = &self.program.values[id];
-            *bytes.entry(value.state).or_default() += value.spec.bytes() * self.sets.len() as u64;
+        for (&id, room) in self.layout.owners.iter().zip(&self.layout.rooms) {
+            *bytes.entry(self.program.values[id].state).or_default() += room.bytes() * self.sets.len() as u64;
         }
         if self.scratch_bytes > 0 {
             *bytes.entry(State::Workspace).or_default() += self.scratch_bytes;

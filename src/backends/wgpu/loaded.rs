@@ -71,7 +71,7 @@ impl GpuLoaded {
         let layout = Layout::new(program, &shared, !options.keep_all)?;
         let prepared = prepare(gpu, program, &layout)?;
         let sets = options.sets.max(1);
-        let specs = std::iter::repeat_n(&layout.owners, sets).flatten().map(|&id| &program.values[id].spec);
+        let specs = std::iter::repeat_n(&layout.rooms, sets).flatten();
         let arena = Arena::new(gpu, specs)?;
         let beside = Beside::new(gpu, &prepared)?;
         let (pristine, batch) = fill(program, options.seed, sets, &layout, &arena)?;
@@ -432,9 +432,8 @@ impl Loaded for GpuLoaded {
 
     fn memory(&self) -> BTreeMap<State, u64> {
         let mut bytes: BTreeMap<State, u64> = BTreeMap::new();
-        for &id in &self.layout.owners {
-            let value = &self.program.values[id];
-            *bytes.entry(value.state).or_default() += value.spec.bytes() * self.sets.len() as u64;
+        for (&id, room) in self.layout.owners.iter().zip(&self.layout.rooms) {
+            *bytes.entry(self.program.values[id].state).or_default() += room.bytes() * self.sets.len() as u64;
         }
         if self.beside.scratch_bytes() > 0 {
             *bytes.entry(State::Workspace).or_default() += self.beside.scratch_bytes();

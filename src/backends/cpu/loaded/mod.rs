@@ -120,13 +120,12 @@ impl CpuLoaded {
         let shared = if options.keep_all { vec![] } else { shared_carries(program, pairs) };
         let layout = Layout::new(program, &shared, !options.keep_all)?;
         let sets = options.sets.max(1);
-        let specs = std::iter::repeat_n(&layout.owners, sets).flatten().map(|&id| &program.values[id].spec);
-        let mut arena = Arena::new(specs)?;
+        let mut arena = Arena::new(std::iter::repeat_n(&layout.rooms, sets).flatten())?;
         let steps = program
             .steps
             .iter()
             .zip(kernels)
-            .map(|(step, kernel)| bind(step, kernel, sets, &layout, &mut arena));
+            .map(|(step, kernel)| bind(program, step, kernel, sets, &layout, &mut arena));
         let mut loaded = Self {
             steps: steps.collect(),
             arena,
@@ -201,12 +200,21 @@ impl CpuLoaded {
     }
 }
 
-fn bind(step: &Step, kernel: Box<dyn Kernel>, sets: usize, layout: &Layout, arena: &mut Arena) -> Bound {
+fn bind(
+    program: &Program,
+    step: &Step,
+    kernel: Box<dyn Kernel>,
+    sets: usize,
+    layout: &Layout,
+    arena: &mut Arena,
+) -> Bound {
     let mut calls = Vec::new();
+    let elements = |id: ValueId| program.values[id].spec.elements();
     for (set, turn) in (0..sets).flat_map(|set| (0..layout.turns()).map(move |turn| (set, turn))) {
         let at = |id: ValueId| layout.place(set, turn, id);
-        let mut args: Vec<View> = step.args.iter().map(|&id| arena.view(at(id))).collect();
-        let outs = step.outs.iter().map(|&id| arena.view_mut(at(id))).collect();
+        let mut args: Vec<View> =
+            step.args.iter().map(|&id| arena.view(at(id)).first(elements(id))).collect();
+        let outs = step.outs.iter().map(|&id| arena.view_mut(at(id)).first(elements(id))).collect();
         let mut copies = Vec::new();
         for &(out, arg) in kernel.in_place() {
             let empty = View::empty(args[arg].dtype());
@@ -271,9 +279,8 @@ impl Loaded for CpuLoaded {
 
     fn memory(&self) -> BTreeMap<State, u64> {
         let mut bytes: BTreeMap<State, u64> = BTreeMap::new();
-        for &id in &self.layout.owners {
-            let value = &self.program.values[id];
-            *bytes.entry(value.state).or_default() += value.spec.bytes() * self.sets.len() as u64;
+        for (&id, room) in self.layout.owners.iter().zip(&self.layout.rooms) {
+            *bytes.entry(self.program.values[id].state).or_default() += room.bytes() * self.sets.len() as u64;
         }
         if self.workspace + self.packing.1 > 0 {
             *bytes.entry(State::Workspace).or_default() += self.workspace + self.packing.1;
