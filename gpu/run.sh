@@ -29,12 +29,19 @@ step() {  # name, then a command, whose output goes to a file of that name; a fa
 
 step doctor ./cutgpu doctor
 cat "$out/doctor.txt"
+# What a CPU serves is no GPU.
+if grep '^ok  *wgpu/' "$out/doctor.txt" | grep -qv 'a CPU in disguise'; then
+    say "wgpu reaches a GPU: tiles first, then answers"
+    step tune ./cutgpu tune
+    step answers-wgpu ./cutgpu verify gpu --backend wgpu
+    tail -n 30 "$out/answers-wgpu.txt"
+fi
 if grep -q '^ok  *cuda/' "$out/doctor.txt"; then
     say "a GPU is here: answers first, then times"
     step answers ./cutgpu verify gpu --backend 'cuda/*'
     tail -n 30 "$out/answers.txt"
 else
-    say "no GPU is usable here:"
+    say "no GPU is usable by CUDA here:"
     grep -A2 'cuda/native' "$out/doctor.txt" | sed 's/^/   /' | tee -a "$out/steps.txt"
     case ",${REQUIRE_BACKENDS:-}," in *,cuda*) say "and REQUIRE_BACKENDS asks for one"; exit 1 ;; esac
     say "the processor is measured alone, so that the run has its other half"

@@ -3,9 +3,11 @@
 
 use super::Fault;
 use crate::ops::in_parallel;
-use crate::program::{Carry, Program, ValueId};
+use crate::program::{Carry, Program, State, Value, ValueId};
 use crate::tensor::{DType, ValueSpec};
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 /// What has happened to an input set since the last reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,27 +42,44 @@ impl SetState {
     }
 }
 
+/// How results that only steps of one execution read share memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    /// Not at all.
+    None,
+    /// One after another, each alone in a memory: for a backend where two parts of a memory cannot be bound apart.
+    Turns,
+    /// In parts of one memory for each type.
+    Pool,
+}
+
 /// Which place of a memory a value has.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// By turn (0 and 1) and value, within a set.
     places: [Vec<usize>; 2],
-    /// Which value each place of a set was made for.
+    /// By value, its first element in its place.
+    offsets: Vec<usize>,
+    /// Which value each place of a set was made for: the largest of those that share it.
     pub(super) owners: Vec<ValueId>,
-    /// What each place of a set has room for: the largest of the values that have it in turn.
+    /// What each place of a set has room for.
     pub(super) rooms: Vec<ValueSpec>,
     /// Whether the turns differ, because produced and carried values swap memory.
     swaps: bool,
 }
 
 impl Layout {
-    /// A layout in which the pairs of `shared` are one memory each; every other carried pair swaps. Where it
-    /// `reuses` memory, a result that only steps of one execution read takes over what another left.
-    pub(super) fn new(program: &Program, shared: &[Carry], reuses: bool) -> Result<Self, Fault> {
+    /// A layout in which the pairs of `shared` are one memory each; every other carried pair swaps.
+    pub(super) fn new(program: &Program, shared: &[Carry], reuse: Reuse) -> Result<Self, Fault> {
         let is_shared = |id| shared.iter().any(|carry: &Carry| carry.produced == id);
-        let Homes { homes, elements } = if reuses { homes(program) } else { Homes::of_each(program) };
+        let count = program.values.len();
+        let Homes { homes, offsets, elements } = match reuse {
+            Reuse::None => Homes::alone(program, (0..count).collect()),
+            Reuse::Turns => Homes::alone(program, turns(program)),
+            Reuse::Pool => pool(program),
+        };
         let owns = |id: &ValueId| homes[*id] == *id && !is_shared(*id);
-        let owners: Vec<ValueId> = (0..program.values.len()).filter(owns).collect();
+        let owners: Vec<ValueId> = (0..count).filter(owns).collect();
         let room = |&id: &ValueId| match &program.values[id].spec {
             spec if spec.elements() == elements[id] => spec.clone(),
             spec => ValueSpec::new(&[elements[id]], spec.dtype),
@@ -89,7 +108,7 @@ impl Layout {
             }
             second.swap(*produced, *input);
         }
-        Ok(Self { places: [first, second], owners, rooms, swaps: !swapped.is_empty() })
+        Ok(Self { places: [first, second], offsets, owners, rooms, swaps: !swapped.is_empty() })
     }
 
     /// Executions after which every value is back where it was: 1 or 2.
@@ -101,61 +120,156 @@ impl Layout {
     pub(super) fn place(&self, set: usize, turn: usize, value: ValueId) -> usize {
         set * self.owners.len() + self.places[turn][value]
     }
+
+    /// The first element of `value` in its place.
+    pub(super) fn offset(&self, value: ValueId) -> usize {
+        self.offsets[value]
+    }
+
+    /// Bytes of a set's places by state: of a pool as its values are there when most of it is needed, and what lies
+    /// between them as workspace.
+    pub(super) fn by_state(&self, program: &Program) -> BTreeMap<State, u64> {
+        let mut bytes: BTreeMap<State, u64> = BTreeMap::new();
+        let lives = lives(program);
+        for (place, (&owner, room)) in self.owners.iter().zip(&self.rooms).enumerate() {
+            let Value { spec, state, .. } = &program.values[owner];
+            if room == spec {
+                *bytes.entry(*state).or_default() += room.bytes();
+                continue;
+            }
+            let parts = lives.iter().enumerate().filter(|(id, _)| self.places[0][*id] == place);
+            let parts: Vec<_> =
+                parts.filter_map(|(id, life)| Some((&program.values[id], (*life)?))).collect();
+            let at =
+                |step: usize| parts.iter().filter(move |(_, [first, last])| (*first..=*last).contains(&step));
+            let needed = |step: usize| at(step).map(|(value, _)| value.spec.bytes()).sum::<u64>();
+            let busiest = parts.iter().map(|(_, [first, _])| *first).max_by_key(|&step| needed(step));
+            for (value, _) in busiest.into_iter().flat_map(at) {
+                *bytes.entry(value.state).or_default() += value.spec.bytes();
+            }
+            let between = room.bytes() - busiest.map_or(0, needed);
+            *bytes.entry(State::Workspace).or_default() += between;
+        }
+        bytes
+    }
 }
 
-/// For each value the first one that has its memory, and how many elements that memory has to hold.
+/// Where values lie: for each the one whose memory it has, its first element in it, and by owner how many elements that
+/// memory holds.
 struct Homes {
     homes: Vec<ValueId>,
-    /// By the first value of a memory.
+    offsets: Vec<usize>,
     elements: Vec<usize>,
 }
 
 impl Homes {
-    /// Every value has a memory of its own.
-    fn of_each(program: &Program) -> Self {
+    /// Every value begins where its memory does, which was made for the largest.
+    fn alone(program: &Program, homes: Vec<ValueId>) -> Self {
         let elements = program.values.iter().map(|value| value.spec.elements()).collect();
-        Self { homes: (0..program.values.len()).collect(), elements }
+        Self { offsets: vec![0; homes.len()], homes, elements }
     }
 }
 
-/// A step's results take over the memory of values of their type that no later step reads, and that the caller does
-/// not want: the smallest that holds them, of several the last that was left, else the largest, which grows.
-fn homes(program: &Program) -> Homes {
-    let mut last_read = vec![0; program.values.len()];
-    let mut passes: Vec<bool> = program.values.iter().map(|value| value.input.is_none()).collect();
-    for (number, step) in program.steps.iter().enumerate() {
-        step.args.iter().for_each(|&id| last_read[id] = number);
+/// Memory of one type, and the lives of the values that have it in turn: from the step that makes a value to the last
+/// that reads it.
+struct Memory {
+    owner: ValueId,
+    /// Last steps by first ones.
+    lives: BTreeMap<usize, usize>,
+}
+
+impl Memory {
+    /// Since which step it is left, where no life in it meets this one.
+    fn left_for(&self, [first, last]: [usize; 2]) -> Option<usize> {
+        let before = self.lives.range(..=first).next_back();
+        let after = self.lives.range(first..).next();
+        let is_free =
+            before.is_none_or(|(_, end)| *end < first) && after.is_none_or(|(start, _)| *start > last);
+        is_free.then(|| before.map_or(0, |(_, end)| end + 1))
     }
-    let produced = program.carries.iter().map(|carry| &carry.produced);
-    program.outputs.iter().chain(produced).for_each(|&id| passes[id] = false);
-    let Homes { mut homes, mut elements } = Homes::of_each(program);
-    let mut left: HashMap<DType, Vec<ValueId>> = HashMap::new();
-    for (number, step) in program.steps.iter().enumerate() {
-        for &id in step.outs.iter().filter(|id| passes[**id]) {
-            let spec = &program.values[id].spec;
-            let free = left.entry(spec.dtype).or_default();
-            if let Some(home) = best(free, &elements, spec.elements()).map(|place| free.remove(place)) {
-                homes[id] = home;
-                elements[home] = elements[home].max(spec.elements());
+}
+
+/// For each value the one whose memory it has. Results that only steps of one execution read share memory where no two
+/// are needed at once: the largest first, each in the smallest that is left meanwhile (Pisarchyk and Lee, "Efficient
+/// memory management for deep neural net inference", 2020, section 4), of several alike in the one that was left last,
+/// since a cache may still hold it.
+fn turns(program: &Program) -> Vec<ValueId> {
+    let elements = |id: ValueId| program.values[id].spec.elements();
+    let mut homes: Vec<ValueId> = (0..program.values.len()).collect();
+    let mut memories: HashMap<DType, Vec<Memory>> = HashMap::new();
+    for (id, life) in largest_first(program) {
+        let of_type = memories.entry(program.values[id].spec.dtype).or_default();
+        let free = of_type.iter_mut().filter_map(|memory| Some((memory.left_for(life)?, memory)));
+        let best = free.max_by_key(|(left, memory)| (Reverse(elements(memory.owner)), *left));
+        let [first, last] = life;
+        match best {
+            Some((_, memory)) => {
+                memory.lives.insert(first, last);
+                homes[id] = memory.owner;
             }
-        }
-        // Results that nobody reads are done with, too.
-        let mut done: Vec<_> = step.args.iter().chain(&step.outs).copied().collect();
-        done.sort_unstable();
-        done.dedup();
-        for id in done.into_iter().filter(|&id| passes[id] && last_read[id] <= number) {
-            left.entry(program.values[id].spec.dtype).or_default().push(homes[id]);
+            None => of_type.push(Memory { owner: id, lives: BTreeMap::from([life.into()]) }),
         }
     }
-    Homes { homes, elements }
+    homes
 }
 
-/// Which of the memories that were left should hold `wanted` elements.
-fn best(free: &[ValueId], elements: &[usize], wanted: usize) -> Option<usize> {
-    let sized = || free.iter().enumerate().map(|(place, &home)| (place, elements[home]));
-    let holds = sized().filter(|(_, size)| *size >= wanted);
-    let smallest = holds.min_by_key(|&(place, size)| (size, std::cmp::Reverse(place)));
-    smallest.or_else(|| sized().max_by_key(|&(place, size)| (size, place))).map(|(place, _)| place)
+/// Bytes that parts of a pool begin at multiples of, and those of large ones.
+const PART: usize = 64;
+const PAGE: usize = 4096;
+
+/// The parts of a pool that are taken: where each begins and ends, and the life of its value.
+type Taken = Vec<(Range<usize>, [usize; 2])>;
+
+/// One memory for each type, in which results lie where no other lies that is needed at once: the largest first, each
+/// in the smallest gap that holds it (the same, section 5).
+fn pool(program: &Program) -> Homes {
+    let mut homes = Homes::alone(program, (0..program.values.len()).collect());
+    let mut pools: HashMap<DType, (ValueId, Taken)> = HashMap::new();
+    for (number, (id, life)) in largest_first(program).into_iter().enumerate() {
+        let spec = &program.values[id].spec;
+        let (owner, taken) = pools.entry(spec.dtype).or_insert_with(|| (id, Taken::new()));
+        let bytes = spec.bytes() as usize;
+        // Two streams at the same offset modulo 4 KiB make loads wait for unrelated stores.
+        let (size, shift) = match bytes < PAGE {
+            true => (bytes.next_multiple_of(PART), 0),
+            false => (bytes.next_multiple_of(PAGE) + PAGE, number % 7 * 9 * PART),
+        };
+        let start = gap(taken, life, size);
+        let place = taken.partition_point(|(part, _)| part.start < start);
+        taken.insert(place, (start..start + size, life));
+        let end = (start + size) / spec.dtype.size();
+        (homes.homes[id], homes.offsets[id]) = (*owner, (start + shift) / spec.dtype.size());
+        homes.elements[*owner] = homes.elements[*owner].max(end);
+    }
+    homes
+}
+
+/// Where the smallest gap of `size` begins between the parts that a life meets, else where they end.
+fn gap(taken: &Taken, [first, last]: [usize; 2], size: usize) -> usize {
+    let (mut end, mut best) = (0, None);
+    for (part, _) in taken.iter().filter(|(_, life)| life[0] <= last && first <= life[1]) {
+        let room = part.start.saturating_sub(end);
+        if room >= size && best.is_none_or(|(least, _)| room < least) {
+            best = Some((room, end));
+        }
+        end = end.max(part.end);
+    }
+    best.map_or(end, |(_, start)| start)
+}
+
+/// Results that only steps of one execution read, with their lives: the largest first, then the earliest.
+fn largest_first(program: &Program) -> Vec<(ValueId, [usize; 2])> {
+    let lives = lives(program).into_iter().enumerate();
+    let mut results: Vec<_> = lives.filter_map(|(id, life)| Some((id, life?))).collect();
+    results.sort_by_key(|&(id, life)| (Reverse(program.values[id].spec.bytes()), life));
+    results
+}
+
+/// First and last steps that need each result which nobody but steps of one execution reads.
+fn lives(program: &Program) -> Vec<Option<[usize; 2]>> {
+    let mut lives = program.lifetimes();
+    program.outputs.iter().for_each(|&id| lives[id] = None);
+    lives
 }
 
 /// The carries whose two values may be one memory: a step updates in place, and nobody else reads the old
@@ -237,44 +351,28 @@ mod tests {
         ];
         for (pairs, outputs, want) in rows {
             let program = sums(pairs, outputs);
-            assert_eq!(homes(&program).homes, want, "{pairs:?}");
-            let layout = Layout::new(&program, &[], true).unwrap();
+            assert_eq!(turns(&program), want, "{pairs:?}");
+            let layout = Layout::new(&program, &[], Reuse::Turns).unwrap();
             let owners: Vec<_> = (0..want.len()).filter(|&id| want[id] == id).collect();
             assert_eq!(layout.owners, owners);
             for (id, home) in want.iter().enumerate() {
                 assert_eq!(layout.place(0, 0, id), layout.place(0, 0, *home));
             }
-            assert_eq!(Layout::new(&program, &[], false).unwrap().owners.len(), want.len());
+            assert_eq!(Layout::new(&program, &[], Reuse::None).unwrap().owners.len(), want.len());
         }
     }
 
     #[test]
-    fn a_carried_result_never_shares_and_a_larger_one_makes_room() {
+    fn a_carried_result_never_shares_and_the_largest_makes_room_for_the_rest() {
         let mut program = sums(&[[0, 1], [2, 1]], &[]);
         let wide = ValueSpec::new(&[7], DType::F32);
         let input = program.input("wide", wide, State::Parameter, Fill::UNIT);
         program.push(Op::Add(Add {}), &[input, input], Phase::Update, State::Parameter).unwrap();
         program.push(Op::Add(Add {}), &[3, 3], Phase::Update, State::Parameter).unwrap();
         program.carry(6, 0);
-        let Homes { homes, elements } = homes(&program);
-        assert_eq!(homes, [0, 1, 2, 3, 4, 2, 6]);
-        assert_eq!(elements[2], 7);
-        let rooms = Layout::new(&program, &[], true).unwrap().rooms;
-        assert_eq!(rooms.iter().map(ValueSpec::elements).collect::<Vec<_>>(), [5, 5, 7, 5, 7, 5]);
-    }
-
-    #[test]
-    fn memory_that_holds_a_value_is_taken_before_any_grows() {
-        for (free, wanted, want) in [
-            (&[0, 1, 2][..], 4, Some(1)),
-            (&[0, 1, 2], 8, Some(2)),
-            (&[0, 1, 2], 9, Some(2)),
-            // Of two alike the last that was left.
-            (&[1, 3], 5, Some(1)),
-            (&[], 1, None),
-        ] {
-            assert_eq!(best(free, &[3, 5, 8, 5], wanted), want, "{free:?} {wanted}");
-        }
+        assert_eq!(turns(&program), [0, 1, 5, 3, 4, 5, 6]);
+        let owners = Layout::new(&program, &[], Reuse::Turns).unwrap().owners;
+        assert_eq!(owners, [0, 1, 3, 4, 5, 6]);
     }
 
     /// What a model's values need at least, as liveness sees it, beside what their places take.
@@ -294,12 +392,47 @@ mod tests {
             Op::Adamw(_) => &[(0, 0), (1, 2), (2, 3)],
             _ => &[],
         });
-        let rooms = Layout::new(&program, &shared, true).unwrap().rooms;
-        let (taken, least) = (rooms.iter().map(ValueSpec::bytes).sum::<u64>(), program.liveness().total());
-        println!(
-            "places {taken}, liveness {least}, {:.1} % more",
-            100.0 * (taken as f64 / least as f64 - 1.0)
-        );
-        assert!(taken as f64 <= 1.05 * least as f64, "{taken} for {least}");
+        let taken = |reuse| {
+            let rooms = Layout::new(&program, &shared, reuse).unwrap().rooms;
+            rooms.iter().map(ValueSpec::bytes).sum::<u64>() as f64
+        };
+        let least = program.liveness().total() as f64;
+        for (reuse, most) in [(Reuse::Turns, 1.1), (Reuse::Pool, 1.02)] {
+            println!("{reuse:?}: {:.3} of what is alive at once", taken(reuse) / least);
+            assert!(taken(reuse) <= most * least, "{reuse:?}: {} for {least}", taken(reuse));
+        }
+        overlap_only_apart(&program);
+    }
+
+    /// No two parts of a pool overlap that are needed at once, and each is whole.
+    fn overlap_only_apart(program: &Program) {
+        let layout = Layout::new(program, &[], Reuse::Pool).unwrap();
+        let lives = lives(program);
+        let part = |id: ValueId| {
+            let elements = program.values[id].spec.elements();
+            (layout.place(0, 0, id), layout.offset(id)..layout.offset(id) + elements)
+        };
+        for (id, life) in lives.iter().enumerate() {
+            let (place, range) = part(id);
+            assert!(range.end <= layout.rooms[place].elements(), "{id}");
+            for other in (id + 1..lives.len()).filter(|&other| part(other).0 == place) {
+                let theirs = part(other).1;
+                let meets = range.start < theirs.end && theirs.start < range.end;
+                let (Some(a), Some(b)) = (life, lives[other]) else {
+                    panic!("{id} and {other} share a place")
+                };
+                assert!(!meets || a[1] < b[0] || b[1] < a[0], "{id} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_takes_the_smallest_gap_that_holds_it() {
+        let taken: Taken = vec![(0..64, [0, 9]), (192..256, [0, 9]), (256..512, [7, 9]), (320..448, [0, 3])];
+        for (life, size, want) in [([1, 2], 64, 64), ([1, 2], 192, 448), ([8, 8], 64, 64), ([4, 5], 192, 256)]
+        {
+            assert_eq!(gap(&taken, life, size), want, "{life:?} {size}");
+        }
+        assert_eq!(gap(&Taken::new(), [0, 0], 64), 0);
     }
 }

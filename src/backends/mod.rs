@@ -13,6 +13,7 @@
 
 pub mod answers;
 pub mod cpu;
+pub mod cubek;
 pub mod cuda;
 pub mod faulty;
 mod layout;
@@ -67,6 +68,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &cuda::CUBLAS,
     #[cfg(feature = "wgpu")]
     &wgpu::Wgpu,
+    &cubek::Cubek,
     &peer::NUMPY,
     &peer::TORCH,
     &peer::TORCH_COMPILED,
@@ -175,6 +177,9 @@ pub struct Identity {
     pub notes: BTreeMap<String, String>,
 }
 
+/// Note of an identity: why the device's own clock is not to be believed, in one sentence.
+pub const CLOCK_DOUBT: &str = "clock_doubt";
+
 /// What the worker of a backend runs, where that is not this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct External {
@@ -268,8 +273,9 @@ pub trait Family: Sync {
 
 /// The family whose device is called `backend`.
 pub fn family_of(backend: &str) -> Option<&'static dyn Family> {
+    let rest = |family: &&&dyn Family| backend.strip_prefix(family.id());
     let named =
-        |family: &&&dyn Family| backend == family.id() || backend.starts_with(&format!("{}/", family.id()));
+        |family: &&&dyn Family| rest(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     FAMILIES.iter().find(named).copied()
 }
 

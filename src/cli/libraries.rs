@@ -1,7 +1,9 @@
 //! Libraries that the user points at.
 
+use super::again;
 use crate::backends::cpu::blas;
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Variable with the paths of libraries, colons between them.
@@ -19,20 +21,13 @@ impl Libraries {
     /// Starts this command again with the libraries in its environment, where their family looks for them
     /// in this process and in every worker; goes on where they already are.
     pub(super) fn announce(&self) -> anyhow::Result<()> {
-        use std::os::unix::process::CommandExt;
         if self.blas.is_empty() {
             return Ok(());
         }
         self.blas.iter().try_for_each(|path| blas::examine(path))?;
         let paths: Vec<PathBuf> = self.blas.iter().map(std::path::absolute).collect::<Result<_, _>>()?;
         let listed = std::env::join_paths(&paths).context("a library's path must not contain a colon")?;
-        if std::env::var_os(VARIABLE).is_some_and(|known| known == listed) {
-            return Ok(());
-        }
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let arguments = std::env::args_os().skip(1);
-        let error = std::process::Command::new(program).args(arguments).env(VARIABLE, listed).exec();
-        Err(anyhow::Error::new(error).context("cannot start this program again with --blas"))
+        again::with(&BTreeMap::from([(VARIABLE.into(), listed)]))
     }
 
     /// File names, which may be published; paths may not.

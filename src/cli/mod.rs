@@ -1,6 +1,7 @@
 //! From words to requests. Data goes to stdout, everything else to stderr.
 
 mod advise;
+mod again;
 mod claims;
 mod compare;
 mod completions;

@@ -1,8 +1,8 @@
 //! `cutgpu tune`: tries the forms that a backend's kernels come in and keeps the best.
 
-use super::exit;
 use super::table::table;
-use crate::backends::{self, FAMILIES, Tried};
+use super::{again, exit};
+use crate::backends::{self, FAMILIES, Lane, Packing, Tried};
 use crate::host::plain;
 use crate::units::{Reading, si};
 use anyhow::bail;
@@ -35,6 +35,11 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     if names.is_empty() {
         bail!("no backend of this machine has anything to tune: `cutgpu doctor` says which are here");
     }
+    // What a worker of it would find in its environment: here no worker stands between.
+    let lane = Lane { threads: 1, packing: Packing::Plain };
+    let families = names.iter().filter_map(|name| backends::family_of(name));
+    let variables = families.flat_map(|family| family.environment(&lane));
+    again::with(&variables.map(|(name, value)| (name.into(), value.into())).collect())?;
     let mut all = Vec::new();
     for name in names {
         let tried = backends::tune(&name)?;

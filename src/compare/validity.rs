@@ -3,14 +3,14 @@
 use super::estimate::estimate_with;
 use super::share::share;
 use super::within::Noise;
-use crate::backends::DeviceKind;
+use crate::backends::{CLOCK_DOUBT, DeviceKind};
 use crate::record::{Outcome, Reading, Record, Series};
-use crate::suite::Load;
+use crate::suite::{Load, Scope};
 use crate::units::significant;
 use serde::Serialize;
 
 /// Version of the rules below; a report says which it used.
-pub const POLICY: u32 = 4;
+pub const POLICY: u32 = 5;
 
 /// A contender above this share of its probe shows that the probe is too low.
 const PROBE_LOW: f64 = 1.01;
@@ -97,6 +97,8 @@ pub enum Code {
     FewStarts,
     /// Samples too short for the clock.
     CoarseClock,
+    /// The device's clock and the host's disagree over long batches.
+    ClockDoubt,
     /// Faster than its own ceiling: the ceiling is too low.
     ProbeLow,
 }
@@ -129,6 +131,7 @@ impl Code {
             | Self::Unconverged
             | Self::FewStarts
             | Self::CoarseClock
+            | Self::ClockDoubt
             | Self::ProbeLow => Word::Suspect,
         }
     }
@@ -259,6 +262,10 @@ impl Found {
             let percent = significant(stolen * 100.0, 2);
             self.add(Code::NoisyHost, format!("the hypervisor took {percent} % of the time"));
         }
+        let doubt = record.identity.as_ref().and_then(|identity| identity.notes.get(CLOCK_DOUBT));
+        if let Some(doubt) = doubt.filter(|_| series.kind.scope == Scope::Device) {
+            self.add(Code::ClockDoubt, doubt);
+        }
         let shortest = lengths.into_iter().fold(f64::INFINITY, f64::min);
         if record.clock_precision_ns.is_some_and(|step| shortest < CLOCK_STEPS * step) {
             let sentence = format!("the shortest sample lasted {} ns", significant(shortest, 2));
@@ -327,7 +334,7 @@ mod tests {
     #[test]
     fn each_fault_has_its_code_and_word() {
         type Change = fn(&mut Record);
-        let cases: [(Change, Word, Code); 21] = [
+        let cases: [(Change, Word, Code); 22] = [
             (|r| r.outcome = Outcome::Skipped { reason: "x".into() }, Word::Invalid, Code::Skipped),
             (
                 |r| r.outcome = Outcome::Failed { kind: "hang".into(), message: "x".into() },
@@ -359,6 +366,15 @@ mod tests {
             (|r| r.series[0].steal_ns = vec![2_000_000; 12], Word::Suspect, Code::NoisyHost),
             (|r| r.series[0].start = vec![0; 12], Word::Suspect, Code::FewStarts),
             (|r| r.clock_precision_ns = Some(2e6), Word::Suspect, Code::CoarseClock),
+            (
+                |r| {
+                    let notes = &mut r.identity.as_mut().unwrap().notes;
+                    notes.insert(CLOCK_DOUBT.into(), "half of the host's time".into());
+                    r.series[0].kind.scope = Scope::Device;
+                },
+                Word::Suspect,
+                Code::ClockDoubt,
+            ),
             (|r| r.series[0].probe_rate = vec![2.6e11; 12], Word::Suspect, Code::ProbeLow),
         ];
         for (change, word, code) in cases {

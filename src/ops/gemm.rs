@@ -75,7 +75,9 @@ impl Gemm {
         shapes.require(a.len() >= 2 && b.len() >= 2, "A and B need two axes or more")?;
         let (lead_a, m, k) = split(a, self.trans_a);
         let (lead_b, k_of_b, n) = split(b, self.trans_b);
-        shapes.require(k == k_of_b, &format!("A has {k} columns and B has {k_of_b} rows"))?;
+        if k != k_of_b {
+            return Err(shapes.wrong(&format!("A has {k} columns and B has {k_of_b} rows")));
+        }
         let shared_b = lead_b.is_empty();
         shapes.require(shared_b || lead_a == lead_b, "A and B differ in their leading axes")?;
         Ok(GemmDims { batch: lead_a.iter().product(), m, n, k, shared_b })

@@ -1,14 +1,16 @@
 //! Expands suites into groups of cells.
 
-use super::cells::{self, memory_needed};
-use super::point::{Unsolved, bytes, solve};
+use super::cells;
+use super::point::{Solved, Unsolved, bytes, solve};
+use super::size::Size;
 use super::{Fate, Group, Options, Plan, PlanError, SeriesKind, estimate, fit};
 use crate::host::Facts;
 use crate::nearest;
 use crate::program::{Program, State};
-use crate::suite::{Case, Load, Suite, SuiteError, check_backend, point_name};
+use crate::suite::{Case, Load, Point, Suite, SuiteError, check_backend, point_name};
 use crate::units::Bytes;
 use crate::workloads::{self, Workload};
+use rayon::prelude::*;
 use std::collections::BTreeSet;
 
 /// Most cells of one plan.
@@ -17,11 +19,27 @@ const MAX_CELLS: u64 = 1_000_000;
 /// The plan of one or more suites on a machine. Pure: what there is to compute on comes in `options`.
 pub fn build(suites: &[Suite], facts: &Facts, options: &Options) -> Result<Plan, PlanError> {
     check(suites, options)?;
-    let mut plan = Plan::default();
-    let mut seen = BTreeSet::new();
+    let mut places = Vec::new();
     for suite in suites {
         for case in &suite.cases {
-            expand(suite, case, facts, options, &mut plan, &mut seen)?;
+            let workload = workload(suite, case)?;
+            places.extend(case.sweep.points().into_iter().map(|point| Place {
+                suite,
+                case,
+                workload,
+                point,
+            }));
+        }
+    }
+    // Points have nothing to do with one another, and those of a model take long.
+    let expanded: Vec<_> = places.par_iter().map(|place| place.expand(facts, options)).collect();
+    let mut plan = Plan::default();
+    let mut seen = BTreeSet::new();
+    for expanded in expanded {
+        match expanded? {
+            Expanded::Group(group) if seen.insert(group.id.clone()) => plan.groups.push(*group),
+            Expanded::Group(_) | Expanded::Unwanted => {}
+            Expanded::Dropped(id, reason) => plan.dropped.push((id, reason)),
         }
     }
     refuse_if_nothing_fits(&plan, facts)?;
@@ -65,37 +83,52 @@ fn wrong(suite: &Suite, case: &Case, message: String) -> PlanError {
     PlanError::Suite(SuiteError { file: suite.file.clone(), line: case.line, message })
 }
 
-fn expand(
-    suite: &Suite,
-    case: &Case,
-    facts: &Facts,
-    options: &Options,
-    plan: &mut Plan,
-    seen: &mut BTreeSet<String>,
-) -> Result<(), PlanError> {
-    let workload = workload(suite, case)?;
-    for point in case.sweep.points() {
-        let solved = match solve(workload, &point, facts) {
+/// One point of a case.
+struct Place<'a> {
+    suite: &'a Suite,
+    case: &'a Case,
+    workload: &'static Workload,
+    point: Point,
+}
+
+/// What a point comes to.
+enum Expanded {
+    Group(Box<Group>),
+    /// The sweep does not admit it.
+    Unwanted,
+    /// The machine lacks what it is relative to: its name, and why.
+    Dropped(String, String),
+}
+
+impl Place<'_> {
+    fn expand(&self, facts: &Facts, options: &Options) -> Result<Expanded, PlanError> {
+        let Self { suite, case, workload, point } = self;
+        let solved = match solve(workload, point, facts) {
             Ok(solved) => solved,
             Err(Unsolved::Wrong(message)) => {
                 let name = point_name(workload.axes, &point.params);
                 return Err(wrong(suite, case, format!("case `{}` at {name}: {message}", case.name)));
             }
             Err(Unsolved::NotHere(reason)) => {
-                let size = point.footprint.map(|(_, size)| size.to_string()).unwrap_or_default();
-                plan.dropped.push((format!("{}/{}/{size}", suite.name, case.name), reason));
-                continue;
+                let size = point.footprint.as_ref().map(|(_, size)| size.to_string()).unwrap_or_default();
+                return Ok(Expanded::Dropped(format!("{}/{}/{size}", suite.name, case.name), reason));
             }
         };
+        if !case.sweep.admits(&solved.params) {
+            return Ok(Expanded::Unwanted);
+        }
+        Ok(Expanded::Group(Box::new(self.group(solved, facts, options))))
+    }
+
+    fn group(&self, solved: Solved, facts: &Facts, options: &Options) -> Group {
+        let Self { suite, case, workload, .. } = self;
         let mut id = format!("{}/{}", suite.name, case.name);
         let name = point_name(workload.axes, &solved.params);
         if !name.is_empty() {
             id = format!("{id}/{name}");
         }
-        if !case.sweep.admits(&solved.params) || !seen.insert(id.clone()) {
-            continue;
-        }
-        let cells = cells::cells(case, &solved.program, facts, options);
+        let size = Size::of(&solved.program);
+        let cells = cells::cells(case, &solved.program, &size, facts, options);
         let mut group = Group {
             id,
             suite: suite.name.clone(),
@@ -115,10 +148,9 @@ fn expand(
             estimate: std::time::Duration::ZERO,
             first: std::time::Duration::ZERO,
         };
-        (group.estimate, group.first) = estimate::group(&group, &options.rates);
-        plan.groups.push(group);
+        (group.estimate, group.first) = estimate::group(&group, &size, &options.rates);
+        group
     }
-    Ok(())
 }
 
 /// Every scope, sync and temperature in short slices; one long window for a sustained load, with the
@@ -145,12 +177,16 @@ fn series(case: &Case) -> Vec<SeriesKind> {
 /// A plan of which not one point fits into memory is a mistake, not a list of skips.
 fn refuse_if_nothing_fits(plan: &Plan, facts: &Facts) -> Result<(), PlanError> {
     let Some(have) = facts.memory_limit() else { return Ok(()) };
-    let smallest = plan.groups.iter().min_by_key(|group| memory_needed(&group.program));
-    let Some(group) = smallest.filter(|group| memory_needed(&group.program) > have) else { return Ok(()) };
-    debug_assert!(group.cells.iter().all(|cell| cell.fate != Fate::Run));
+    // What runs fits, and counting bytes takes long.
+    if plan.groups.iter().flat_map(|group| &group.cells).any(|cell| cell.fate == Fate::Run) {
+        return Ok(());
+    }
+    let need = |group: &Group| Bytes(bytes(&group.program));
+    let smallest = plan.groups.iter().min_by_key(|group| need(group));
+    let Some(group) = smallest.filter(|group| need(group) > have) else { return Ok(()) };
     Err(PlanError::TooMuchMemory {
         group: group.id.clone(),
-        need: memory_needed(&group.program),
+        need: need(group),
         states: states(&group.program),
         have,
         advice: advice(group, have),

@@ -1,17 +1,17 @@
 //! The contenders of a point and the fate of each.
 
-use super::point::bytes;
+use super::size::Size;
 use super::{Cell, Contender, Fate, Options};
 use crate::backends::{DeviceKind, FAMILIES, Family, Lane, Packing, family_of};
 use crate::host::Facts;
-use crate::program::{Program, State};
+use crate::program::Program;
 use crate::suite::{Case, Threads};
 use crate::units::Bytes;
 use std::sync::Arc;
 
-/// Families that take part only when they are named: one measures nothing, the other takes so long
-/// that a suite must ask for it at a size that it can end.
-const BY_NAME_ONLY: [&str; 2] = ["null", "cpu/naive"];
+/// Families that take part only when they are named: one measures nothing, one takes so long that a suite must ask
+/// for it at a size that it can end, and one computes nothing but products and is seldom here.
+const BY_NAME_ONLY: [&str; 3] = ["null", "cpu/naive", "cubek"];
 
 /// The family of libraries whose files the user names: naming one asks for it in every case, and where
 /// none is named nobody wants to read that it is missing.
@@ -98,21 +98,30 @@ fn pattern_names(pattern: &str, backend: &Backend) -> bool {
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
-        None => name == pattern || name.starts_with(&format!("{pattern}/")),
+        None => name.strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
     }
 }
 
 /// Every contender of a case at one point.
-pub(super) fn cells(case: &Case, program: &Arc<Program>, facts: &Facts, options: &Options) -> Vec<Cell> {
+pub(super) fn cells(
+    case: &Case,
+    program: &Arc<Program>,
+    size: &Size,
+    facts: &Facts,
+    options: &Options,
+) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();
     for backend in options.available.of_case(case, options) {
         let Some(family) = family_of(&backend.name) else { continue };
-        for lane in lanes(case, backend, family, program, facts, options) {
-            let contender = Contender { backend: backend.name.clone(), lane, twin: false };
+        for lane in lanes(case, backend, family, size, facts, options) {
+            let contender = Contender { backend: backend.name.clone(), lane: lane.clone(), twin: false };
             if cells.iter().all(|cell| cell.contender != contender) {
-                let cell = match disguised(backend, program, options) {
+                let cell = match disguised(backend, size, options) {
                     Some(reason) => skipped(contender, program, reason),
-                    None => cell(contender, backend, family, program, facts, case),
+                    None => match backend.missing.clone().or_else(|| obstacle(&lane, size, facts, case)) {
+                        Some(reason) => skipped(contender, program, reason),
+                        None => cell(contender, family, program),
+                    },
                 };
                 cells.push(cell);
             }
@@ -138,7 +147,7 @@ fn lanes(
     case: &Case,
     backend: &Backend,
     family: &dyn Family,
-    program: &Program,
+    size: &Size,
     facts: &Facts,
     options: &Options,
 ) -> Vec<Lane> {
@@ -151,10 +160,9 @@ fn lanes(
     let is_host = matches!(backend.kind, DeviceKind::Cpu | DeviceKind::Null);
     let most = if is_host { family.max_threads() } else { 1 };
     let threads: Vec<usize> = wanted.iter().map(|threads| count(threads).min(most)).collect();
-    let fixed = |id| !program.carries.iter().any(|carry| carry.input == id);
-    let packable = program.inputs().any(|id| program.values[id].state == State::Parameter && fixed(id));
-    let offered =
-        |packing: &&Packing| **packing == Packing::Plain || (packable && family.packings().contains(packing));
+    let offered = |packing: &&Packing| {
+        **packing == Packing::Plain || (size.packable && family.packings().contains(packing))
+    };
     let packings: Vec<Packing> = case.packing.iter().filter(offered).copied().collect();
     let lane = |&threads: &usize| packings.iter().map(move |&packing| Lane { threads, packing });
     threads.iter().flat_map(lane).collect()
@@ -169,11 +177,11 @@ fn skipped(contender: Contender, program: &Arc<Program>, reason: String) -> Cell
 const MOST_DISGUISED: u64 = 1_000_000_000;
 
 /// Why a graphics interface that a CPU serves is not asked for so much, unless the user names it.
-fn disguised(backend: &Backend, program: &Program, options: &Options) -> Option<String> {
+fn disguised(backend: &Backend, size: &Size, options: &Options) -> Option<String> {
     if backend.kind != DeviceKind::SoftwareGpu || options.backends.is_some() {
         return None;
     }
-    let flops = program.work().flops;
+    let flops = size.work.flops;
     (flops > MOST_DISGUISED).then(|| {
         format!(
             "{} is a CPU in disguise, and {flops} operations take it long: --backend {} asks for it all the same",
@@ -182,26 +190,15 @@ fn disguised(backend: &Backend, program: &Program, options: &Options) -> Option<
     })
 }
 
-fn cell(
-    contender: Contender,
-    backend: &Backend,
-    family: &dyn Family,
-    program: &Arc<Program>,
-    facts: &Facts,
-    case: &Case,
-) -> Cell {
-    let refused = |contender, reason| skipped(contender, program, reason);
-    if let Some(reason) = backend.missing.clone().or_else(|| obstacle(&contender.lane, program, facts, case))
-    {
-        return refused(contender, reason);
-    }
+/// The program as the contender's family runs it: as it is, where every step of it is supported.
+fn cell(contender: Contender, family: &dyn Family, program: &Arc<Program>) -> Cell {
     let lane = contender.lane.clone();
     let supports = |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
+    if program.steps.iter().all(|step| supports(step, program).is_ok()) {
+        return Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Run };
+    }
     match program.expand_for(supports) {
-        Err(error) => refused(contender, error.to_string()),
-        Ok(same) if same.names.is_empty() => {
-            Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Run }
-        }
+        Err(error) => skipped(contender, program, error.to_string()),
         Ok(other) => {
             Cell { contender, program: Arc::new(other.program), expanded: other.names, fate: Fate::Run }
         }
@@ -209,20 +206,15 @@ fn cell(
 }
 
 /// What this machine lacks for a lane, whoever computes.
-fn obstacle(lane: &Lane, program: &Program, facts: &Facts, case: &Case) -> Option<String> {
+fn obstacle(lane: &Lane, size: &Size, facts: &Facts, case: &Case) -> Option<String> {
     let cores = facts.usable_cores();
     if lane.threads > cores {
         return Some(format!("{} threads are wanted, and this process may use {cores}", lane.threads));
     }
-    let need = memory_needed(program);
+    let need = Bytes(size.bytes);
     if let Some(limit) = facts.memory_limit().filter(|limit| need > *limit) {
         return Some(format!("needs {need} of memory, and this machine has {limit}"));
     }
     let limit = case.max_memory.filter(|limit| need > *limit)?;
     Some(format!("needs {need} of memory, and the case allows {limit}"))
-}
-
-/// The least memory that any backend needs for a program.
-pub(super) fn memory_needed(program: &Program) -> Bytes {
-    Bytes(bytes(program))
 }

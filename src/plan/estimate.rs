@@ -1,9 +1,10 @@
 //! How long a group will take, from its work on paper. An estimate: nothing here is a measurement, and
 //! nothing here is ever reported as one.
 
+use super::size::Size;
 use super::{Cell, Fate, Group, SeriesKind};
-use crate::program::Program;
 use crate::suite::{Effort, Load, Scope};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Seconds and counts of one cell's measurement, as `measure` spends them.
@@ -101,14 +102,19 @@ const SHARE: f64 = 0.5;
 const PLAIN_LOOPS: f64 = 1e9;
 
 /// Expected duration of a group, all of its visits and of the first alone: its contenders run one after
-/// another, and only the first visit has a sustained window.
-pub(super) fn group(group: &Group, rates: &Rates) -> (Duration, Duration) {
+/// another, and only the first visit has a sustained window. `size` is that of the program as it was written.
+pub(super) fn group(group: &Group, size: &Size, rates: &Rates) -> (Duration, Duration) {
     let pace = Pace::of(group.effort);
+    let running = group.cells.iter().filter(|cell| cell.fate == Fate::Run);
+    let sized = |cell: &Cell| {
+        if Arc::ptr_eq(&cell.program, &group.program) { *size } else { Size::of(&cell.program) }
+    };
+    let running: Vec<(&Cell, Size)> = running.map(|cell| (cell, sized(cell))).collect();
     let of = |visit: u32| -> f64 {
         let wanted = |kind: &&SeriesKind| visit == 0 || kind.load == Load::Burst;
         let series: Vec<SeriesKind> = group.series.iter().filter(wanted).copied().collect();
-        let running = group.cells.iter().filter(|cell| cell.fate == Fate::Run && !series.is_empty());
-        running.map(|cell| of_cell(cell, &series, visit, &pace, rates)).sum()
+        let running = running.iter().filter(|_| !series.is_empty());
+        running.map(|(cell, size)| of_cell(cell, size, &series, visit, &pace, rates)).sum()
     };
     let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     let (first, later) = (of(0), of(1));
@@ -116,9 +122,9 @@ pub(super) fn group(group: &Group, rates: &Rates) -> (Duration, Duration) {
 }
 
 /// Expected seconds of a visit.
-fn of_cell(cell: &Cell, series: &[SeriesKind], visit: u32, pace: &Pace, rates: &Rates) -> f64 {
-    let once = execution(cell, rates);
-    let sample = pace.slice.max(once) + pace.probe + reset_bytes(&cell.program) * RESET;
+fn of_cell(cell: &Cell, size: &Size, series: &[SeriesKind], visit: u32, pace: &Pace, rates: &Rates) -> f64 {
+    let once = execution(cell, size, rates);
+    let sample = pace.slice.max(once) + pace.probe + size.reset as f64 * RESET;
     // Slow rounds end once they have taken twice the budget.
     let rounds = (pace.rounds * sample).min(2.0 * pace.budget + sample);
     let rounds = rounds.max(pace.budget.min(2.0 * pace.rounds * sample));
@@ -130,32 +136,20 @@ fn of_cell(cell: &Cell, series: &[SeriesKind], visit: u32, pace: &Pace, rates: &
     // On the host's memory the scopes are one.
     let counted = series.iter().filter(|kind| kind.scope == Scope::Resident);
     let timed: f64 = counted.map(window).sum();
-    let work = cell.program.work();
     let longest = LONGEST_REFERENCE / Pace::sampling(visit) as f64;
-    let reference = (work.flops as f64 * REFERENCE).min(longest);
+    let reference = (size.work.flops as f64 * REFERENCE).min(longest);
     let is_python = cell.contender.backend.starts_with("peer/");
     let process = if is_python { PYTHON_START } else { START };
-    let start = process + bytes(&cell.program) * FILL + reference + 2.0 * once;
+    let start = process + size.bytes as f64 * FILL + reference + 2.0 * once;
     starts * start + timed
 }
 
 /// Expected seconds of one execution.
-fn execution(cell: &Cell, rates: &Rates) -> f64 {
-    let work = cell.program.work();
+fn execution(cell: &Cell, Size { work, .. }: &Size, rates: &Rates) -> f64 {
     let threads = cell.contender.lane.threads as f64;
     let operations = match cell.contender.backend.as_str() {
         "cpu/naive" => PLAIN_LOOPS,
         _ => rates.operations * SHARE * threads,
     };
     work.flops as f64 / operations + work.bytes() as f64 / rates.bytes
-}
-
-fn bytes(program: &Program) -> f64 {
-    super::point::bytes(program) as f64
-}
-
-fn reset_bytes(program: &Program) -> f64 {
-    let carried = program.carries.iter().map(|carry| carry.input);
-    let reset = program.outputs.iter().copied().chain(carried);
-    reset.map(|value| program.values[value].spec.bytes() as f64).sum()
 }

@@ -6,6 +6,7 @@ mod cells;
 mod estimate;
 mod fit;
 mod point;
+mod size;
 
 pub use adhoc::{COMMAND_LINE, ad_hoc, ad_hoc_text};
 pub use build::build;

@@ -81,11 +81,66 @@ fn fitted(workload: &Workload, point: &Point, target: u64) -> Result<Params, Uns
         let [least, target] = [least, target].map(Bytes);
         return Err(Unsolved::NotHere(format!("its smallest size is {least}, more than {target}")));
     }
-    let (mut low, mut high) = (smallest, grammar::MAX_EXTENT);
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        // Too large for the address space is too large for the target.
-        if size(middle).is_ok_and(|bytes| bytes <= target) { low = middle } else { high = middle }
+    // Too large for the address space is too large for the target.
+    let large = largest(smallest, grammar::MAX_EXTENT, target, |value| size(value).ok());
+    Ok(at(if large >= 128 { large / 64 * 64 } else { large }))
+}
+
+/// The largest value of `low..high` whose size is at most `target`; `low` is one, and `high` is none. Bytes mostly grow
+/// in proportion, so every second guess is where a line through the two ends says, and halving bounds the rest.
+fn largest(mut low: u64, mut high: u64, target: u64, size: impl Fn(u64) -> Option<u64>) -> u64 {
+    let mut below = size(low).unwrap_or(0) as f64;
+    let mut above = f64::INFINITY;
+    for turn in 0.. {
+        if high - low <= 1 {
+            break;
+        }
+        let room = target as f64 - below;
+        let line = if above.is_finite() {
+            (high - low) as f64 * room / (above - below)
+        } else {
+            low as f64 * room / below.max(1.0)
+        };
+        let step = if turn % 2 == 0 { line as u64 } else { (high - low) / 2 };
+        let guess = low + step.clamp(1, high - low - 1);
+        match size(guess) {
+            Some(bytes) if bytes <= target => (low, below) = (guess, bytes as f64),
+            bytes => (high, above) = (guess, bytes.map_or(f64::INFINITY, |bytes| bytes as f64)),
+        }
     }
-    Ok(at(if low >= 128 { low / 64 * 64 } else { low }))
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn the_largest_value_that_fits_is_found_in_few_guesses() {
+        type Size = fn(u64) -> Option<u64>;
+        let rows: [(Size, usize); 5] = [
+            (|x| Some(4 * x), 8),
+            (|x| Some(1000 + 12 * x), 8),
+            (|x| x.checked_mul(x), 60),
+            (|x| (x < 1_000_000).then_some(8 * x), 60),
+            (|x| Some(x / 100 * 400), 60),
+        ];
+        for (number, (size, most)) in rows.into_iter().enumerate() {
+            for target in [1000, 1012, 4096, 1_000_003, 1 << 33] {
+                let guesses = Cell::new(0);
+                let counted = |x| {
+                    guesses.set(guesses.get() + 1);
+                    size(x)
+                };
+                if size(1).is_some_and(|bytes| bytes > target) {
+                    continue;
+                }
+                let found = largest(1, grammar::MAX_EXTENT, target, counted);
+                assert!(size(found).unwrap() <= target, "{number} {target}");
+                assert!(size(found + 1).is_none_or(|bytes| bytes > target), "{number} {target}: {found}");
+                assert!(guesses.get() <= most, "{number} {target}: {} guesses", guesses.get());
+            }
+        }
+    }
 }

@@ -29,7 +29,10 @@ impl Program {
         &self,
         supports: impl Fn(&Step, &Program) -> Result<(), String>,
     ) -> Result<Expanded, ExpandError> {
-        let mut built = Expanded { program: Program { steps: vec![], ..self.clone() }, names: vec![] };
+        let Self { values, outputs, carries, .. } = self;
+        let (values, outputs, carries) = (values.clone(), outputs.clone(), carries.clone());
+        let program = Program { values, steps: Vec::with_capacity(self.steps.len()), outputs, carries };
+        let mut built = Expanded { program, names: vec![] };
         for step in &self.steps {
             built.add(step.clone(), &supports)?;
         }

@@ -73,6 +73,8 @@ const MEASURES: &[(&str, fn() -> Measured)] = &[
     ("wgpu_conformance", wgpu::conformance),
     ("wgpu_dispatch", wgpu::dispatch),
     ("wgpu_absent", wgpu::absent),
+    ("wgpu_products", wgpu::products),
+    ("wgpu_cubek", wgpu::cubek),
     ("train_gradients", tests::gradients),
     ("train_check", train::check),
     ("train_steps", steps::steps),
@@ -179,6 +181,7 @@ fn is_here(need: &str) -> bool {
             let fetched = commands::run(Command::new("sh").args(["peers/fetch.sh", "axe"]));
             fetched.is_ok() && commands::root().join(".peers/pip/axe-playwright-python/axe.min.js").exists()
         }
+        "cubek" => commands::run(Command::new("make").arg("cubek")).is_ok(),
         "hosts>=3" => buyer::machines() >= 3,
         other => panic!("no rule says how to find the need `{other}`"),
     }

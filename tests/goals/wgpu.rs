@@ -52,6 +52,40 @@ pub(crate) fn absent() -> Measured {
     Ok(BTreeMap::from([("wgpu.absent", median(each?))]))
 }
 
+/// Operations a second of a product of 512 on an adapter: in one run, whose contenders take turns.
+fn product_rates(backends: &str) -> Result<BTreeMap<String, f64>, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let out = folder.path().join("run");
+    let mut command = Command::new(program()?);
+    run(command
+        .args(["run", "gemm", "m=512,n=512,k=512", "--quick", "--backend", backends, "--out"])
+        .arg(&out))?;
+    let records = cutgpu::record::read(&out).map_err(|error| error.to_string())?.records;
+    let rate = |record: &cutgpu::record::Record| {
+        let series = record.series.iter().find(|series| !series.ns.is_empty())?;
+        Some((record.contender.backend.clone(), record.work.flops as f64 / median(series.ns.clone())))
+    };
+    Ok(records.iter().filter_map(rate).collect())
+}
+
+/// Our product where Vulkan is, a CPU in disguise counted, beside plain loops.
+pub(crate) fn products() -> Measured {
+    let rates = product_rates("wgpu,cpu/naive")?;
+    let of = |start: &str| rates.iter().find(|(name, _)| name.starts_with(start)).map(|(_, rate)| *rate);
+    let mut values = BTreeMap::new();
+    values.extend(of("wgpu/").map(|rate| ("wgpu.product_512", rate)));
+    values.extend(of("cpu/naive").map(|rate| ("wgpu.product_512_naive", rate)));
+    Ok(values)
+}
+
+/// cubek's product on the same adapter, as a multiple of ours.
+pub(crate) fn cubek() -> Measured {
+    let rates = product_rates("wgpu,cubek")?;
+    let ours = rates.iter().find(|(name, _)| name.starts_with("wgpu/")).ok_or("ours has no time")?.1;
+    let theirs = rates.get("cubek").ok_or("cubek has no time")?;
+    Ok(BTreeMap::from([("wgpu.product_512_cubek", theirs / ours)]))
+}
+
 /// Our kernels on a GPU: products beside cuBLAS, rows beside a copy.
 pub(crate) fn hardware() -> Measured {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -72,7 +106,7 @@ pub(crate) fn hardware() -> Measured {
         bytes.filter_map(|(group, bytes)| Some(bytes / seconds.get(&group)?)).collect()
     };
     let copy = rate("copy").into_iter().reduce(f64::max).ok_or("no GPU copied anything")?;
-    let rows = ["softmax", "layer-norm"].into_iter().flat_map(rate).reduce(f64::min);
+    let rows = ["softmax", "layer-norm", "gelu"].into_iter().flat_map(rate).reduce(f64::min);
     let mut values = BTreeMap::new();
     values.extend(products.reduce(f64::min).map(|ratio| ("wgpu.f32_product", ratio)));
     values.extend(rows.map(|rows| ("wgpu.rows", rows / copy)));

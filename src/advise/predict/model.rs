@@ -56,7 +56,13 @@ impl Model {
 
     fn guessed(&self, workload: &str, loads: &[Load], least: &[f64], who: &Place) -> Guessed {
         let guess = |load: &Load| self.guess(&at(&load.place, who));
-        let sums = sums(loads, least, |load| guess(load).mean.exp());
+        if let ([load], [least]) = (loads, least)
+            && load.count == 1.0
+        {
+            let Guess { mean, variance } = guess(load);
+            return Guessed { seconds: least * mean.exp(), doubt: variance.sqrt() };
+        }
+        let sums = sums(loads, least, who.threads, |load| guess(load).mean.exp());
         let sum: f64 = sums.iter().sum();
         // Loads of one program are off together: their doubts are averaged, not squared away.
         let doubt = |(load, least): (&Load, &f64)| {
@@ -64,9 +70,6 @@ impl Model {
             load.count * least * guess.mean.exp() * guess.variance.sqrt() / sum
         };
         let doubt: f64 = loads.iter().zip(least).map(doubt).sum();
-        if loads.len() == 1 && loads[0].count == 1.0 {
-            return Guessed { seconds: sum, doubt };
-        }
         let (seconds, variance) = self.programs.seconds(&sums, &whole(workload, loads, who));
         Guessed { seconds, doubt: (doubt * doubt + variance).sqrt() }
     }

@@ -8,8 +8,11 @@ use super::cell::{Cell, at};
 use super::kriging::{Guess, Kriging, PROGRAM, Place, dot, inverse};
 use super::load::Load;
 
-/// Kinds of loads, by the start of their families.
-const KINDS: &[&str] = &["product", "row product", "attention", "convolution", "elements"];
+/// Kinds of loads, by the start of their families; the last is no load: what each step takes however small it is.
+const KINDS: &[&str] = &["product", "row product", "attention", "convolution", "elements", "step"];
+
+/// Seconds of a step beyond its load: another kernel, other data, threads that wake up for it.
+const STEP: [f64; 2] = [0.5e-6, 2e-6];
 
 /// Variance of a relative error of a program, and of a factor.
 const ERROR: f64 = 0.04;
@@ -76,12 +79,13 @@ fn factors(programs: &[&Program]) -> Option<Sums> {
     Some(factors)
 }
 
-/// Seconds by kind of loads whose least seconds are `least`, each `factor` times that.
-pub(super) fn sums(loads: &[Load], least: &[f64], factor: impl Fn(&Load) -> f64) -> Sums {
+/// Seconds by kind of loads whose least seconds are `least`, each `factor` times that, on so many threads.
+pub(super) fn sums(loads: &[Load], least: &[f64], threads: usize, factor: impl Fn(&Load) -> f64) -> Sums {
     let mut sums = [0.0; KINDS.len()];
     for (load, least) in loads.iter().zip(least) {
         let kind = KINDS.iter().position(|kind| load.place.family.starts_with(kind));
-        sums[kind.unwrap_or(KINDS.len() - 1)] += load.count * least * factor(load);
+        sums[kind.unwrap_or(KINDS.len() - 2)] += load.count * least * factor(load);
+        sums[KINDS.len() - 1] += load.count * STEP[usize::from(threads > 1)];
     }
     sums
 }
@@ -99,7 +103,7 @@ pub(super) fn whole(workload: &str, loads: &[Load], who: &Place) -> Place {
 pub(super) fn programs(cells: &[Cell], factor: impl Fn(&Place) -> f64) -> Vec<Program> {
     let program = |(number, cell): (usize, &Cell)| Program {
         cell: number,
-        sums: sums(&cell.loads, &cell.roofs, |load| factor(&at(&load.place, &cell.who))),
+        sums: sums(&cell.loads, &cell.roofs, cell.who.threads, |load| factor(&at(&load.place, &cell.who))),
         place: whole(&cell.workload, &cell.loads, &cell.who),
         seconds: cell.seconds,
     };
@@ -120,7 +124,7 @@ mod tests {
         // Element-wise steps take twice as long in programs, products do not.
         let programs: Vec<Program> = (1..20)
             .map(|number| {
-                let sums = [f64::from(number), 0.0, 0.0, 0.0, f64::from(20 - number)];
+                let sums = [f64::from(number), 0.0, 0.0, 0.0, f64::from(20 - number), 0.0];
                 program("a", sums, sums[0] + 2.0 * sums[4])
             })
             .collect();
@@ -131,13 +135,14 @@ mod tests {
             learnt.factors
         );
         assert!((learnt.factors[3] - 1.0).abs() < 1e-9);
-        let (seconds, _) = learnt.seconds(&[10.0, 0.0, 0.0, 0.0, 10.0], &programs[0].place);
+        let (seconds, _) = learnt.seconds(&[10.0, 0.0, 0.0, 0.0, 10.0, 0.0], &programs[0].place);
         assert!((seconds / 30.0 - 1.0).abs() < 0.05, "{seconds}");
     }
 
     #[test]
     fn without_programs_the_sum_stands_and_is_doubted() {
-        let (seconds, variance) = Programs::fit([]).seconds(&[1.0, 0.0, 2.0, 0.0, 0.0], &Place::default());
+        let (seconds, variance) =
+            Programs::fit([]).seconds(&[1.0, 0.0, 2.0, 0.0, 0.0, 0.0], &Place::default());
         assert!((seconds - 3.0).abs() < 1e-12 && variance > 0.0);
     }
 }

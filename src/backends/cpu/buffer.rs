@@ -44,6 +44,11 @@ impl Place {
     }
 }
 
+/// Whether values are to end at pages that nobody can reach.
+pub(super) fn fences() -> bool {
+    std::env::var_os(FENCES).is_some()
+}
+
 /// Memory for a list of values.
 #[derive(Debug)]
 pub struct Arena {
@@ -62,7 +67,7 @@ unsafe impl Sync for Arena {}
 impl Arena {
     /// Zeroed memory for one value per spec. The pages are touched by the first [`Self::fill`].
     pub fn new<'a>(specs: impl Iterator<Item = &'a ValueSpec>) -> Result<Self, Fault> {
-        Self::with_fences(specs, std::env::var_os(FENCES).is_some())
+        Self::with_fences(specs, fences())
     }
 
     fn with_fences<'a>(specs: impl Iterator<Item = &'a ValueSpec>, fenced: bool) -> Result<Self, Fault> {

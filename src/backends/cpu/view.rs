@@ -48,10 +48,12 @@ impl View {
         Self { start: NonNull::from(&NOTHING).cast(), elements: 0, dtype }
     }
 
-    /// The first of its elements: a value in memory that has room for more.
-    pub(super) fn first(self, elements: usize) -> Self {
-        assert!(elements <= self.elements, "{elements} of {}", self.elements);
-        Self { elements, ..self }
+    /// `elements` of it from element `offset` on: a value in memory that holds others too.
+    pub(super) fn part(self, offset: usize, elements: usize) -> Self {
+        assert!(offset + elements <= self.elements, "{elements} at {offset} of {}", self.elements);
+        // SAFETY: the assertion keeps the part within what this view may reach.
+        let start = unsafe { self.start.byte_add(offset * self.dtype.size()) };
+        Self { start, elements, ..self }
     }
 
     /// Number of elements.
@@ -91,9 +93,9 @@ impl View {
 pub struct ViewMut(pub(super) View);
 
 impl ViewMut {
-    /// The first of its elements.
-    pub(super) fn first(self, elements: usize) -> Self {
-        Self(self.0.first(elements))
+    /// As [`View::part`].
+    pub(super) fn part(self, offset: usize, elements: usize) -> Self {
+        Self(self.0.part(offset, elements))
     }
 
     /// Number of elements.

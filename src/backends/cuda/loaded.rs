@@ -6,7 +6,7 @@ use super::driver::Address;
 use super::engine::{Call, Engine, Recipe};
 use super::gpu::{Buffer, Gpu, Stream};
 use super::transfer::Transfers;
-use crate::backends::layout::{Layout, SetState, input_bytes, kept_or_carried, shared_carries};
+use crate::backends::layout::{Layout, Reuse, SetState, input_bytes, kept_or_carried, shared_carries};
 use crate::backends::{Fault, LoadOptions, Loaded, written};
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
@@ -54,7 +54,8 @@ impl GpuLoaded {
         let pairs = |step: usize| engine.in_place(&program.steps[step].op);
         // Who wants every value back wants to see what a step read, so nothing is overwritten.
         let shared = if options.keep_all { vec![] } else { shared_carries(program, pairs) };
-        let layout = Layout::new(program, &shared, !options.keep_all)?;
+        let reuse = if options.keep_all { Reuse::None } else { Reuse::Pool };
+        let layout = Layout::new(program, &shared, reuse)?;
         let sets = options.sets.max(1);
         let stream = Stream::new(gpu)?;
         let specs = std::iter::repeat_n(&layout.rooms, sets).flatten();
@@ -157,7 +158,8 @@ fn bind(
         let mut calls = Vec::new();
         for (step, recipe) in program.steps.iter().zip(recipes) {
             let at = |ids: &[ValueId]| -> Vec<Address> {
-                ids.iter().map(|&id| arena.address(layout.place(set, turn, id))).collect()
+                let offset = |id: ValueId| (layout.offset(id) * program.values[id].spec.dtype.size()) as u64;
+                ids.iter().map(|&id| arena.address(layout.place(set, turn, id)) + offset(id)).collect()
             };
             // Steps run one after another, so they share the scratch memory.
             let starts = recipe.scratch().iter().scan(scratch, |next, bytes| {
@@ -274,8 +276,8 @@ impl Loaded for GpuLoaded {
 
     fn memory(&self) -> BTreeMap<State, u64> {
         let mut bytes: BTreeMap<State, u64> = BTreeMap::new();
-        for (&id, room) in self.layout.owners.iter().zip(&self.layout.rooms) {
-            *bytes.entry(self.program.values[id].state).or_default() += room.bytes() * self.sets.len() as u64;
+        for (state, room) in self.layout.by_state(&self.program) {
+            *bytes.entry(state).or_default() += room * self.sets.len() as u64;
         }
         if self.scratch_bytes > 0 {
             *bytes.entry(State::Workspace).or_default() += self.scratch_bytes;

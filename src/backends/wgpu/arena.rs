@@ -13,7 +13,7 @@ const GUARD: u64 = 256;
 /// What the guards hold.
 const GUARD_BYTE: u8 = 0xA5;
 /// Copies and bindings are whole words.
-const WORD: u64 = 4;
+pub(super) const WORD: u64 = 4;
 /// Bytes that are handed to the queue at once: it keeps a copy of them until they have arrived.
 const PIECE: usize = 32 << 20;
 
@@ -103,11 +103,11 @@ impl Arena {
         }
     }
 
-    /// Writes bytes of value `place`, from byte `offset` on.
+    /// Writes bytes of value `place`, from byte `offset` on; its last word may be filled up.
     pub(super) fn write(&self, place: usize, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
         let Place { memory, spec } = &self.places[place];
         let end = offset + bytes.len() as u64;
-        assert!(end <= spec.bytes(), "{} bytes at {offset} of {spec:?}", bytes.len());
+        assert!(end <= self.places[place].padded(), "{} bytes at {offset} of {spec:?}", bytes.len());
         let (first, last) = (offset / WORD * WORD, end.next_multiple_of(WORD));
         if (first, last) == (offset, end) {
             self.send(memory, GUARD + offset, bytes);

@@ -153,6 +153,12 @@ impl Recorder {
         clock.read(&self.gpu)?;
         Ok(Some(std::mem::take(&mut clock.earlier)))
     }
+
+    /// The stamps of the passes since time was last asked for; none where none were timed.
+    pub(super) fn stamps(&mut self) -> Result<Vec<u64>, Fault> {
+        self.flush();
+        self.clock.as_mut().map_or(Ok(Vec::new()), |clock| clock.stamps(&self.gpu))
+    }
 }
 
 impl Drop for Recorder {
@@ -184,29 +190,32 @@ impl Clock {
 
     /// Adds up the passes of the set, which is empty then.
     fn read(&mut self, gpu: &Gpu) -> Result<(), Fault> {
+        self.earlier += ticks(&self.stamps(gpu)?) as f64 * self.tick;
+        Ok(())
+    }
+
+    /// The set's stamps; it is empty then.
+    fn stamps(&mut self, gpu: &Gpu) -> Result<Vec<u64>, Fault> {
         let used = std::mem::take(&mut self.used);
         if used == 0 {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut encoder = gpu.device.create_command_encoder(&CommandEncoderDescriptor::default());
         encoder.resolve_query_set(&self.queries, 0..used, &self.resolved.raw, 0);
         let bytes = u64::from(used) * STAMP;
         encoder.copy_buffer_to_buffer(&self.resolved.raw, 0, &self.read.raw, 0, bytes);
         gpu.queue.submit([encoder.finish()]);
-        let ticks = mapped(gpu, &self.read, |bytes| ticks(&bytes[..used as usize * STAMP as usize]))?;
-        self.earlier += ticks as f64 * self.tick;
-        Ok(())
+        mapped(gpu, &self.read, |bytes| {
+            let stamp =
+                |bytes: &[u8]| bytes.iter().rev().fold(0, |stamp, &byte| stamp << 8 | u64::from(byte));
+            bytes[..used as usize * STAMP as usize].chunks_exact(STAMP as usize).map(stamp).collect()
+        })
     }
 }
 
-/// Ticks of passes whose stamps follow each other.
-fn ticks(stamps: &[u8]) -> u64 {
-    let stamp = |bytes: &[u8]| bytes.iter().rev().fold(0, |stamp, &byte| stamp << 8 | u64::from(byte));
-    let pass = |pair: &[u8]| {
-        let (begin, end) = pair.split_at(STAMP as usize);
-        stamp(end).saturating_sub(stamp(begin))
-    };
-    stamps.chunks_exact(2 * STAMP as usize).map(pass).sum()
+/// Ticks of passes whose stamps follow each other. A clock that ran backwards adds nothing.
+fn ticks(stamps: &[u64]) -> u64 {
+    stamps.chunks_exact(2).map(|pass| pass[1].saturating_sub(pass[0])).sum()
 }
 
 #[cfg(test)]
@@ -215,10 +224,7 @@ mod tests {
 
     #[test]
     fn passes_are_added_up() {
-        let stamps: Vec<u8> =
-            [5u64, 7, 1 << 40, (1 << 40) + 100, 9, 8].iter().flat_map(|s| s.to_le_bytes()).collect();
-        // A clock that ran backwards adds nothing.
-        assert_eq!(ticks(&stamps), 102);
+        assert_eq!(ticks(&[5, 7, 1 << 40, (1 << 40) + 100, 9, 8]), 102);
         assert_eq!(ticks(&[]), 0);
     }
 }

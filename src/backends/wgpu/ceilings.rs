@@ -77,7 +77,7 @@ fn probe(groups: u64, rounds: u32) -> Launch {
 }
 
 /// The probe's call.
-fn multiply_add(gpu: &Rc<Gpu>, groups: u64, rounds: u32) -> Result<Call, Fault> {
+pub(super) fn multiply_add(gpu: &Rc<Gpu>, groups: u64, rounds: u32) -> Result<Call, Fault> {
     let launch = probe(groups, rounds);
     let sums = gpu.buffer(4 * SLOTS, USES)?;
     let uniform = gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {

@@ -1,12 +1,13 @@
 //! An open adapter and what is taken from it: buffers and pipelines. Each keeps it open as long as it lives.
 
 use super::adapters::Adapter;
+use super::clock;
 use super::kernels;
 use super::launch::{Binding, Can, Launch};
 use super::tuned;
 use crate::backends::{DeviceKind, Fault, OnDevice, Unsupported};
 use pollster::block_on;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,8 @@ pub(super) struct Gpu {
     pub(super) tuned: bool,
     /// Nanoseconds of a tick of the adapter's clock, where passes can read it.
     pub(super) tick: Option<f64>,
+    /// What was seen of that clock, once anybody has looked.
+    clock: OnceCell<Result<clock::Seen, Fault>>,
     trouble: Trouble,
     held: Cell<OnDevice>,
     pipelines: RefCell<HashMap<String, Rc<Pipeline>>>,
@@ -94,6 +97,7 @@ impl Gpu {
             queue,
             can,
             tuned: tile.is_some(),
+            clock: OnceCell::new(),
             trouble,
             held: Cell::default(),
             pipelines: RefCell::default(),
@@ -109,6 +113,12 @@ impl Gpu {
             self.held.set(held);
         }
         held
+    }
+
+    /// What is to be thought of the adapter's clock, where it has one: looked at once.
+    pub(super) fn clock(self: &Rc<Self>) -> Option<Result<clock::Seen, Fault>> {
+        self.tick?;
+        Some(self.clock.get_or_init(|| clock::Seen::of(self)).clone())
     }
 
     /// Pipelines so far and the time that they took.
@@ -225,15 +235,11 @@ fn watched(device: &Device) -> Trouble {
     let errors = trouble.clone();
     device.on_uncaptured_error(Arc::new(move |error: Error| keep(&errors, fault(&error))));
     let lost = trouble.clone();
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != DeviceLostReason::Destroyed {
-            keep(&lost, Fault::DeviceLost(message));
-        }
-    });
+    device.set_device_lost_callback(move |_, message| keep(&lost, Fault::DeviceLost(message)));
     trouble
 }
 
-fn fault(error: &Error) -> Fault {
+pub(super) fn fault(error: &Error) -> Fault {
     match error {
         Error::OutOfMemory { .. } => Fault::OutOfMemory("the adapter has no memory left for it".to_string()),
         Error::Validation { description, .. } | Error::Internal { description, .. } => {

@@ -1,11 +1,11 @@
 //! A program on an adapter: its values in buffers, its steps bound to them, its transfers and its clock.
 
-use super::arena::{Arena, USES, mapped};
+use super::arena::{Arena, USES, WORD, mapped};
 use super::calls::{Call, Recorder, numbers};
 use super::gpu::{Gpu, Memory};
 use super::launch::{self, Binding, Launch, Plan};
-use crate::backends::layout::{Layout, SetState, input_bytes, kept_or_carried, shared_carries};
-use crate::backends::{Fault, LoadOptions, Loaded, written};
+use crate::backends::layout::{Layout, Reuse, SetState, input_bytes, kept_or_carried, shared_carries};
+use crate::backends::{CLOCK_DOUBT, Fault, LoadOptions, Loaded, written};
 use crate::ops::{Copied, Op};
 use crate::program::{Program, State, Step, ValueId};
 use crate::tensor::HostArray;
@@ -68,7 +68,8 @@ impl GpuLoaded {
         let pairs = |step: usize| launch::in_place(&program.steps[step].op);
         // Who wants every value back wants to see what a step read, so nothing is overwritten.
         let shared = if options.keep_all { vec![] } else { shared_carries(program, pairs) };
-        let layout = Layout::new(program, &shared, !options.keep_all)?;
+        let reuse = if options.keep_all { Reuse::None } else { Reuse::Turns };
+        let layout = Layout::new(program, &shared, reuse)?;
         let prepared = prepare(gpu, program, &layout)?;
         let sets = options.sets.max(1);
         let specs = std::iter::repeat_n(&layout.rooms, sets).flatten();
@@ -135,21 +136,26 @@ fn out_bytes(program: &Program, id: ValueId) -> u64 {
     program.values[id].spec.bytes().next_multiple_of(4)
 }
 
-fn notes(gpu: &Gpu, before: super::gpu::Compiled) -> BTreeMap<String, String> {
+fn notes(gpu: &Rc<Gpu>, before: super::gpu::Compiled) -> BTreeMap<String, String> {
     let after = gpu.compiled();
     let (count, time) = (after.pipelines - before.pipelines, after.time.saturating_sub(before.time));
     let tile = format!("{}, {}", gpu.can.tile, if gpu.tuned { "tuned" } else { "not tuned" });
-    let clock = match gpu.tick {
-        Some(tick) => format!("time stamps of passes, {tick} ns a tick"),
+    let clock = match gpu.clock() {
+        Some(Ok(seen)) => format!(
+            "time stamps of passes, in steps of {:.0} ns; {:.3} of the host's time over {:.0} ms",
+            seen.quantum_ns,
+            seen.share,
+            seen.batch_ns / 1e6
+        ),
+        Some(Err(fault)) => format!("time stamps of passes, which failed when they were looked at: {fault}"),
         None => "the host's: this adapter has no time stamps".to_string(),
     };
-    [
-        ("pipelines", format!("{count} in {:.1} ms", time.as_secs_f64() * 1e3)),
-        ("tile", tile),
-        ("clock", clock),
-    ]
-    .map(|(key, value)| (key.to_string(), value))
-    .into()
+    let doubt =
+        gpu.clock().and_then(|seen| seen.map_or_else(|fault| Some(fault.to_string()), |seen| seen.doubt()));
+    let pipelines = format!("{count} in {:.1} ms", time.as_secs_f64() * 1e3);
+    let notes =
+        [("pipelines", Some(pipelines)), ("tile", Some(tile)), ("clock", Some(clock)), (CLOCK_DOUBT, doubt)];
+    notes.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect()
 }
 
 /// The plan of each step; where an op works in place on what is not one memory, it is copied first.
@@ -242,7 +248,9 @@ fn fill(program: &Program, seed: u64, sets: usize, layout: &Layout, arena: &Aren
     let mut batch = vec![Vec::new(); sets];
     for (set, batch) in batch.iter_mut().enumerate() {
         for &id in layout.owners.iter().filter(|id| program.values[**id].input.is_some()) {
-            let bytes = input_bytes(program, id, seed, set);
+            let mut bytes = input_bytes(program, id, seed, set);
+            // In whole words, so that an upload has nothing to read back first.
+            bytes.resize(bytes.len().next_multiple_of(WORD as usize), 0);
             arena.write(layout.place(set, 0, id), 0, &bytes)?;
             if program.carries.iter().any(|carry| carry.input == id) {
                 pristine.insert((set, id), bytes);
@@ -432,8 +440,8 @@ impl Loaded for GpuLoaded {
 
     fn memory(&self) -> BTreeMap<State, u64> {
         let mut bytes: BTreeMap<State, u64> = BTreeMap::new();
-        for (&id, room) in self.layout.owners.iter().zip(&self.layout.rooms) {
-            *bytes.entry(self.program.values[id].state).or_default() += room.bytes() * self.sets.len() as u64;
+        for (state, room) in self.layout.by_state(&self.program) {
+            *bytes.entry(state).or_default() += room * self.sets.len() as u64;
         }
         if self.beside.scratch_bytes() > 0 {
             *bytes.entry(State::Workspace).or_default() += self.beside.scratch_bytes();

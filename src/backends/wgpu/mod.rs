@@ -4,8 +4,9 @@
 //! `kernels` holds the sources in WGSL, `launch` says how an op is launched: which kernels, with which workgroups,
 //! buffers and numbers. Both are plain data, so that tests translate every kernel for interfaces that are not here.
 //! From the bottom up: `drivers` and `adapters` look for what is here, `gpu` is an open adapter, `arena` holds values,
-//! `calls` records launches and submits them, `ceilings` measures what an adapter can do at best, `loaded` is a program on an adapter, `family` is what plans and workers
-//! see, `tuned` remembers which tile won.
+//! `calls` records launches and submits them, `ceilings` measures what an adapter can do at best, `clock` whether its
+//! time stamps can be believed, `loaded` is a program on an adapter, `family` is what plans and workers see, `tuned`
+//! remembers which tile won.
 //!
 //! Not yet run on a GPU: only on Mesa's lavapipe, a Vulkan driver that computes on the CPU.
 
@@ -13,6 +14,7 @@ mod adapters;
 mod arena;
 mod calls;
 mod ceilings;
+mod clock;
 mod drivers;
 mod family;
 mod gpu;

@@ -3,7 +3,7 @@
 
 use super::adapters;
 use super::family::Wgpu;
-use super::gpu::Gpu;
+use super::gpu::{self, Gpu};
 use super::kernels::{self, Source};
 use super::launch::{Binding, Launch, Number};
 use super::loaded::GpuLoaded;
@@ -62,6 +62,35 @@ fn a_kernel_that_does_not_compile_shows_its_log() {
     loaded.enqueue(0).unwrap();
     loaded.wait().unwrap();
     loaded.intact().unwrap();
+}
+
+#[test]
+fn a_device_that_is_lost_in_the_middle_is_an_error_and_no_panic() {
+    let Some(gpu) = opened() else { return };
+    let mut loaded = GpuLoaded::new(&gpu, &copied(1000), &OPTIONS).unwrap();
+    loaded.enqueue(0).unwrap();
+    gpu.device.destroy();
+    let ran = loaded.enqueue(0).and_then(|()| loaded.wait());
+    let read = loaded.read(1, 0, 0..1);
+    assert!(ran.is_err() && read.is_err(), "{ran:?} {read:?}");
+    assert!(GpuLoaded::new(&gpu, &copied(4), &OPTIONS).is_err());
+}
+
+#[test]
+fn memory_that_runs_out_is_told_as_that() {
+    let error = ::wgpu::Error::OutOfMemory { source: "no more".into() };
+    assert!(matches!(gpu::fault(&error), Fault::OutOfMemory(_)));
+}
+
+#[test]
+fn an_adapters_clock_is_held_against_the_hosts() {
+    let Some(gpu) = opened() else { return };
+    let Some(seen) = gpu.clock() else { return };
+    let seen = seen.unwrap();
+    assert!(seen.quantum_ns > 0.0 && seen.batch_ns > 1e7, "{seen:?}");
+    // A batch cannot last longer than the host waited for it.
+    assert!(seen.share > 0.0 && seen.share < 1.03, "{seen:?}");
+    println!("{seen:?}, {:?}", seen.doubt());
 }
 
 #[test]

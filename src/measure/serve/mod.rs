@@ -5,6 +5,8 @@ mod session;
 mod timing;
 
 use super::protocol::{Ask, Reply};
+use crate::backends;
+pub use session::Open;
 pub(super) use session::Session;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -19,8 +21,13 @@ const LONGEST_ASK: u64 = 64 << 20;
 /// Requests and answers move to private descriptors: what a library prints goes to stderr, which is a
 /// log, and what it reads is empty.
 pub fn serve() -> io::Result<()> {
+    serve_with(backends::open)
+}
+
+/// The same for a program with a backend of its own.
+pub fn serve_with(open: Open) -> io::Result<()> {
     let (asks, replies) = private_streams()?;
-    converse(&mut BufReader::new(asks), replies)
+    converse(Session::with(open), &mut BufReader::new(asks), replies)
 }
 
 fn private_streams() -> io::Result<(File, File)> {
@@ -35,8 +42,7 @@ fn private_streams() -> io::Result<(File, File)> {
 }
 
 /// Answers each line of `asks` with one line of `replies`.
-fn converse(asks: &mut impl BufRead, mut replies: impl Write) -> io::Result<()> {
-    let mut session = Session::default();
+fn converse(mut session: Session, asks: &mut impl BufRead, mut replies: impl Write) -> io::Result<()> {
     let mut line = Vec::new();
     while let Some(complete) = next_line(asks, &mut line)? {
         let (reply, flow) = if complete { answer(&mut session, &line) } else { refuse_long() };
@@ -91,7 +97,7 @@ mod tests {
 
     fn replies(asks: &str) -> Vec<Reply> {
         let mut written = Vec::new();
-        converse(&mut asks.as_bytes(), &mut written).unwrap();
+        converse(Session::default(), &mut asks.as_bytes(), &mut written).unwrap();
         let lines = written.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
     }

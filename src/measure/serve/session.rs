@@ -3,7 +3,9 @@
 use super::probes::ProbeTeams;
 use super::timing;
 use crate::backends::cpu::probe::Reached;
-use crate::backends::{self, Device, DeviceKind, Fault, Lane, LoadOptions, Loaded, ProbeKind, Telemetry};
+use crate::backends::{
+    self, Device, DeviceKind, Fault, Lane, LoadOptions, Loaded, ProbeKind, Telemetry, Unsupported,
+};
 use crate::host::{clock, process};
 use crate::measure::protocol::{Ask, PROTOCOL, Reply};
 use crate::program::{Program, ValueId};
@@ -52,8 +54,12 @@ struct Opened {
     backend: String,
 }
 
+/// Opens a backend by name at a lane.
+pub type Open = fn(&str, &Lane) -> Result<Box<dyn Device>, Unsupported>;
+
 /// Everything a worker holds; the program is dropped before its device.
 pub(crate) struct Session {
+    open: Open,
     held: Option<Held>,
     opened: Option<Opened>,
     probes: ProbeTeams,
@@ -62,11 +68,16 @@ pub(crate) struct Session {
 
 impl Default for Session {
     fn default() -> Self {
-        Self { held: None, opened: None, probes: ProbeTeams::default(), peak_is_known: true }
+        Self::with(backends::open)
     }
 }
 
 impl Session {
+    /// A session whose backend `open` opens.
+    pub(crate) fn with(open: Open) -> Self {
+        Self { open, held: None, opened: None, probes: ProbeTeams::default(), peak_is_known: true }
+    }
+
     /// A session that has said hello to `device`.
     #[cfg(test)]
     pub(crate) fn of(device: Box<dyn Device>) -> Self {
@@ -121,7 +132,7 @@ impl Session {
             return refused(format!("{} is open already: a worker serves one backend", opened.backend));
         }
         check_threads(lane.threads)?;
-        let device = backends::open(&backend, lane).map_err(Fault::from)?;
+        let device = (self.open)(&backend, lane).map_err(Fault::from)?;
         let identity = device.identity();
         self.opened = Some(Opened { device, backend });
         let clock_precision_ns = timing::precision(clock::now);

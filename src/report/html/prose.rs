@@ -81,6 +81,7 @@ fn meaning(code: Code) -> &'static str {
         Code::Unconverged => "the budget ended before the interval was narrow",
         Code::FewStarts => "too few starts to know how much they differ",
         Code::CoarseClock => "samples too short for the clock",
+        Code::ClockDoubt => "the device's clock and the host's disagree over long batches",
         Code::ProbeLow => "faster than its own probe: the peak is set too low",
     }
 }

@@ -12,8 +12,8 @@
 //! A kernel that updates in place says so ([`Kernel::in_place`]); one that lays out parameters anew does
 //! it in [`Kernel::pack`], outside the clock. `cpu/naive` is the shortest example.
 
-use super::buffer::{Arena, Content, View, ViewMut};
-use crate::backends::layout::{Layout, SetState, kept_or_carried, shared_carries};
+use super::buffer::{Arena, Content, View, ViewMut, fences};
+use crate::backends::layout::{Layout, Reuse, SetState, kept_or_carried, shared_carries};
 use crate::backends::{Device, Fault, Identity, LoadOptions, Loaded, Unsupported, written};
 use crate::host::clock;
 use crate::program::{Program, State, Step, ValueId};
@@ -118,9 +118,12 @@ impl CpuLoaded {
         // Who wants every value back wants to see what a step read, so nothing is overwritten.
         let pairs = |step: usize| kernels[step].in_place();
         let shared = if options.keep_all { vec![] } else { shared_carries(program, pairs) };
-        let layout = Layout::new(program, &shared, !options.keep_all)?;
+        // Between the parts of a pool there is no page to close.
+        let reuse = if options.keep_all || fences() { Reuse::None } else { Reuse::Pool };
+        let layout = Layout::new(program, &shared, reuse)?;
         let sets = options.sets.max(1);
-        let mut arena = Arena::new(std::iter::repeat_n(&layout.rooms, sets).flatten())?;
+        let specs = std::iter::repeat_n(&layout.rooms, sets).flatten();
+        let mut arena = Arena::new(specs)?;
         let steps = program
             .steps
             .iter()
@@ -209,12 +212,19 @@ fn bind(
     arena: &mut Arena,
 ) -> Bound {
     let mut calls = Vec::new();
-    let elements = |id: ValueId| program.values[id].spec.elements();
+    let part = |id: ValueId| (layout.offset(id), program.values[id].spec.elements());
+    let at = |id: ValueId| (layout.place(0, 0, id), layout.offset(id));
     for (set, turn) in (0..sets).flat_map(|set| (0..layout.turns()).map(move |turn| (set, turn))) {
-        let at = |id: ValueId| layout.place(set, turn, id);
-        let mut args: Vec<View> =
-            step.args.iter().map(|&id| arena.view(at(id)).first(elements(id))).collect();
-        let outs = step.outs.iter().map(|&id| arena.view_mut(at(id)).first(elements(id))).collect();
+        let read = |&id: &ValueId| {
+            let (offset, elements) = part(id);
+            arena.view(layout.place(set, turn, id)).part(offset, elements)
+        };
+        let mut args: Vec<View> = step.args.iter().map(read).collect();
+        let write = |&id: &ValueId| {
+            let (offset, elements) = part(id);
+            arena.view_mut(layout.place(set, turn, id)).part(offset, elements)
+        };
+        let outs = step.outs.iter().map(write).collect();
         let mut copies = Vec::new();
         for &(out, arg) in kernel.in_place() {
             let empty = View::empty(args[arg].dtype());
@@ -279,8 +289,8 @@ impl Loaded for CpuLoaded {
 
     fn memory(&self) -> BTreeMap<State, u64> {
         let mut bytes: BTreeMap<State, u64> = BTreeMap::new();
-        for (&id, room) in self.layout.owners.iter().zip(&self.layout.rooms) {
-            *bytes.entry(self.program.values[id].state).or_default() += room.bytes() * self.sets.len() as u64;
+        for (state, room) in self.layout.by_state(&self.program) {
+            *bytes.entry(state).or_default() += room * self.sets.len() as u64;
         }
         if self.workspace + self.packing.1 > 0 {
             *bytes.entry(State::Workspace).or_default() += self.workspace + self.packing.1;
