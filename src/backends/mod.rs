@@ -16,6 +16,8 @@ pub mod cpu;
 pub mod cubek;
 pub mod cuda;
 pub mod faulty;
+// What only one of the GPUs' backends asks of it.
+#[cfg_attr(not(all(feature = "cuda", feature = "wgpu")), allow(dead_code))]
 mod layout;
 pub mod null;
 pub mod peer;

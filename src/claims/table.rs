@@ -111,6 +111,11 @@ const TRAIN: Who = Who { workloads: &["bert", "vgg16", "vit"], params: &[("mode"
 
 const HEAD: Who = Who { params: &[("mode", "head")], ..TRAIN };
 
+/// BERT-base, which DistilBERT learnt from, and a model of DistilBERT's six layers.
+const TEACHER: Who = Who { workloads: &["bert"], params: &[("mode", "infer"), ("size", "base")], ..TUNED };
+const STUDENT: Who =
+    Who { params: &[("mode", "infer"), ("size", "6-layer")], threads: Threads::All, ..TEACHER };
+
 /// Every claim, in the article's order.
 pub const CLAIMS: &[Claim] = &[
     Claim {
@@ -288,8 +293,15 @@ pub const CLAIMS: &[Claim] = &[
         promise: Promise::factor(1.6, "times as fast as the teacher"),
         own: "the teacher by the same library",
         honest: "the teacher by the best library",
-        test: Test::None("there is no suite of pruned or distilled models yet"),
-        run: "",
+        test: Test::Ratio {
+            quantity: Quantity::Time,
+            subject: STUDENT,
+            own: Who { backends: &["="], threads: Threads::Same, ..TEACHER },
+            honest: Who { threads: Threads::All, ..TEACHER },
+            same: Same::Except(&["size"]),
+            reach: Reach::Usual,
+        },
+        run: "cutgpu run train",
     },
     Claim {
         id: "A11",

@@ -25,8 +25,10 @@ pub(in crate::workloads) const BERT: Workload = Workload {
         Axis {
             name: "size",
             about: "layers and width: tiny 2/128, mini 4/256, small 4/512, medium 8/512, base 12/768, large 24/1024, \
-                    3-layer 3/768",
-            default: Some(Default::OneOf(&["base", "tiny", "mini", "small", "medium", "large", "3-layer"])),
+                    3-layer 3/768, 6-layer 6/768 as DistilBERT has",
+            default: Some(Default::OneOf(&[
+                "base", "tiny", "mini", "small", "medium", "large", "3-layer", "6-layer",
+            ])),
         },
         mode_axis(&["infer", "train", "last", "head", "features", "lora"]),
         BATCH,
@@ -64,6 +66,7 @@ impl Config {
             "medium" => (8, 512),
             "large" => (24, 1024),
             "3-layer" => (3, 768),
+            "6-layer" => (6, 768),
             _ => (12, 768),
         };
         let style = Style { layers, hidden: 4 * width, form: GeluForm::Erf, eps: 1e-12, order: Order::Post };

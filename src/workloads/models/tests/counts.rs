@@ -24,6 +24,8 @@ fn parameters_are_those_of_the_publications() {
         ("base", 768, 109_482_240),
         ("large", 1024, 335_141_888),
         ("3-layer", 768, 45_691_392),
+        // DistilBERT's layers (66,362,880 parameters) with the pooler and the two kinds of token that it leaves out.
+        ("6-layer", 768, 66_362_880 + 768 * 768 + 768 + 2 * 768),
     ] {
         for mode in ["infer", "train"] {
             let program = program("bert", &format!("size={size},mode={mode},batch=1,length=8"));
