@@ -429,7 +429,8 @@ mod tests {
     #[test]
     fn a_part_takes_the_smallest_gap_that_holds_it() {
         let taken: Taken = vec![(0..64, [0, 9]), (192..256, [0, 9]), (256..512, [7, 9]), (320..448, [0, 3])];
-        for (life, size, want) in [([1, 2], 64, 64), ([1, 2], 192, 448), ([8, 8], 64, 64), ([4, 5], 192, 256)]
+        for (life, size, want) in
+            [([1, 2], 64, 256), ([1, 2], 100, 64), ([1, 2], 192, 448), ([8, 8], 64, 64), ([4, 5], 192, 256)]
         {
             assert_eq!(gap(&taken, life, size), want, "{life:?} {size}");
         }
