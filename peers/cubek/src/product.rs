@@ -49,7 +49,9 @@ impl Product {
         if specs.iter().any(|spec| spec.shape.len() != 2) {
             return refused("computes one product, of two matrices");
         }
-        let made = |id: ValueId, set| client.create_from_slice(&program.input_data(id, options.seed, set).to_le_bytes());
+        let made = |id: ValueId, set| {
+            client.create_from_slice(&program.input_data(id, options.seed, set).to_le_bytes())
+        };
         let sets = (0..options.sets.max(1)).map(|set| Set {
             a: made(step.args[0], set),
             b: made(step.args[1], set),
@@ -57,7 +59,14 @@ impl Product {
         });
         let sets = sets.collect();
         let extents = [dims.m, dims.n, dims.k];
-        Ok(Self { client: client.clone(), op: op.clone(), program: program.clone(), extents, sets, seed: options.seed })
+        Ok(Self {
+            client: client.clone(),
+            op: op.clone(),
+            program: program.clone(),
+            extents,
+            sets,
+            seed: options.seed,
+        })
     }
 
     fn synchronise(&self) -> Result<(), Fault> {
