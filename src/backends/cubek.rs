@@ -58,6 +58,11 @@ impl Family for Cubek {
 
     fn open(&self, _: &str, _: &Lane) -> Result<Box<dyn Device>, Unsupported> {
         worker()?;
+        if adapters().is_empty() {
+            return Err(Unsupported(format!(
+                "{ID} computes on what wgpu reaches, and wgpu reaches nothing here"
+            )));
+        }
         Err(Unsupported(format!("{ID} runs in a process of its own, on what wgpu reaches")))
     }
 

@@ -221,7 +221,7 @@ const PAGE: usize = 4096;
 type Taken = Vec<(Range<usize>, [usize; 2])>;
 
 /// One memory for each type, in which results lie where no other lies that is needed at once: the largest first, each
-/// in the smallest gap that holds it (the same, section 5).
+/// in the smallest gap that holds it (Pisarchyk and Lee, section 5).
 fn pool(program: &Program) -> Homes {
     let mut homes = Homes::alone(program, (0..program.values.len()).collect());
     let mut pools: HashMap<DType, (ValueId, Taken)> = HashMap::new();
@@ -393,8 +393,10 @@ mod tests {
             _ => &[],
         });
         let taken = |reuse| {
-            let rooms = Layout::new(&program, &shared, reuse).unwrap().rooms;
-            rooms.iter().map(ValueSpec::bytes).sum::<u64>() as f64
+            let layout = Layout::new(&program, &shared, reuse).unwrap();
+            let rooms = layout.rooms.iter().map(ValueSpec::bytes).sum::<u64>();
+            assert_eq!(layout.by_state(&program).values().sum::<u64>(), rooms, "{reuse:?}");
+            rooms as f64
         };
         let least = program.liveness().total() as f64;
         for (reuse, most) in [(Reuse::Turns, 1.1), (Reuse::Pool, 1.02)] {

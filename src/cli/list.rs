@@ -4,13 +4,11 @@ use super::look::{self, Seen};
 use super::select::{Selected, Selection};
 use super::table::table;
 use super::{exit, look::Hello};
-use crate::host::{self, Facts, cache, plain};
+use crate::host::{self, plain};
 use crate::plan::{self, Available, Cell, Fate, Group, Plan, Rates};
-use crate::suite::{self, Case, Suite};
+use crate::suite::{self, Case};
 use crate::workloads::{Axis, Default, WORKLOADS};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
@@ -59,52 +57,19 @@ fn plans(args: &Args) -> anyhow::Result<String> {
     seen.correct(&mut available);
     let rates = seen.rates();
     let suites: Vec<_> = selected.iter().map(|selected| selected.suite.clone()).collect();
-    let options = args.selection.options(available.clone(), rates);
+    let plan = plan::build(&suites, &facts, &args.selection.options(available.clone(), rates))?;
     let probed = args.probe || kept.is_some_and(|seen| !seen.hellos.is_empty());
     if args.json {
-        let plan = plan::build(&suites, &facts, &options)?;
         return Ok(format!("{:#}\n", as_json(&selected, &plan, &available, &seen, rates)));
     }
     // Everything there is gets its cases; what was asked for by name gets its points too.
     let points = !args.selection.what.is_empty();
-    let key = Said::key(&(&suites, &options, &facts, points, args.probe, probed));
-    if let Some(said) = cache::load::<Said>(SAID).filter(|said| said.key == key) {
-        return Ok(said.text);
-    }
-    let plan = plan::build(&suites, &facts, &options)?;
     let mut text = as_tree(&selected, &plan, &available, points);
     if args.probe {
         text += &backends(&available, &seen.hellos);
     }
     text += &footer(&plan, &available, rates, probed);
-    cache::store(SAID, &Said { key, text: text.clone() });
     Ok(text)
-}
-
-const SAID: &str = "list";
-
-/// What the last list said, and of what: programs of models take long to write, and shells ask again and again.
-#[derive(Serialize, Deserialize)]
-struct Said {
-    key: String,
-    text: String,
-}
-
-impl Said {
-    /// Everything that a list depends on beside this program and the machine's start.
-    fn key(of: &(&Vec<Suite>, &plan::Options, &Facts, bool, bool, bool)) -> String {
-        let (suites, options, facts, ..) = of;
-        let Facts { cpu, caches, numa_nodes, memory, container, .. } = facts;
-        let is_ours = |(name, _): &(std::ffi::OsString, _)| {
-            let name = name.to_string_lossy();
-            name.starts_with("CUTGPU_") || name.ends_with("PATH") || name.starts_with("VK_")
-        };
-        let mut variables: Vec<_> = std::env::vars_os().filter(is_ours).collect();
-        variables.sort();
-        let machine = (cpu, caches, numa_nodes, memory, container);
-        let all = (suites, options, machine, (of.3, of.4, of.5), variables, std::env::current_dir().ok());
-        Sha256::digest(format!("{all:?}")).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }
 
 fn as_tree(selected: &[Selected], plan: &Plan, available: &Available, points: bool) -> String {

@@ -11,7 +11,8 @@ use super::load::Load;
 /// Kinds of loads, by the start of their families; the last is no load: what each step takes however small it is.
 const KINDS: &[&str] = &["product", "row product", "attention", "convolution", "elements", "step"];
 
-/// Seconds of a step beyond its load: another kernel, other data, threads that wake up for it.
+/// Seconds of a step beyond its load, on one thread and on several: another kernel, other data, threads that wake up
+/// for it. Guesses, of which the factor is learnt.
 const STEP: [f64; 2] = [0.5e-6, 2e-6];
 
 /// Variance of a relative error of a program, and of a factor.
