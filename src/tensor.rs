@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Element type of a value.
@@ -79,19 +80,26 @@ impl DType {
     }
 }
 
+/// Extents, outermost first. A program has thousands of values, and asks for their shapes over and over: those of up
+/// to four axes need no allocation.
+pub type Shape = SmallVec<[usize; 4]>;
+
 /// Shape and element type of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ValueSpec {
     /// Extents, outermost first. Empty for a scalar.
-    pub shape: Vec<usize>,
+    pub shape: Shape,
     /// Element type.
     pub dtype: DType,
 }
 
+/// Specs of what a step reads or writes.
+pub type Specs = SmallVec<[ValueSpec; 4]>;
+
 impl ValueSpec {
     /// A value of `shape` and `dtype`.
     pub fn new(shape: &[usize], dtype: DType) -> Self {
-        Self { shape: shape.to_vec(), dtype }
+        Self { shape: shape.into(), dtype }
     }
     /// Number of elements.
     pub fn elements(&self) -> usize {

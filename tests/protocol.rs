@@ -169,7 +169,7 @@ fn refuses_bad_programs(line: &mut Line) {
     pointing_nowhere.steps[0].args[1] = 99;
     line.refuses(&Ask::Load { program: pointing_nowhere, seed: 0, sets: 1, keep_all: false });
     let mut misfitting = product(2, 3, 4);
-    misfitting.values[1].spec.shape = vec![5, 3];
+    misfitting.values[1].spec.shape = [5, 3][..].into();
     // Who does not check shapes at load notices when the step fails, and lives on.
     if let Reply::Loaded { .. } = line.load(&misfitting, 1) {
         let reply = line.ask(&Ask::Verify);
@@ -178,9 +178,9 @@ fn refuses_bad_programs(line: &mut Line) {
     }
     for huge in [1 << 22, 1 << 40, usize::MAX] {
         let mut program = product(2, 2, 2);
-        program.values[0].spec.shape = vec![huge, huge];
-        program.values[1].spec.shape = vec![huge, huge];
-        program.values[2].spec.shape = vec![huge, huge];
+        program.values[0].spec.shape = [huge, huge][..].into();
+        program.values[1].spec.shape = [huge, huge][..].into();
+        program.values[2].spec.shape = [huge, huge][..].into();
         let reply = line.load(&program, 1);
         assert!(matches!(reply, Reply::Refused { .. } | Reply::Fault(_)), "{huge}: {reply:?}");
     }

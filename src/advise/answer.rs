@@ -9,7 +9,7 @@ use super::predict::{Predictor, Timed};
 use super::quote::{Quote, quotes};
 use super::rank::{Ranked, rank};
 use super::{Candidate, PriceBasis};
-use crate::catalog::{Catalog, Class, Date, Device};
+use crate::catalog::{Catalog, Class, Date, Device, mixed_kinds};
 use crate::cost::{CostError, Volume, Years};
 use crate::nearest::hint;
 use crate::record::Run;
@@ -308,6 +308,13 @@ impl Desk<'_> {
         }
         if !answer.memory.is_empty() && answer.memory.iter().all(|fit| fit.fits() == Some(false)) {
             answer.notes.push(self.fits_nowhere(answer));
+        }
+        let bought = answer.candidates.iter().filter_map(|candidate| match &candidate.price {
+            PriceBasis::Catalog { kind, .. } if !kind.is_rent() => Some(*kind),
+            _ => None,
+        });
+        if let Some(mixed) = mixed_kinds(&bought.collect()) {
+            answer.notes.push(format!("of what is bought, {}", mixed.message));
         }
         if answer.candidates.is_empty() {
             answer.notes.push(

@@ -10,7 +10,7 @@ pub(crate) fn single(op: Op, args: &[ValueSpec], states: &[State]) -> Program {
     let mut program = Program::default();
     let mut input = |(number, spec): (usize, &ValueSpec)| {
         let state = states.get(number).copied().unwrap_or(State::Batch);
-        program.input(&format!("x{number}"), spec.clone(), state, op.operation().input(args, number))
+        program.input(format!("x{number}"), spec.clone(), state, op.operation().input(args, number))
     };
     let ids: Vec<_> = args.iter().enumerate().map(&mut input).collect();
     program.outputs = program.push(op, &ids, Phase::Forward, State::Activation).unwrap();

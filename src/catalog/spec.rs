@@ -1,6 +1,7 @@
 //! What a device is.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// How far a fact may be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -129,6 +130,36 @@ pub struct SecondSource {
 }
 
 impl Device {
+    /// Whether a driver's name of a card is this device's: every word of the device with a digit in it is in the name,
+    /// and the way the card is plugged in does not contradict.
+    pub fn is_named(&self, name: &str) -> bool {
+        let words = |text: &str| -> BTreeSet<String> {
+            text.to_lowercase()
+                .split(|c: char| !c.is_alphanumeric())
+                .filter(|word| !word.is_empty())
+                .map(str::to_string)
+                .collect()
+        };
+        let (ours, theirs) = (words(&self.name), words(name));
+        let socket = |words: &BTreeSet<String>| match () {
+            () if words.iter().any(|word| word.starts_with("sxm") || word == "hbm3" || word == "hbm3e") => {
+                Some("sxm")
+            }
+            () if words.contains("pcie") => Some("pcie"),
+            () => None,
+        };
+        let telling = |word: &&String| {
+            word.chars().any(|c| c.is_ascii_digit()) && !word.starts_with("sxm") && !word.ends_with("gb")
+        };
+        let size = |words: &BTreeSet<String>| words.iter().find(|word| word.ends_with("gb")).cloned();
+        let agree = |a: Option<String>, b: Option<String>| a.is_none() || b.is_none() || a == b;
+        let mut telling = ours.iter().filter(telling).peekable();
+        telling.peek().is_some()
+            && telling.all(|word| theirs.contains(word))
+            && agree(size(&ours), size(&theirs))
+            && socket(&ours).zip(socket(&theirs)).is_none_or(|(ours, theirs)| ours == theirs)
+    }
+
     /// Dense rate of `precision`, in operations a second; a fact without confirmation is passed over.
     pub fn rate(&self, precision: &str) -> Option<&Rate> {
         let fits = |rate: &&Rate| {

@@ -66,11 +66,11 @@ impl Who {
         // Older runs do not name the kind of device; all of them were of processors.
         let device = record.device.unwrap_or(DeviceKind::Cpu);
         let is_of = |workload: &&str| *workload == record.workload;
-        (self.workloads.is_empty() || self.workloads.iter().any(is_of))
-            && self.params.iter().all(|(axis, value)| has(&record.point, axis, value))
-            && self.device.is_none_or(|wanted| wanted == device)
-            && self.is_backend(&record.contender.backend, subject)
+        self.device.is_none_or(|wanted| wanted == device)
             && self.has_threads(record, subject)
+            && (self.workloads.is_empty() || self.workloads.iter().any(is_of))
+            && self.params.iter().all(|(axis, value)| has(&record.point, axis, value))
+            && self.is_backend(&record.contender.backend, subject)
     }
 
     fn is_backend(&self, name: &str, subject: Option<&Record>) -> bool {
@@ -79,9 +79,9 @@ impl Who {
             (_, Some(start)) => name.starts_with(start),
             (whole, None) => whole == name,
         };
-        let (out, wanted): (Vec<&str>, Vec<&str>) =
-            self.backends.iter().copied().partition(|pattern| pattern.starts_with('-'));
-        wanted.into_iter().any(matches) && !out.into_iter().any(|pattern| matches(&pattern[1..]))
+        let is_out = |pattern: &&str| pattern.strip_prefix('-').is_some_and(matches);
+        let is_in = |pattern: &&str| !pattern.starts_with('-') && matches(pattern);
+        self.backends.iter().any(is_in) && !self.backends.iter().any(is_out)
     }
 
     fn has_threads(&self, record: &Record, subject: Option<&Record>) -> bool {
@@ -96,26 +96,28 @@ impl Who {
 }
 
 fn has(point: &Params, axis: &str, value: &str) -> bool {
-    point.get(axis).is_some_and(|found| found.to_string() == value)
+    point.get(axis).is_some_and(|found| match found {
+        Param::Text(found) => found == value,
+        Param::Int(found) => value.parse() == Ok(*found),
+    })
 }
 
 /// What a record and its baselines have in common: machine, repetition, and what [`Same`] says. None where the
 /// record lacks one of the parameters.
-pub(super) type Key = (String, u32, String, Vec<(String, Param)>);
+pub(super) type Key<'a> = (&'a str, u32, &'a str, Vec<(&'a str, &'a Param)>);
 
 impl Same {
     /// The key of a record.
-    pub(super) fn key(&self, record: &Record) -> Option<Key> {
-        let named = |axis: &str| record.point.get(axis).map(|value| (axis.to_string(), value.clone()));
+    pub(super) fn key<'a>(&self, record: &'a Record) -> Option<Key<'a>> {
+        let named = |axis: &'static str| Some((axis, record.point.get(axis)?));
         let (workload, point) = match self {
             Self::Except(axes) => {
                 let kept = record.point.iter().filter(|(axis, _)| !axes.contains(&axis.as_str()));
-                let kept = kept.map(|(axis, value)| (axis.clone(), value.clone())).collect();
-                (record.workload.clone(), kept)
+                (record.workload.as_str(), kept.map(|(axis, value)| (axis.as_str(), value)).collect())
             }
-            Self::Only(axes) => (String::new(), axes.iter().map(|axis| named(axis)).collect::<Option<_>>()?),
+            Self::Only(axes) => ("", axes.iter().map(|axis| named(axis)).collect::<Option<_>>()?),
         };
-        Some((record.host.clone(), record.repeat, workload, point))
+        Some((&record.host, record.repeat, workload, point))
     }
 }
 

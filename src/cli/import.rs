@@ -70,6 +70,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     for file in &args.files {
         rows.extend(read(&text(file)?).with_context(|| file.display().to_string())?);
     }
+    for doubt in exchange::fell_back(&rows, &Catalog::embedded()?) {
+        eprintln!("{}: {}", plain(&doubt.subject), plain(&doubt.message));
+    }
     if rows.is_empty() {
         eprintln!("cutgpu: nothing was measured in what was named");
     }

@@ -37,15 +37,16 @@ pub fn best_of<'a>(
     records: impl IntoIterator<Item = &'a Record>,
     kind: SeriesKind,
 ) -> Option<(&'a Record, Series)> {
-    records
-        .into_iter()
-        .filter_map(|record| {
-            let series = series_of(record, kind)?;
-            let (odd, even) = (half(series, Half::Odd), half(series, Half::Even));
-            Some((centres(&odd)?.mean(), record, centres(&even).map(|_| even)?))
-        })
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, record, even)| (record, even))
+    let odd = |record: &'a Record| {
+        let series = series_of(record, kind)?;
+        Some((centres(&half(series, Half::Odd))?.mean(), record, series))
+    };
+    let mut picked: Vec<(f64, &Record, &Series)> = records.into_iter().filter_map(odd).collect();
+    picked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    picked.into_iter().find_map(|(_, record, series)| {
+        let even = half(series, Half::Even);
+        centres(&even).is_some().then_some((record, even))
+    })
 }
 
 #[cfg(test)]

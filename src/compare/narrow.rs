@@ -9,7 +9,7 @@ use crate::accuracy::layer_error;
 use crate::backends::Lane;
 use crate::plan::{Contender, SeriesKind};
 use crate::program::State;
-use crate::record::{Outcome, Record};
+use crate::record::{Outcome, Record, Series};
 use crate::suite::{Load, Scope};
 use crate::workloads::{Param, Params};
 use serde::Serialize;
@@ -72,12 +72,25 @@ pub fn narrows(records: &[Record]) -> Vec<Narrow> {
             wide.entry(key).or_default().push(record);
         }
     }
-    let beside = |record: &Record| {
+    // Many cells have the same answers, and are beside the same best.
+    let (mut errors, mut bests) = (BTreeMap::new(), BTreeMap::new());
+    let beside = |record: &'_ Record| {
         let (key, is_wide) = key(record)?;
         let wide = wide.get(&key).filter(|_| !is_wide)?;
         let kinds = record.series.iter().map(|series| series.kind);
         let burst = kinds.filter(|kind| kind.load == Load::Burst && kind.scope == Scope::Resident);
-        Some(burst.filter_map(|kind| narrow(record, wide, kind, &noise)).collect::<Vec<_>>())
+        let error = match record.workload == "gemm_i8" {
+            true => Some(0.0),
+            false => *errors
+                .entry((record.workload.clone(), record.point.clone()))
+                .or_insert_with(|| layer_error(&record.workload, &record.point)),
+        };
+        let cell = |kind| {
+            let best =
+                bests.entry((key.clone(), kind)).or_insert_with(|| best_of(wide.iter().copied(), kind));
+            Some(Narrow { error, ..narrow(record, wide, best.as_ref(), kind, &noise)? })
+        };
+        Some(burst.filter_map(cell).collect::<Vec<_>>())
     };
     records.iter().filter(timed).filter_map(beside).flatten().collect()
 }
@@ -104,13 +117,17 @@ fn key(record: &Record) -> Option<(Key, bool)> {
     Some((key, is_f32 && !narrow))
 }
 
-fn narrow(record: &Record, wide: &[&Record], kind: SeriesKind, noise: &Noise) -> Option<Narrow> {
+fn narrow(
+    record: &Record,
+    wide: &[&Record],
+    best: Option<&(&Record, Series)>,
+    kind: SeriesKind,
+    noise: &Noise,
+) -> Option<Narrow> {
     let series = series_of(record, kind)?;
     let over = |base: &Record| ratio_between(series, series_of(base, kind)?, noise);
     let own = wide.iter().find(|base| base.contender.backend == record.contender.backend);
-    let best = best_of(wide.iter().copied(), kind);
-    let base = own.copied().or_else(|| best.as_ref().map(|(base, _)| *base))?;
-    let is_exact = record.workload == "gemm_i8";
+    let base = own.copied().or_else(|| best.map(|(base, _)| *base))?;
     Some(Narrow {
         case: record.case.clone(),
         point: record.point.clone(),
@@ -118,12 +135,12 @@ fn narrow(record: &Record, wide: &[&Record], kind: SeriesKind, noise: &Noise) ->
         kind,
         over_own: own.and_then(|own| over(own)),
         over_best: best.and_then(|(base, even)| {
-            Some((ratio_between(series, &even, noise)?, base.contender.backend.clone()))
+            Some((ratio_between(series, even, noise)?, base.contender.backend.clone()))
         }),
         size: parameters(record) / parameters(base),
         bound: bound(record, kind),
         roofs: roofs(record, base, kind),
-        error: if is_exact { Some(0.0) } else { layer_error(&record.workload, &record.point) },
+        error: None,
         instructions: instructions(record),
     })
 }

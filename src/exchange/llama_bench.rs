@@ -17,6 +17,8 @@ struct Test {
     backends: String,
     model_type: String,
     #[serde(default)]
+    model_size: u64,
+    #[serde(default)]
     n_threads: u64,
     #[serde(default)]
     n_gpu_layers: i64,
@@ -42,8 +44,8 @@ pub fn llama_bench(text: &str) -> Result<Vec<Foreign>, ExchangeError> {
 
 fn foreign(test: Test) -> Foreign {
     let values = sound(if test.samples_ts.is_empty() { vec![test.avg_ts] } else { test.samples_ts });
-    let device =
-        if test.n_gpu_layers != 0 && !test.gpu_info.is_empty() { test.gpu_info } else { test.cpu_info };
+    let on_gpu = test.n_gpu_layers != 0 && !test.gpu_info.is_empty();
+    let device = if on_gpu { test.gpu_info } else { test.cpu_info };
     Foreign {
         tool: "llama-bench",
         name: test.model_type,
@@ -55,6 +57,8 @@ fn foreign(test: Test) -> Foreign {
             ("depth".to_string(), test.n_depth.to_string()),
             ("threads".to_string(), test.n_threads.to_string()),
             ("gpu_layers".to_string(), test.n_gpu_layers.to_string()),
+            ("model_bytes".to_string(), test.model_size.to_string()),
+            ("on".to_string(), if on_gpu { "gpu" } else { "cpu" }.to_string()),
         ]),
         unit: "token/s".to_string(),
         skipped: values.is_empty().then(|| "no rate above zero".to_string()),

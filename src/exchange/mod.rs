@@ -7,12 +7,14 @@ mod csv;
 mod export;
 mod llama_bench;
 mod nvbench;
+mod proof;
 mod pytorch;
 mod skypilot;
 
 pub use export::{bencher, github_action};
 pub use llama_bench::llama_bench;
 pub use nvbench::nvbench;
+pub use proof::fell_back;
 pub use pytorch::pytorch;
 pub use skypilot::{Offers, skypilot};
 

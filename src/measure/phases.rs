@@ -49,12 +49,17 @@ fn median(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::ops::{Add, Op};
-    use crate::program::Place;
+    use crate::program::{Place, ValueIds};
 
     #[test]
     fn steps_of_a_phase_are_added_up_before_the_median_is_taken() {
-        let step =
-            |phase| Step { op: Op::Add(Add {}), args: vec![], outs: vec![], phase, place: Place::Device };
+        let step = |phase| Step {
+            op: Op::Add(Add {}),
+            args: ValueIds::new(),
+            outs: ValueIds::new(),
+            phase,
+            place: Place::Device,
+        };
         let steps = [step(Phase::Forward), step(Phase::Backward), step(Phase::Backward)];
         let times =
             divided(&steps, &[12.0, 10.0], &[vec![1.0, 5.0, 1.0], vec![3.0, 1.0, 5.0], vec![2.0, 9.0, 9.0]]);

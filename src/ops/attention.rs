@@ -125,7 +125,7 @@ impl Operation for Attention {
         let dims = self.dims(args)?;
         let shapes = Shapes::new(self.name(), args, 3)?;
         let lead = &args[0].shape[..args[0].shape.len() - 1];
-        let o = shapes.output([lead, &[dims.width]].concat(), args[0].dtype)?;
+        let o = shapes.output(&[lead, &[dims.width]].concat(), args[0].dtype)?;
         let log_sum_exp = self.log_sum_exp.then(|| ValueSpec::new(lead, wide(args[0].dtype)));
         Ok([o].into_iter().chain(log_sum_exp).collect())
     }

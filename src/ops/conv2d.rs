@@ -68,7 +68,7 @@ impl Conv2d {
         };
         shapes.require(depth == channels, &format!("x has {channels} channels and the weights {depth}"))?;
         shapes.require(
-            args[2..].iter().all(|bias| bias.shape == [out]),
+            args[2..].iter().all(|bias| bias.shape[..] == [out]),
             "the bias must have one number a channel",
         )?;
         let kernel = [rows, columns];
@@ -81,7 +81,7 @@ impl Conv2d {
             *extent = free / self.stride[axis] + 1;
         }
         let dims = ConvDims { images, channels, size, out, kernel, out_size };
-        shapes.output(self.shape(&dims), DType::F32)?;
+        shapes.output(&self.shape(&dims), DType::F32)?;
         Ok(dims)
     }
 

@@ -29,7 +29,7 @@ pub struct CrossEntropyGrad {
 
 fn check(shapes: &Shapes, logits: &ValueSpec, labels: &ValueSpec) -> Result<(), ShapeError> {
     shapes.require(logits.dtype.is_float() && !logits.shape.is_empty(), "takes rows of numbers")?;
-    let fits = labels.dtype == DType::I32 && labels.shape == logits.shape[..logits.shape.len() - 1];
+    let fits = labels.dtype == DType::I32 && labels.shape[..] == logits.shape[..logits.shape.len() - 1];
     shapes.require(fits, "the labels must be i32, one for each row")?;
     shapes.require(i32::try_from(logits.columns()).is_ok(), "there are more classes than a label can name")
 }

@@ -40,10 +40,10 @@ impl Operation for Dequantize {
         let rows = &x.shape[..x.shape.len() - 1];
         let one = |arg: &ValueSpec| arg.shape.is_empty();
         shapes.require(
-            one(&args[1]) || args[1].shape == rows,
+            one(&args[1]) || args[1].shape[..] == *rows,
             "scale_a must be a scalar or one for each row",
         )?;
-        let columns = |arg: &ValueSpec| arg.shape == [x.columns()];
+        let columns = |arg: &ValueSpec| arg.shape[..] == [x.columns()];
         shapes
             .require(one(&args[2]) || columns(&args[2]), "scale_b must be a scalar or one for each column")?;
         shapes

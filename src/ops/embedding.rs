@@ -38,7 +38,7 @@ impl Operation for Embedding {
             .require(table.shape.len() == 2 && table.dtype.is_float(), "the table must be rows of numbers")?;
         shapes.require(ids.dtype == DType::I32, "the ids must be i32")?;
         shapes.require(i32::try_from(table.rows()).is_ok(), "the table has more rows than an id can name")?;
-        Ok(vec![shapes.output([&ids.shape[..], &[table.columns()]].concat(), table.dtype)?])
+        Ok(vec![shapes.output(&[&ids.shape[..], &[table.columns()]].concat(), table.dtype)?])
     }
 
     // Only the rows that ids name are read: as many as y has, where no two ids are the same.
@@ -82,11 +82,11 @@ impl Operation for EmbeddingGrad {
         let [dy, ids] = args else { return Err(shapes.wrong("takes 2 arguments")) };
         shapes.require(dy.dtype.is_float() && !dy.shape.is_empty(), "dy must be rows of numbers")?;
         shapes.require(ids.dtype == DType::I32, "the ids must be i32")?;
-        let fits = ids.shape == dy.shape[..dy.shape.len() - 1];
+        let fits = ids.shape[..] == dy.shape[..dy.shape.len() - 1];
         shapes.require(fits, "dy must have a row for each id")?;
         let named = self.rows > 0 && i32::try_from(self.rows).is_ok();
         shapes.require(named, "the table must have rows, and no more than an id can name")?;
-        Ok(vec![shapes.output(vec![self.rows, dy.columns()], wide(dy.dtype))?])
+        Ok(vec![shapes.output(&[self.rows, dy.columns()], wide(dy.dtype))?])
     }
 
     // An addition for each element of dy.

@@ -4,7 +4,7 @@ use super::expected::specs;
 use super::shapes::{ShapeError, Shapes, row};
 use super::sum::{Sum, dot, row_times_matrix};
 use super::{Arg, Expected, Operation, Work};
-use crate::tensor::{DType, ValueSpec};
+use crate::tensor::{DType, Shape, ValueSpec};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -97,7 +97,7 @@ impl GemmDims {
     }
 
     /// Shape of D: A's leading axes, m, n.
-    pub(super) fn shape(&self, args: &[ValueSpec]) -> Vec<usize> {
+    pub(super) fn shape(&self, args: &[ValueSpec]) -> Shape {
         let lead = args[0].shape.len() - 2;
         args[0].shape[..lead].iter().copied().chain([self.m, self.n]).collect()
     }
@@ -136,7 +136,7 @@ impl Operation for Gemm {
 
     fn outputs(&self, args: &[ValueSpec]) -> Result<Vec<ValueSpec>, ShapeError> {
         let dims = self.dims(args)?;
-        Ok(vec![self.shapes(args)?.output(dims.shape(args), self.output)?])
+        Ok(vec![self.shapes(args)?.output(&dims.shape(args), self.output)?])
     }
 
     fn work(&self, args: &[ValueSpec]) -> Work {

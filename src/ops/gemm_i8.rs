@@ -66,7 +66,7 @@ impl Operation for GemmI8 {
 
     fn outputs(&self, args: &[ValueSpec]) -> Result<Vec<ValueSpec>, ShapeError> {
         let dims = self.dims(args)?;
-        Ok(vec![Shapes::new(self.name(), args, 2)?.output(dims.shape(args), DType::I32)?])
+        Ok(vec![Shapes::new(self.name(), args, 2)?.output(&dims.shape(args), DType::I32)?])
     }
 
     fn work(&self, args: &[ValueSpec]) -> Work {

@@ -49,7 +49,7 @@ impl GemmQ8 {
         let blocks = in_blocks(&b[0], &b[1]) && (a.len() == 1 || in_blocks(&a[0], &a[1]));
         shapes.require(blocks, "there must be one scale for each block of 32")?;
         let (m, n) = (a[0].rows(), b[0].shape[0]);
-        shapes.output([&a[0].shape[..a[0].shape.len() - 1], &[n]].concat(), DType::F32)?;
+        shapes.output(&[&a[0].shape[..a[0].shape.len() - 1], &[n]].concat(), DType::F32)?;
         Ok(GemmDims { batch: 1, m, n, k, shared_b: true })
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn normalised_outputs(
     shapes.all_float()?;
     shapes.require(eps > 0.0 && eps.is_finite(), "eps must be a positive number")?;
     shapes.require(!x.shape.is_empty(), "takes rows, not a scalar")?;
-    let fits = |arg: &ValueSpec| arg.shape == [x.columns()] && arg.dtype == x.dtype;
+    let fits = |arg: &ValueSpec| arg.shape[..] == [x.columns()] && arg.dtype == x.dtype;
     shapes.require(
         fits(gain) && fits(bias),
         "gain and bias must have the type and the columns of the first argument",

@@ -57,7 +57,7 @@ impl Operation for LayerNormGrad {
     fn outputs(&self, args: &[ValueSpec]) -> Result<Vec<ValueSpec>, ShapeError> {
         let shapes = Shapes::new(self.name(), args, 5)?;
         check(&shapes, args)?;
-        let fits = args[4].shape == [args[1].columns()] && args[4].dtype == args[1].dtype;
+        let fits = args[4].shape[..] == [args[1].columns()] && args[4].dtype == args[1].dtype;
         shapes.require(fits, "the gain must have the type and the columns of x")?;
         Ok(vec![args[1].clone()])
     }

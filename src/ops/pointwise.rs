@@ -57,14 +57,14 @@ impl<T: Pointwise> Operation for T {
         let (streams, rows) = args.split_at(T::STREAMS);
         let alike = streams.iter().all(|arg| *arg == streams[0]);
         shapes.require(alike, "its arguments must have one shape and one type")?;
-        let fits = |row: &ValueSpec| row.shape == [streams[0].columns()] && row.dtype == streams[0].dtype;
+        let fits = |row: &ValueSpec| row.shape[..] == [streams[0].columns()] && row.dtype == streams[0].dtype;
         shapes.require(
             rows.iter().all(fits),
             "the bias must have the type and the columns of the first argument",
         )?;
         let output = self.output(streams[0].dtype);
         shapes.require(output.is_float(), "answers in a floating-point type")?;
-        Ok(vec![shapes.output(streams[0].shape.clone(), output)?])
+        Ok(vec![shapes.output(&streams[0].shape, output)?])
     }
 
     fn work(&self, args: &[ValueSpec]) -> Work {

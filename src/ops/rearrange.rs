@@ -108,7 +108,7 @@ impl Operation for Rearrange {
         )?;
         let few = args.len() <= Self::PIECES && whole / piece <= Self::PIECES;
         shapes.require(few, "there are too many arguments or outputs")?;
-        let output = shapes.output(self.output.clone(), args[0].dtype)?;
+        let output = shapes.output(&self.output, args[0].dtype)?;
         Ok(vec![output; whole / piece])
     }
 

@@ -50,8 +50,8 @@ impl<'a> Shapes<'a> {
     }
 
     /// An output, unless it is beyond the address space.
-    pub(super) fn output(&self, shape: Vec<usize>, dtype: DType) -> Result<ValueSpec, ShapeError> {
-        let spec = ValueSpec { shape, dtype };
+    pub(super) fn output(&self, shape: &[usize], dtype: DType) -> Result<ValueSpec, ShapeError> {
+        let spec = ValueSpec::new(shape, dtype);
         self.check_size(&spec)?;
         Ok(spec)
     }

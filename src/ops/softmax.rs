@@ -82,7 +82,7 @@ impl Operation for Softmax {
         let (rows, columns) = self.matrix(args);
         let masked = "a causal mask needs two axes, and as many columns as rows or more";
         shapes.require(!self.causal || (args[0].shape.len() >= 2 && columns >= rows), masked)?;
-        let y = shapes.output(args[0].shape.clone(), self.output)?;
+        let y = shapes.output(&args[0].shape, self.output)?;
         let lead = &args[0].shape[..args[0].shape.len() - 1];
         let log_sum_exp = self.log_sum_exp.then(|| ValueSpec::new(lead, wide(args[0].dtype)));
         Ok([y].into_iter().chain(log_sum_exp).collect())

@@ -133,7 +133,7 @@ pub(super) fn biased(op: &'static str, args: &[ValueSpec]) -> Result<Vec<ValueSp
     let shapes = Shapes::new(op, args, 2)?;
     shapes.all_float()?;
     let [x, bias] = args else { return Err(shapes.wrong("takes 2 arguments")) };
-    let fits = bias.shape == [x.columns()] && bias.dtype == x.dtype;
+    let fits = bias.shape[..] == [x.columns()] && bias.dtype == x.dtype;
     shapes.require(fits, "the bias must have the type and the columns of the first argument")?;
     Ok(vec![x.clone()])
 }

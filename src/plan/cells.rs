@@ -111,6 +111,7 @@ pub(super) fn cells(
     options: &Options,
 ) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();
+    let mut variants = Variants { program, known: Vec::new() };
     for backend in options.available.of_case(case, options) {
         let Some(family) = family_of(&backend.name) else { continue };
         for lane in lanes(case, backend, family, size, facts, options) {
@@ -120,7 +121,7 @@ pub(super) fn cells(
                     Some(reason) => skipped(contender, program, reason),
                     None => match backend.missing.clone().or_else(|| obstacle(&lane, size, facts, case)) {
                         Some(reason) => skipped(contender, program, reason),
-                        None => cell(contender, family, program),
+                        None => variants.cell(contender, family),
                     },
                 };
                 cells.push(cell);
@@ -190,17 +191,41 @@ fn disguised(backend: &Backend, size: &Size, options: &Options) -> Option<String
     })
 }
 
-/// The program as the contender's family runs it: as it is, where every step of it is supported.
-fn cell(contender: Contender, family: &dyn Family, program: &Arc<Program>) -> Cell {
-    let lane = contender.lane.clone();
-    let supports = |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
-    if program.steps.iter().all(|step| supports(step, program).is_ok()) {
-        return Cell { contender, program: program.clone(), expanded: Vec::new(), fate: Fate::Run };
-    }
-    match program.expand_for(supports) {
-        Err(error) => skipped(contender, program, error.to_string()),
-        Ok(other) => {
-            Cell { contender, program: Arc::new(other.program), expanded: other.names, fate: Fate::Run }
+/// A program as different contenders run it.
+struct Variants<'a> {
+    program: &'a Arc<Program>,
+    /// Every expansion so far, with the steps that were refused: lanes of a backend mostly refuse the same.
+    known: Vec<(Vec<usize>, Arc<Program>, Vec<String>)>,
+}
+
+impl Variants<'_> {
+    /// The program as the contender's family runs it: as it is, where every step of it is supported.
+    fn cell(&mut self, contender: Contender, family: &dyn Family) -> Cell {
+        let lane = contender.lane.clone();
+        let supports =
+            |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
+        let runs = |program: &Program| program.steps.iter().all(|step| supports(step, program).is_ok());
+        let steps = self.program.steps.iter().enumerate();
+        let refused: Vec<usize> = steps
+            .filter(|(_, step)| supports(step, self.program).is_err())
+            .map(|(number, _)| number)
+            .collect();
+        if refused.is_empty() {
+            let program = self.program.clone();
+            return Cell { contender, program, expanded: Vec::new(), fate: Fate::Run };
+        }
+        let same = self.known.iter().find(|(known, program, _)| *known == refused && runs(program));
+        if let Some((_, program, names)) = same {
+            let (program, expanded) = (program.clone(), names.clone());
+            return Cell { contender, program, expanded, fate: Fate::Run };
+        }
+        match self.program.expand_for(supports) {
+            Err(error) => skipped(contender, self.program, error.to_string()),
+            Ok(other) => {
+                let program = Arc::new(other.program);
+                self.known.push((refused, program.clone(), other.names.clone()));
+                Cell { contender, program, expanded: other.names, fate: Fate::Run }
+            }
         }
     }
 }

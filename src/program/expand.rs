@@ -1,6 +1,6 @@
 //! Fused ops in smaller steps, for a backend that lacks them.
 
-use super::{Program, State, Step, Value, ValueId};
+use super::{Program, State, Step, Value, ValueId, ValueIds};
 use crate::ops::Expansion;
 
 /// A program whose every step the asked backend supports.
@@ -66,11 +66,11 @@ impl Expanded {
         let mut ids = fused.args.clone();
         let mut steps = vec![];
         for (op, args) in &expansion.steps {
-            let args: Vec<ValueId> = args.iter().map(|&number| ids[number]).collect();
+            let args: ValueIds = args.iter().map(|&number| ids[number]).collect();
             let outputs = op.operation().outputs(&self.program.specs(&args));
             let outputs =
                 outputs.map_err(|error| ExpandError { op: fused.op.operation().name(), why: error.0 })?;
-            let mut outs = vec![];
+            let mut outs = ValueIds::new();
             for spec in outputs {
                 let output = expansion.outputs.iter().position(|&number| number == ids.len());
                 let id = output.map_or_else(

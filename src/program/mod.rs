@@ -13,14 +13,18 @@ pub use liveness::Liveness;
 
 use crate::ops::{Op, ShapeError, Work};
 use crate::random::{self, Fill};
-use crate::tensor::{HostArray, ValueSpec};
+use crate::tensor::{HostArray, Specs, ValueSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Index into [`Program::values`].
 pub type ValueId = usize;
+
+/// What a step reads or writes: hardly ever more than four values.
+pub type ValueIds = SmallVec<[ValueId; 4]>;
 
 /// What a value is in the training loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,9 +90,9 @@ pub struct Step {
     #[serde(flatten)]
     pub op: Op,
     /// Values read.
-    pub args: Vec<ValueId>,
+    pub args: ValueIds,
     /// Values written.
-    pub outs: Vec<ValueId>,
+    pub outs: ValueIds,
     /// Part of the training loop.
     pub phase: Phase,
     /// Where it runs.
@@ -119,8 +123,8 @@ pub struct Program {
 
 impl Program {
     /// Declares an input.
-    pub fn input(&mut self, name: &str, spec: ValueSpec, state: State, fill: Fill) -> ValueId {
-        self.values.push(Value { name: name.to_string(), spec, state, input: Some(fill) });
+    pub fn input(&mut self, name: impl Into<String>, spec: ValueSpec, state: State, fill: Fill) -> ValueId {
+        self.values.push(Value { name: name.into(), spec, state, input: Some(fill) });
         self.values.len() - 1
     }
 
@@ -134,19 +138,20 @@ impl Program {
     ) -> Result<Vec<ValueId>, ShapeError> {
         let specs = self.specs(args);
         let outputs = op.operation().outputs(&specs)?;
-        let first = self.values.len();
+        let (first, step) = (self.values.len(), self.steps.len().to_string());
         for (number, spec) in outputs.into_iter().enumerate() {
-            let name = format!("{}{}.{number}", op.operation().name(), self.steps.len());
+            let name = [op.operation().name(), &step, ".", &number.to_string()].concat();
             self.values.push(Value { name, spec, state, input: None });
         }
-        let outs: Vec<ValueId> = (first..self.values.len()).collect();
-        self.steps.push(Step { op, args: args.to_vec(), outs: outs.clone(), phase, place: Place::Device });
-        Ok(outs)
+        let outs = first..self.values.len();
+        let step = Step { op, args: args.into(), outs: outs.clone().collect(), phase, place: Place::Device };
+        self.steps.push(step);
+        Ok(outs.collect())
     }
 
     /// Names a value and says what it is in the training loop.
-    pub fn mark(&mut self, id: ValueId, name: &str, state: State) {
-        self.values[id].name = name.to_string();
+    pub fn mark(&mut self, id: ValueId, name: impl Into<String>, state: State) {
+        self.values[id].name = name.into();
         self.values[id].state = state;
     }
 
@@ -156,7 +161,7 @@ impl Program {
     }
 
     /// Specs of several values.
-    pub fn specs(&self, ids: &[ValueId]) -> Vec<ValueSpec> {
+    pub fn specs(&self, ids: &[ValueId]) -> Specs {
         ids.iter().map(|&id| self.values[id].spec.clone()).collect()
     }
 

@@ -138,10 +138,12 @@ fn whatever_a_foreign_program_says_is_refused_with_a_sentence() {
         ("returns value 50", |p| p.outputs = vec![50]),
         ("returns and carries nothing", |p| (p.outputs, p.carries) = (vec![], vec![])),
         ("neither an input nor", |p| p.steps.clear()),
-        ("extent of zero", |p| p.values[0].spec.shape = vec![0, 5]),
-        ("larger than the address space", |p| p.values[0].spec.shape = vec![usize::MAX, usize::MAX, 7]),
-        ("columns of the first", |p| p.values[1].spec.shape = vec![4]),
-        ("is declared as", |p| p.values[2].spec.shape = vec![5, 3]),
+        ("extent of zero", |p| p.values[0].spec.shape = [0, 5][..].into()),
+        ("larger than the address space", |p| {
+            p.values[0].spec.shape = [usize::MAX, usize::MAX, 7][..].into()
+        }),
+        ("columns of the first", |p| p.values[1].spec.shape = [4][..].into()),
+        ("is declared as", |p| p.values[2].spec.shape = [5, 3][..].into()),
         ("carried pair", |p| p.carries[0].input = 1000),
         ("cannot be carried into", |p| p.carries[0].input = 1),
         ("cannot be carried into", |p| p.carries[0].produced = 1),

@@ -3,6 +3,7 @@
 
 use super::archive::{self, Packed, Stream};
 use super::{Record, SCHEMA, fold};
+use rayon::prelude::*;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -141,29 +142,51 @@ fn name(path: &Path) -> String {
     short.map_or(name.clone(), str::to_string)
 }
 
+/// Bytes of lines that are parsed together, on all cores.
+const TOGETHER: usize = 8 << 20;
+
 /// Reads records, one a line; `path` is for messages. Empty lines are passed over in silence.
 pub fn read_lines(mut lines: impl BufRead, path: &Path) -> Result<(Vec<Record>, Vec<Rejected>), RecordError> {
     let (mut records, mut rejected) = (Vec::new(), Vec::new());
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        let read = next_line(&mut lines, &mut bytes)
-            .map_err(|error| RecordError::io(path, error, "check the disk"))?;
-        match read {
-            Line::End => break,
-            Line::TooLong => {
-                rejected.push(Rejected { line, why: format!("it is longer than {LONGEST_LINE} bytes") });
+    let (mut line, mut ended) = (0, false);
+    while !ended {
+        let (first, mut batch, mut size) = (line + 1, Vec::new(), 0);
+        while size < TOGETHER && !ended {
+            let read =
+                next_line(&mut lines).map_err(|error| RecordError::io(path, error, "check the disk"))?;
+            match read {
+                Line::End => ended = true,
+                Line::Whole(bytes) => {
+                    size += bytes.len();
+                    batch.push(Some(bytes));
+                }
+                Line::TooLong => batch.push(None),
             }
-            Line::Whole if bytes.trim_ascii().is_empty() => {}
-            Line::Whole => match parse(&bytes) {
-                Ok(record) => records.push(record),
+        }
+        line += batch.len();
+        let parsed: Vec<Parsed> = batch.par_iter().map(|bytes| parsed(bytes.as_deref())).collect();
+        for (line, parsed) in (first..).zip(parsed) {
+            match parsed {
+                Ok(record) => records.extend(record),
+                Err(Unreadable::Foreign(why)) => rejected.push(Rejected { line, why }),
                 Err(Unreadable::Newer(found)) => {
                     return Err(RecordError::NewerMajor { path: path.to_path_buf(), line, found });
                 }
-                Err(Unreadable::Foreign(why)) => rejected.push(Rejected { line, why }),
-            },
+            }
         }
     }
     Ok((records, rejected))
+}
+
+/// What a line is: nothing where it is empty.
+type Parsed = Result<Option<Record>, Unreadable>;
+
+fn parsed(line: Option<&[u8]>) -> Parsed {
+    match line {
+        None => Err(Unreadable::Foreign(format!("it is longer than {LONGEST_LINE} bytes"))),
+        Some(line) if line.trim_ascii().is_empty() => Ok(None),
+        Some(line) => parse(line).map(Some),
+    }
 }
 
 /// Why a line is no record.
@@ -218,23 +241,22 @@ fn major(schema: &str) -> Option<u64> {
 }
 
 enum Line {
-    Whole,
+    Whole(Vec<u8>),
     TooLong,
     End,
 }
 
-/// Reads the next line into `bytes`, passing over the rest of one that is too long.
-fn next_line(lines: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<Line> {
-    bytes.clear();
-    lines.take(LONGEST_LINE).read_until(b'\n', bytes)?;
+/// Reads the next line, passing over the rest of one that is too long.
+fn next_line(lines: &mut impl BufRead) -> io::Result<Line> {
+    let mut bytes = Vec::new();
+    lines.take(LONGEST_LINE).read_until(b'\n', &mut bytes)?;
     if bytes.is_empty() {
         return Ok(Line::End);
     }
     if (bytes.len() as u64) < LONGEST_LINE || bytes.ends_with(b"\n") {
-        return Ok(Line::Whole);
+        return Ok(Line::Whole(bytes));
     }
     lines.skip_until(b'\n')?;
-    bytes.clear();
     Ok(Line::TooLong)
 }
 

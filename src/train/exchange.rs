@@ -22,7 +22,7 @@ pub(super) fn pack(program: &Program, inputs: &Inputs) -> Result<Vec<u8>, TrainE
                 )));
             }
         };
-        views.push((name, TensorView::new(dtype, shape, bytes).map_err(broken)?));
+        views.push((name, TensorView::new(dtype, shape.into_vec(), bytes).map_err(broken)?));
     }
     serialize(views, &None).map_err(broken)
 }

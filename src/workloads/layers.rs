@@ -124,7 +124,7 @@ fn rows(params: &Params, op: Op) -> Result<Program, ParamError> {
             if whole { (vec![rows, columns], State::Batch) } else { (vec![columns], State::Parameter) };
         let spec = ValueSpec::new(&shape, dtype);
         let fill = op.operation().fill(number, &spec);
-        args.push(program.input(name, spec, state, fill));
+        args.push(program.input(*name, spec, state, fill));
     }
     program.outputs = program.push(op, &args, Phase::Forward, State::Activation)?;
     Ok(program)

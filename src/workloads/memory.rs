@@ -2,7 +2,7 @@
 
 use super::{Axis, DTYPE, Default, ParamError, Params, Workload, Yield, dtype, gigabyte, int, text};
 use crate::ops::{Adamw, Add, Copied, Op, SgdMomentum, Triad};
-use crate::program::{Phase, Program, State, ValueId};
+use crate::program::{Phase, Program, State, Value, ValueId};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
 
@@ -87,7 +87,7 @@ fn streams(params: &Params, op: Op, inputs: usize) -> Result<Program, ParamError
     let mut program = Program::default();
     let args: Vec<_> = ["x", "y"][..inputs]
         .iter()
-        .map(|name| program.input(name, spec.clone(), State::Batch, Fill::natural(dtype)))
+        .map(|name| program.input(*name, spec.clone(), State::Batch, Fill::natural(dtype)))
         .collect();
     program.outputs = program.push(op, &args, Phase::Forward, State::Activation)?;
     Ok(program)
@@ -106,7 +106,7 @@ fn optimizer(params: &Params, each: usize, op: fn(bool) -> Op) -> Result<Program
 pub(super) fn update(program: &mut Program, name: &str, op: Op, spec: ValueSpec) -> Result<(), ParamError> {
     let mut input = |number: usize, role: &str, state| {
         let fill = op.operation().fill(number, &spec);
-        program.input(&format!("{name}{role}"), spec.clone(), state, fill)
+        program.input([name, role].concat(), spec.clone(), state, fill)
     };
     let pair = [input(0, "p", State::Parameter), input(1, "g", State::Gradient)];
     optimize(program, op, pair, name)
@@ -129,13 +129,14 @@ pub(super) fn optimize(
     let mut args = vec![p, g];
     for (number, role) in state.iter().enumerate() {
         let fill = op.operation().fill(2 + number, &spec);
-        args.push(program.input(&format!("{name}{role}"), spec.clone(), State::Optimizer, fill));
+        args.push(program.input([name, role].concat(), spec.clone(), State::Optimizer, fill));
     }
     let outs = program.push(op, &args, Phase::Update, State::Parameter)?;
     let updated = args.iter().copied().filter(|id| *id != g);
     for (&out, input) in outs.iter().zip(updated) {
-        let (name, state) = (format!("{}'", program.values[input].name), program.values[input].state);
-        program.mark(out, &name, state);
+        let Value { name, state, .. } = &program.values[input];
+        let (name, state) = ([name, "'"].concat(), *state);
+        program.mark(out, name, state);
         program.carry(out, input);
     }
     program.outputs.extend(&outs[args.len() - 1..]);

@@ -265,7 +265,7 @@ fn single(op: Op, args: Vec<ValueSpec>) -> Case {
     let mut program = Program::default();
     let input = |(number, spec): (usize, &ValueSpec)| {
         let fill = op.operation().input(&args, number);
-        program.input(&format!("x{number}"), spec.clone(), State::Batch, fill)
+        program.input(format!("x{number}"), spec.clone(), State::Batch, fill)
     };
     let ids: Vec<_> = args.iter().enumerate().map(input).collect();
     let name = format!("{op:?} of {args:?}");

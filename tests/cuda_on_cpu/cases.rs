@@ -40,7 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let (mut cases, mut met) = (vec![], BTreeSet::new());
     let steps = programs().into_iter().flat_map(|case| {
         let program = case.program;
-        let step = |step: &cutgpu::program::Step| (step.op.clone(), program.specs(&step.args));
+        let step = |step: &cutgpu::program::Step| (step.op.clone(), program.specs(&step.args).into_vec());
         program.steps.iter().map(step).collect::<Vec<_>>()
     });
     for (op, args) in steps.chain(own()) {

@@ -152,7 +152,7 @@ impl<'a> Predictor<'a> {
         let is_it = |record: &&Record| {
             record.device == Some(DeviceKind::Gpu)
                 && record.outcome == Outcome::Measured
-                && record.identity.as_ref().is_some_and(|identity| is_named(device, &identity.name))
+                && record.identity.as_ref().is_some_and(|identity| device.is_named(&identity.name))
         };
         let records = self.runs.iter().flat_map(|run| &run.records).filter(is_it);
         if let Some(timed) = best(records, workload, task, &Noise::default()) {
@@ -206,34 +206,4 @@ fn best<'a>(
         }
     }
     None
-}
-
-/// Whether a driver's name of a card is this device's: every word of the device with a digit in it is in the name,
-/// and the way the card is plugged in does not contradict.
-fn is_named(device: &Device, name: &str) -> bool {
-    let words = |text: &str| -> BTreeSet<String> {
-        text.to_lowercase()
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(str::to_string)
-            .collect()
-    };
-    let (ours, theirs) = (words(&device.name), words(name));
-    let socket = |words: &BTreeSet<String>| match () {
-        () if words.iter().any(|word| word.starts_with("sxm") || word == "hbm3" || word == "hbm3e") => {
-            Some("sxm")
-        }
-        () if words.contains("pcie") => Some("pcie"),
-        () => None,
-    };
-    let telling = |word: &&String| {
-        word.chars().any(|c| c.is_ascii_digit()) && !word.starts_with("sxm") && !word.ends_with("gb")
-    };
-    let size = |words: &BTreeSet<String>| words.iter().find(|word| word.ends_with("gb")).cloned();
-    let agree = |a: Option<String>, b: Option<String>| a.is_none() || b.is_none() || a == b;
-    let mut telling = ours.iter().filter(telling).peekable();
-    telling.peek().is_some()
-        && telling.all(|word| theirs.contains(word))
-        && agree(size(&ours), size(&theirs))
-        && socket(&ours).zip(socket(&theirs)).is_none_or(|(ours, theirs)| ours == theirs)
 }

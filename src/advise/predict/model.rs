@@ -62,7 +62,7 @@ impl Model {
             let Guess { mean, variance } = guess(load);
             return Guessed { seconds: least * mean.exp(), doubt: variance.sqrt() };
         }
-        let sums = sums(loads, least, who.threads, |load| guess(load).mean.exp());
+        let sums = sums(loads, least, who.threads, |load| self.mean(&at(&load.place, who)).exp());
         let sum: f64 = sums.iter().sum();
         // Loads of one program are off together: their doubts are averaged, not squared away.
         let doubt = |(load, least): (&Load, &f64)| {
@@ -77,9 +77,13 @@ impl Model {
     fn guess(&self, place: &Place) -> Guess {
         self.families.get(&place.family).map_or(self.level, |family| family.guess(place))
     }
+
+    fn mean(&self, place: &Place) -> f64 {
+        self.families.get(&place.family).map_or(self.level.mean, |family| family.mean(place))
+    }
 }
 
-/// Most cells of a family that are learnt from: the work grows with their cube.
+/// Most cells of a family, and most programs, that are learnt from: the work grows with their cube.
 const MOST: usize = 400;
 
 /// Keeps at most [`MOST`], in their order. Multiples of the golden ratio choose them: they lie evenly, and never in step
@@ -122,7 +126,9 @@ impl Fitted {
         }
         let level = Guess { mean: mean(levels.iter().copied()), variance: 0.25 };
         let mut model = Model { families, level, programs: Programs::fit([]) };
-        let programs = programs(cells, |place| model.guess(place).mean.exp());
+        let mut numbers: Vec<usize> = (0..cells.len()).filter(|&number| !cells[number].is_single()).collect();
+        thin(&mut numbers);
+        let programs = programs(cells, &numbers, |place| model.mean(place).exp());
         model.programs = Programs::fit(&programs);
         Some(Self { model, alone, programs })
     }
@@ -149,11 +155,12 @@ impl Fitted {
         let names: Vec<Option<String>> =
             self.programs.iter().map(|program| fold(&cells[program.cell])).collect();
         for name in names.iter().flatten().collect::<BTreeSet<_>>() {
-            let is_out = |place: &usize| names[*place].as_ref() == Some(name);
-            let kept = (0..names.len()).filter(|place| !is_out(place)).map(|place| &self.programs[place]);
-            let learnt = Programs::fit(kept);
-            let out = (0..names.len()).filter(is_out).map(|place| &self.programs[place]);
-            found.extend(out.map(|program| (program.cell, learnt.seconds(&program.sums, &program.place).0)));
+            let out: Vec<usize> =
+                (0..names.len()).filter(|&place| names[place].as_ref() == Some(name)).collect();
+            let seconds = self.model.programs.held_out(&self.programs, &out);
+            found.extend(
+                out.iter().zip(seconds).map(|(&place, seconds)| (self.programs[place].cell, seconds)),
+            );
         }
         found.sort_by_key(|(number, _)| *number);
         found

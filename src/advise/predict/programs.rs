@@ -41,11 +41,24 @@ impl Programs {
     /// Learns from programs; of none, every factor is 1.
     pub(super) fn fit<'a>(programs: impl IntoIterator<Item = &'a Program>) -> Self {
         let programs: Vec<&Program> = programs.into_iter().collect();
-        let factors = factors(&programs).unwrap_or([1.0; KINDS.len()]);
+        let factors = factors(&programs);
         let places = programs.iter().map(|program| program.place.clone()).collect();
-        let left =
-            programs.iter().map(|program| (program.seconds / dot(&factors, &program.sums)).ln()).collect();
+        let left = programs.iter().map(|program| program.left(&factors)).collect();
         Self { factors, left: Kriging::fit(places, left) }
+    }
+
+    /// Seconds of those of `programs`, all that this was fitted to, that are numbered in `out`, by a fit that saw none of
+    /// them.
+    pub(super) fn held_out(&self, programs: &[Program], out: &[usize]) -> Vec<f64> {
+        let kept = programs.iter().enumerate().filter(|(number, _)| !out.contains(number));
+        let factors = factors(&kept.map(|(_, program)| program).collect::<Vec<_>>());
+        let left: Vec<f64> = programs.iter().map(|program| program.left(&factors)).collect();
+        let left = self.left.as_ref().and_then(|known| known.held_out_of(&left, out));
+        let left = left.unwrap_or_else(|| vec![0.0; out.len()]);
+        out.iter()
+            .zip(left)
+            .map(|(&number, left)| dot(&factors, &programs[number].sums) * left.exp())
+            .collect()
     }
 
     /// Seconds of a program, and the variance of their logarithm beyond that of the loads.
@@ -55,8 +68,15 @@ impl Programs {
     }
 }
 
+impl Program {
+    /// Logarithm of its seconds over those of its loads.
+    fn left(&self, factors: &Sums) -> f64 {
+        (self.seconds / dot(factors, &self.sums)).ln()
+    }
+}
+
 /// Factors b that make sum over programs of (S b / t - 1)^2 / ERROR + sum over kinds of (b - 1)^2 / FACTOR least.
-fn factors(programs: &[&Program]) -> Option<Sums> {
+fn factors(programs: &[&Program]) -> Sums {
     const KIND: usize = KINDS.len();
     let mut matrix = vec![0.0; KIND * KIND];
     let mut wanted = [1.0 / FACTOR; KIND];
@@ -72,12 +92,12 @@ fn factors(programs: &[&Program]) -> Option<Sums> {
             }
         }
     }
-    let inverse = inverse(matrix, KIND)?;
     let mut factors = [1.0; KIND];
+    let Some(inverse) = inverse(matrix, KIND) else { return factors };
     for (row, factor) in factors.iter_mut().enumerate() {
         *factor = dot(&inverse[row * KIND..][..KIND], &wanted).clamp(0.3, 3.0);
     }
-    Some(factors)
+    factors
 }
 
 /// Seconds by kind of loads whose least seconds are `least`, each `factor` times that, on so many threads.
@@ -100,15 +120,19 @@ pub(super) fn whole(workload: &str, loads: &[Load], who: &Place) -> Place {
     Place { family: PROGRAM.to_string(), op: workload.to_string(), size, ..who.clone() }
 }
 
-/// The programs among cells, each load as long as `factor` of its place times its least seconds.
-pub(super) fn programs(cells: &[Cell], factor: impl Fn(&Place) -> f64) -> Vec<Program> {
-    let program = |(number, cell): (usize, &Cell)| Program {
-        cell: number,
-        sums: sums(&cell.loads, &cell.roofs, cell.who.threads, |load| factor(&at(&load.place, &cell.who))),
-        place: whole(&cell.workload, &cell.loads, &cell.who),
-        seconds: cell.seconds,
+/// The numbered cells, each load as long as `factor` of its place times its least seconds.
+pub(super) fn programs(cells: &[Cell], numbers: &[usize], factor: impl Fn(&Place) -> f64) -> Vec<Program> {
+    let program = |&number: &usize| {
+        let cell = &cells[number];
+        let factor = |load: &Load| factor(&at(&load.place, &cell.who));
+        Program {
+            cell: number,
+            sums: sums(&cell.loads, &cell.roofs, cell.who.threads, factor),
+            place: whole(&cell.workload, &cell.loads, &cell.who),
+            seconds: cell.seconds,
+        }
     };
-    cells.iter().enumerate().filter(|(_, cell)| !cell.is_single()).map(program).collect()
+    numbers.iter().map(program).collect()
 }
 
 #[cfg(test)]
@@ -138,6 +162,31 @@ mod tests {
         assert!((learnt.factors[3] - 1.0).abs() < 1e-9);
         let (seconds, _) = learnt.seconds(&[10.0, 0.0, 0.0, 0.0, 10.0, 0.0], &programs[0].place);
         assert!((seconds / 30.0 - 1.0).abs() < 0.05, "{seconds}");
+    }
+
+    #[test]
+    fn held_out_programs_are_told_as_by_a_fit_that_never_saw_them() {
+        let programs: Vec<Program> = (1..9)
+            .map(|number| {
+                let n = f64::from(number);
+                let mut program = program(
+                    if number % 2 == 0 { "a" } else { "b" },
+                    [n, 0.0, 0.0, 0.0, 1.0, 0.1],
+                    n * 1.3 + 0.4,
+                );
+                program.place.size[0] = n.ln();
+                program
+            })
+            .collect();
+        let out = [1, 3, 6];
+        let kept =
+            programs.iter().enumerate().filter(|(number, _)| !out.contains(number)).map(|(_, kept)| kept);
+        let fewer = Programs::fit(kept);
+        let held = Programs::fit(&programs).held_out(&programs, &out);
+        for (seconds, number) in held.iter().zip(out) {
+            let (wanted, _) = fewer.seconds(&programs[number].sums, &programs[number].place);
+            assert!((seconds / wanted - 1.0).abs() < 1e-9, "{number}: {seconds} {wanted}");
+        }
     }
 
     #[test]

@@ -13,8 +13,8 @@ const OCTAVES: f64 = 1.0;
 pub(super) struct Roofs {
     /// Operations a second, by probe and threads: the median of all samples.
     operations: BTreeMap<(ProbeKind, usize), f64>,
-    /// Bytes a second with the bytes that were touched, one a record, by probe and threads.
-    bytes: BTreeMap<(ProbeKind, usize), Vec<(f64, f64)>>,
+    /// Bytes a second by the bytes that were touched, by probe and threads.
+    bytes: BTreeMap<(ProbeKind, usize), Rates>,
 }
 
 impl Roofs {
@@ -29,7 +29,7 @@ impl Roofs {
                 let key = (probe, record.contender.lane.threads);
                 match counts_operations(probe) {
                     true => operations.entry(key).or_default().extend(rates),
-                    false => roofs.bytes.entry(key).or_default().push((touched(record), median(rates))),
+                    false => roofs.bytes.entry(key).or_default().add(touched(record), median(rates)),
                 }
             }
         }
@@ -55,7 +55,7 @@ impl Roofs {
         let key = (probe, record.contender.lane.threads);
         let usual = match counts_operations(probe) {
             true => self.operations.get(&key).copied(),
-            false => self.bytes.get(&key).map(|rates| smooth(rates, touched(record).log2())),
+            false => self.bytes.get(&key).map(|rates| rates.near(touched(record).log2())),
         };
         usual.map_or(1.0, |usual| (median(rates) / usual).clamp(0.5, 2.0))
     }
@@ -86,16 +86,12 @@ impl Roofs {
             [P::Read, P::Copy, P::Triad, P::Adam]
         };
         let wanted = touched.max(1.0).log2();
-        let near = |probe: &P| {
-            let rates = self.bytes.get(&(*probe, threads))?;
-            let nearest =
-                rates.iter().map(|(size, _)| (size.log2() - wanted).abs()).fold(f64::INFINITY, f64::min);
-            Some((nearest, smooth(rates, wanted)))
-        };
         // The best probe of those that touched about as much.
-        let found: Vec<(f64, f64)> = order.iter().filter_map(near).collect();
+        let found = order.iter().filter_map(|probe| self.bytes.get(&(*probe, threads)));
+        let found: Vec<(f64, &Rates)> = found.map(|rates| (rates.nearest(wanted), rates)).collect();
         let close = found.iter().find(|(nearest, _)| *nearest <= 2.0 * OCTAVES);
-        close.or_else(|| found.iter().min_by(|a, b| a.0.total_cmp(&b.0))).map(|(_, rate)| *rate)
+        let best = close.or_else(|| found.iter().min_by(|a, b| a.0.total_cmp(&b.0)))?;
+        Some(best.1.near(wanted))
     }
 }
 
@@ -104,16 +100,52 @@ fn touched(record: &Record) -> f64 {
     record.bytes.values().fold(0u64, |sum, bytes| sum.saturating_add(*bytes)).max(1) as f64
 }
 
-/// The geometric mean of rates near a size, weighted by nearness; of the nearest where none is near.
-fn smooth(rates: &[(f64, f64)], wanted: f64) -> f64 {
-    let nearest = rates.iter().map(|(size, _)| (size.log2() - wanted).abs()).fold(f64::INFINITY, f64::min);
-    let weighted = rates.iter().map(|(size, rate)| {
-        let away = (size.log2() - wanted).abs() - nearest;
-        ((-(away / OCTAVES).powi(2) / 2.0).exp(), rate.ln())
-    });
-    let (weights, sum) =
-        weighted.fold((0.0, 0.0), |(weights, sum), (weight, log)| (weights + weight, sum + weight * log));
-    (sum / weights).exp()
+/// Rates of a probe at many sizes: those of a sixteenth of an octave are one, so that a fleet's records cost no more than
+/// a run's.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Rates(BTreeMap<i64, Bin>);
+
+/// Rates at nearly one size: how many, and the sums of their logarithms.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Bin {
+    count: f64,
+    octaves: f64,
+    logs: f64,
+}
+
+impl Bin {
+    /// Mean size, in octaves.
+    fn size(&self) -> f64 {
+        self.octaves / self.count
+    }
+}
+
+impl Rates {
+    fn add(&mut self, touched: f64, rate: f64) {
+        let octaves = touched.log2();
+        let bin = self.0.entry((octaves * 16.0).round() as i64).or_default();
+        bin.count += 1.0;
+        bin.octaves += octaves;
+        bin.logs += rate.ln();
+    }
+
+    /// Octaves to the nearest size.
+    fn nearest(&self, wanted: f64) -> f64 {
+        self.0.values().map(|bin| (bin.size() - wanted).abs()).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The geometric mean of rates near a size, weighted by nearness; of the nearest where none is near.
+    fn near(&self, wanted: f64) -> f64 {
+        let nearest = self.nearest(wanted);
+        let (mut weights, mut sum) = (0.0, 0.0);
+        for bin in self.0.values() {
+            let away = (bin.size() - wanted).abs() - nearest;
+            let weight = (-(away / OCTAVES).powi(2) / 2.0).exp();
+            weights += weight * bin.count;
+            sum += weight * bin.logs;
+        }
+        (sum / weights).exp()
+    }
 }
 
 /// Median of values of which there is at least one.

@@ -143,7 +143,9 @@ pub(super) fn of(split: Split, cells: &[Cell], fitted: &Fitted) -> Splits {
     let sizes = sizes(cells);
     let counts = |number: usize| split != Split::Size || sizes[&series(&cells[number])].len() > OTHERS;
     let counted = predicted.into_iter().filter(|(number, _)| counts(*number));
-    let held = counted.map(|(number, seconds)| held(cells, number, seconds, fold));
+    let constants = Constants::of(cells, fold);
+    let held = counted
+        .map(|(number, seconds)| held(&cells[number], seconds, constants.without(fold(&cells[number]))));
     Splits { split, cells: held.collect() }
 }
 
@@ -177,26 +179,49 @@ fn by_refit(cells: &[Cell], fold: impl Fn(&Cell) -> Option<String>) -> Vec<(usiz
     found
 }
 
-fn held(cells: &[Cell], number: usize, predicted: f64, fold: impl Fn(&Cell) -> Option<String>) -> Held {
-    let cell = &cells[number];
-    let name = fold(cell);
-    let kept = || cells.iter().filter(|cell| fold(cell) != name);
-    let log_mean = |of: fn(&Cell) -> f64| {
-        let (count, sum) = kept().fold((0.0, 0.0), |(count, sum), cell| (count + 1.0, sum + of(cell).ln()));
-        (sum / f64::max(count, 1.0)).exp()
-    };
+/// Logarithms of [share of the roof, seconds], and how many: of all cells, and of those of one name.
+#[derive(Clone, Copy, Default)]
+struct Logs {
+    count: f64,
+    sums: [f64; 2],
+}
+
+/// What predictors would say that know no size and no op.
+struct Constants {
+    all: Logs,
+    folds: BTreeMap<Option<String>, Logs>,
+}
+
+impl Constants {
+    fn of(cells: &[Cell], fold: impl Fn(&Cell) -> Option<String>) -> Self {
+        let (mut all, mut folds) = (Logs::default(), BTreeMap::<_, Logs>::new());
+        for cell in cells {
+            let logs = [cell.seconds / cell.roof(), cell.seconds].map(f64::ln);
+            for sum in [&mut all, folds.entry(fold(cell)).or_default()] {
+                sum.count += 1.0;
+                (0..2).for_each(|number| sum.sums[number] += logs[number]);
+            }
+        }
+        Self { all, folds }
+    }
+
+    /// Geometric means of the share of the roof and of seconds, of the cells that are not of this name.
+    fn without(&self, name: Option<String>) -> [f64; 2] {
+        let out = self.folds.get(&name).copied().unwrap_or_default();
+        let count = f64::max(self.all.count - out.count, 1.0);
+        [0, 1].map(|number| ((self.all.sums[number] - out.sums[number]) / count).exp())
+    }
+}
+
+fn held(cell: &Cell, predicted: f64, [share, seconds]: [f64; 2]) -> Held {
+    let packed = if cell.who.packed { "/packed" } else { "" };
     Held {
         subject: cell.subject.clone(),
-        contender: format!(
-            "{}:t{}{}",
-            cell.who.backend,
-            cell.who.threads,
-            if cell.who.packed { "/packed" } else { "" }
-        ),
+        contender: format!("{}:t{}{packed}", cell.who.backend, cell.who.threads),
         machine: cell.who.machine.clone(),
         seconds: cell.seconds,
         predicted,
-        constant: cell.roof() * log_mean(|cell| cell.seconds / cell.roof()),
-        constant_time: log_mean(|cell| cell.seconds),
+        constant: cell.roof() * share,
+        constant_time: seconds,
     }
 }

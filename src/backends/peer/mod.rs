@@ -139,7 +139,7 @@ fn common_type(specs: &[ValueSpec]) -> Option<DType> {
 
 /// Specs of a step's arguments and of its first outputs, at most `outs` of them.
 fn specs_of(step: &Step, program: &Program, outs: usize) -> Vec<ValueSpec> {
-    program.specs(&[&step.args[..], &step.outs[..step.outs.len().min(outs)]].concat())
+    program.specs(&[&step.args[..], &step.outs[..step.outs.len().min(outs)]].concat()).into_vec()
 }
 
 /// The thread counts of libraries that the worker loads and does not compute with: numpy's own.

@@ -23,7 +23,7 @@ use crate::backends::{Fault, Loaded};
 use crate::ops::{Arg, Expected, in_parallel};
 use crate::program::{Program, Step, ValueId};
 use crate::random;
-use crate::tensor::{DType, HostArray, ValueSpec};
+use crate::tensor::{DType, HostArray, Specs};
 use fetch::{Pieces, Reader, read};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -284,7 +284,7 @@ fn cost(program: &Program, step: &Step) -> u64 {
 struct Checked<'a> {
     program: &'a Program,
     step: &'a Step,
-    specs: Vec<ValueSpec>,
+    specs: Specs,
     remembers: bool,
 }
 

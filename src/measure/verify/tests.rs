@@ -1,6 +1,7 @@
 use super::*;
 use crate::program::Phase;
 use crate::random::Fill;
+use crate::tensor::ValueSpec;
 use crate::workloads::{Param, Params, find};
 use half::bf16;
 

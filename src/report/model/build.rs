@@ -4,11 +4,12 @@ use super::contest::{Field, Looks, default_baseline};
 use super::headline::headline;
 use super::rows::{empty, rows};
 use super::{Contest, Machine, Model, Options, RunNote, Tally, Versus, money};
+use crate::advise::Predictor;
 use crate::catalog::Catalog;
-use crate::compare::{self, Noise, Policy, Word};
+use crate::compare::{self, Ceiling, Growth, Narrow, Noise, Policy, Standing, Word};
 use crate::date::Date;
-
 use crate::record::{Outcome, Record, Run};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Reads nothing and writes nothing: the model of `runs`, with the prices of `catalog`.
@@ -17,9 +18,15 @@ pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
     let looks = Looks::of(runs.iter().flat_map(|run| &run.records));
     let fields: Vec<Vec<Field>> = runs.iter().map(fields).collect();
     let baseline = options.baseline.clone().or_else(|| default_baseline(fields.iter().flatten()));
+    let as_of = options.as_of.unwrap_or_else(Date::today);
+    // None needs another's answer, and each takes long.
+    let ((matrix, claims), (learnt, told)) = rayon::join(
+        || rayon::join(|| crate::claims::matrix(runs), || crate::claims::judge(runs, catalog, as_of)),
+        || rayon::join(|| Predictor::new(runs), || runs.par_iter().map(Told::of).collect::<Vec<_>>()),
+    );
     let mut model = Model {
         version: env!("CARGO_PKG_VERSION").to_string(),
-        as_of: options.as_of.unwrap_or_else(Date::today),
+        as_of,
         machines,
         runs: runs.iter().map(note).collect(),
         headline: Default::default(),
@@ -33,19 +40,44 @@ pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
         growths: Vec::new(),
         money: Default::default(),
         jobs: Vec::new(),
-        claims: Vec::new(),
-        matrix: crate::claims::matrix(runs),
+        claims,
+        matrix,
         versus: versus(runs),
         tally: Tally::default(),
     };
-    for (number, (run, fields)) in runs.iter().zip(&fields).enumerate() {
+    for (number, ((run, fields), told)) in runs.iter().zip(&fields).zip(told).enumerate() {
         add_run(&mut model, number, run, fields, &looks);
+        let machine = run.records.first().map_or(0, |record| machine_of(&model, record));
+        model.ceilings.extend(told.ceilings.into_iter().map(|ceiling| (machine, ceiling)));
+        model.standings.extend(told.standings.into_iter().map(|standing| (machine, standing)));
+        model.narrows.extend(told.narrows);
+        model.growths.extend(told.growths);
     }
     model.money = money::view(catalog, &model.contests, options, model.as_of);
-    model.jobs = super::what_if::jobs(runs, &model.contests, catalog, options, model.as_of);
-    model.claims = crate::claims::judge(runs, catalog, model.as_of);
+    model.jobs = super::what_if::jobs(&learnt, &model.contests, catalog, options, model.as_of);
     model.headline = headline(&model.contests, &model.machines, &model.runs, &model.tally, &model.money);
     model
+}
+
+/// What the records of a run tell together.
+struct Told {
+    ceilings: Vec<Ceiling>,
+    standings: Vec<Standing>,
+    narrows: Vec<Narrow>,
+    growths: Vec<Growth>,
+}
+
+impl Told {
+    fn of(run: &Run) -> Self {
+        let mut standings = compare::standings(&run.records);
+        standings.retain(|standing| standing.against.is_some());
+        Self {
+            ceilings: compare::ceilings(&run.records),
+            standings,
+            narrows: compare::narrows(&run.records),
+            growths: compare::growths(&run.records),
+        }
+    }
 }
 
 /// The second of two runs beside the first.
@@ -115,12 +147,6 @@ fn add_run(model: &mut Model, number: usize, run: &Run, fields: &[Field], looks:
             model.rows.extend(rows(record, machine, &bases, &noise));
         }
     }
-    let machine = run.records.first().map_or(0, |record| machine_of(model, record));
-    model.ceilings.extend(compare::ceilings(&run.records).into_iter().map(|ceiling| (machine, ceiling)));
-    let met = compare::standings(&run.records).into_iter().filter(|standing| standing.against.is_some());
-    model.standings.extend(met.map(|standing| (machine, standing)));
-    model.narrows.extend(compare::narrows(&run.records));
-    model.growths.extend(compare::growths(&run.records));
     for record in &run.records {
         model.tally.count(record, &noise);
         model.empties.extend(empty(record, machine_of(model, record)));

@@ -5,7 +5,6 @@ use crate::advise::what_if::{Costs, Duel, Settings, WhatIf, frontier};
 use crate::advise::{Assumptions, Candidate, Demand, Job, Predictor, THIS_MACHINE, answer_by};
 use crate::catalog::{Catalog, Currency, Date};
 use crate::cost::{CostError, Way};
-use crate::record::Run;
 use std::collections::BTreeMap;
 
 /// Most candidates of a job: the page carries all that its script needs of each.
@@ -65,18 +64,17 @@ pub struct JobView {
 
 /// The work of the runs that tells most, with what it costs on every candidate.
 pub(super) fn jobs(
-    runs: &[Run],
+    predictor: &Predictor,
     contests: &[Contest],
     catalog: &Catalog,
     options: &Options,
     as_of: Date,
 ) -> Vec<JobView> {
     let assumptions = Assumptions { machine: options.machine_price, ..Assumptions::default() };
-    let predictor = Predictor::new(runs);
     let view = |contest: &Contest| {
         let demand = Demand { text: String::new(), month: 0.0, unit: None };
         let job = Job::new(&contest.workload, &contest.params, demand, MONTHS).ok()?;
-        let found = answer_by(&job, &predictor, catalog, &assumptions, as_of).ok()?;
+        let found = answer_by(&job, predictor, catalog, &assumptions, as_of).ok()?;
         let mut view = JobView::new(&contest.name(), &found.unit, found.candidates)?;
         view.left_out.extend(found.left_out);
         Some(view)

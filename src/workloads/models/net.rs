@@ -48,7 +48,13 @@ impl Net {
     /// Nothing yet. Parameters are f32; where `dtype` is another, steps take them cast to it (Micikevicius and
     /// others, "Mixed Precision Training", 2017).
     pub(super) fn new(dtype: DType) -> Self {
-        let (program, casts) = (Program::default(), BTreeMap::new());
+        // A training step has some thousand values.
+        let program = Program {
+            values: Vec::with_capacity(2048),
+            steps: Vec::with_capacity(1024),
+            ..Program::default()
+        };
+        let casts = BTreeMap::new();
         Self { program, dtype, casts, moves: vec![], trained: vec![], part: Part::Forward }
     }
 
@@ -75,8 +81,8 @@ impl Net {
 
     /// `made` is what `memory` is in the next execution.
     pub(super) fn hand_on(&mut self, made: ValueId, memory: ValueId) {
-        let name = format!("{}'", self.program.values[memory].name);
-        self.program.mark(made, &name, State::Activation);
+        let name = [&self.program.values[memory].name, "'"].concat();
+        self.program.mark(made, name, State::Activation);
         self.program.carry(made, memory);
     }
 
@@ -200,9 +206,9 @@ impl Net {
     pub(super) fn update(&mut self, optimizer: Optimizer) -> Result<(), ParamError> {
         for (parameter, gradient) in std::mem::take(&mut self.trained) {
             let Some(gradient) = gradient else { continue };
-            let name = self.program.values[parameter].name.clone();
-            self.program.mark(gradient, &format!("{name}.grad"), State::Gradient);
-            optimize(&mut self.program, optimizer.op(), [parameter, gradient], &format!("{name}."))?;
+            let name = [&self.program.values[parameter].name, "."].concat();
+            self.program.mark(gradient, [&name, "grad"].concat(), State::Gradient);
+            optimize(&mut self.program, optimizer.op(), [parameter, gradient], &name)?;
         }
         self.moves.resize(self.program.values.len(), false);
         Ok(())
@@ -211,10 +217,10 @@ impl Net {
     /// The program, without the steps whose results nobody reads: a layer that is computed once more for its
     /// insides, a gradient that stops at a frozen layer.
     pub(super) fn finish(self) -> Program {
-        let Program { values, steps, outputs, carries } = self.program;
+        let Program { mut values, steps, outputs, carries } = self.program;
         let mut wanted = vec![false; values.len()];
         outputs.iter().chain(carries.iter().map(|carry| &carry.produced)).for_each(|&id| wanted[id] = true);
-        let mut kept: Vec<Step> = vec![];
+        let mut kept: Vec<Step> = Vec::with_capacity(steps.len());
         for step in steps.into_iter().rev() {
             if step.outs.iter().any(|&id| wanted[id]) {
                 step.args.iter().for_each(|&id| wanted[id] = true);
@@ -234,15 +240,15 @@ impl Net {
             .collect();
         let renamed = |id: &mut ValueId| *id = ids[*id];
         kept.iter_mut().flat_map(|step| step.args.iter_mut().chain(&mut step.outs)).for_each(renamed);
-        let mut program = Program { values: vec![], steps: kept, outputs, carries };
+        let mut stays = stays.into_iter();
+        values.retain(|_| stays.next() == Some(true));
+        let mut program = Program { values, steps: kept, outputs, carries };
         program.outputs.iter_mut().for_each(renamed);
         program
             .carries
             .iter_mut()
             .flat_map(|carry| [&mut carry.produced, &mut carry.input])
             .for_each(renamed);
-        program.values =
-            values.into_iter().zip(stays).filter(|(_, stays)| *stays).map(|(value, _)| value).collect();
         program
     }
 }

@@ -75,7 +75,7 @@ impl Library for Loops {
 }
 
 fn prepare(step: &Step, program: &Program) -> Result<Box<dyn Kernel>, Unsupported> {
-    let (args, outs) = (program.specs(&step.args), program.specs(&step.outs));
+    let (args, outs) = (program.specs(&step.args).into_vec(), program.specs(&step.outs));
     match &step.op {
         Op::Gemm(op) => gemm::prepare(op, &args, &outs),
         Op::GemmI8(op) => gemm::prepare_i8(op, &args),
