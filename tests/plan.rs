@@ -8,6 +8,7 @@ use cutgpu::plan::{self, Available, Backend, Fate, Options, Pace, Plan, PlanErro
 use cutgpu::suite::{self, Effort, Load, Scope, Suite, Threads};
 use cutgpu::units::{Bytes, Reading};
 use cutgpu::workloads::Param;
+use std::sync::Arc;
 
 const GIB: u64 = 1 << 30;
 
@@ -191,6 +192,22 @@ fn only_parameters_are_packed_and_only_where_the_family_can() {
     let offered = cutgpu::backends::family_of("null").unwrap().packings().contains(&Packing::Packed);
     assert_eq!(packed("m = 8, n = 8, k = 8"), 0);
     assert_eq!(packed("m = 8, n = 8, k = 8, b = \"parameter\""), usize::from(offered));
+}
+
+#[test]
+fn lanes_of_a_library_share_what_is_expanded_for_it() {
+    let mut options = options();
+    let library = Backend { name: "peer/torch".to_string(), kind: DeviceKind::Cpu, missing: None };
+    options.available.backends.push(library);
+    options.backends = Some(vec!["peer/torch".to_string(), "null".to_string()]);
+    let case = "workload = \"add_layer_norm\"\nsweep = { rows = 4, columns = 8 }\nthreads = [1, \"all\"]";
+    let plan = plan::build(&[parse(case)], &machine(), &options).unwrap();
+    let of = |name| plan.groups[0].cells.iter().filter(move |cell| cell.contender.backend == name);
+    let [one, all] = of("peer/torch").collect::<Vec<_>>()[..] else { panic!("two lanes") };
+    assert_eq!(one.expanded, ["add_layer_norm"]);
+    assert_eq!((&one.expanded, &one.fate), (&all.expanded, &all.fate));
+    assert!(Arc::ptr_eq(&one.program, &all.program) && one.program.steps.len() > 1);
+    assert!(of("null").all(|cell| cell.expanded.is_empty() && cell.program.steps.len() == 1));
 }
 
 #[test]

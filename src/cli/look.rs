@@ -4,6 +4,7 @@
 use super::select::Selection;
 use crate::backends::{Identity, Lane, Packing};
 use crate::host::{Facts, cache};
+use crate::measure::crash::{Crash, CrashKind};
 use crate::measure::peaks::Peaks;
 use crate::measure::peer::Hire;
 use crate::measure::protocol::ProbeKind;
@@ -24,6 +25,10 @@ pub(super) struct Hello {
     pub identity: Option<Identity>,
     /// Why it did not open.
     pub error: Option<String>,
+    /// It had not said so when the time was over: a library that the disk has yet to bring, perhaps, so that a run asks
+    /// for it all the same.
+    #[serde(default)]
+    pub slow: bool,
     /// Milliseconds until it had said so.
     pub ms: f64,
 }
@@ -54,7 +59,7 @@ impl Seen {
     pub(super) fn correct(&self, available: &mut Available) {
         for backend in &mut available.backends {
             let hello = self.hellos.iter().find(|hello| hello.backend == backend.name);
-            let refused = hello.and_then(|hello| hello.error.clone());
+            let refused = hello.filter(|hello| !hello.slow).and_then(|hello| hello.error.clone());
             if backend.missing.is_none() {
                 backend.missing = refused;
             }
@@ -130,6 +135,7 @@ pub(super) fn hellos(hire: &(dyn Hire + Sync), available: &Available, facts: &Fa
             backend,
             identity: None,
             error: Some("the question to it was lost".to_string()),
+            slow: false,
             ms: 0.0,
         };
         asked.into_iter().map(|(name, thread)| thread.join().unwrap_or_else(|_| lost(name))).collect()
@@ -144,13 +150,14 @@ fn hello(hire: &dyn Hire, backend: &str, threads: usize) -> Hello {
         hire.hire(&contender, LIMIT).map(|peer| peer.identity().clone())
     };
     // A backend of one thread refuses more.
-    let answer = ask(threads).or_else(|crash| if threads > 1 { ask(1) } else { Err(crash) });
+    let again = |crash: Crash| if threads > 1 && crash.kind != CrashKind::Hang { ask(1) } else { Err(crash) };
+    let answer = ask(threads).or_else(again);
     let ms = start.elapsed().as_secs_f64() * 1e3;
-    let (identity, error) = match answer {
-        Ok(identity) => (Some(identity), None),
-        Err(crash) => (None, Some(crash.to_string())),
+    let (identity, error, slow) = match answer {
+        Ok(identity) => (Some(identity), None, false),
+        Err(crash) => (None, Some(crash.to_string()), crash.kind == CrashKind::Hang),
     };
-    Hello { backend: backend.to_string(), identity, error, ms }
+    Hello { backend: backend.to_string(), identity, error, slow, ms }
 }
 
 #[cfg(test)]
@@ -158,7 +165,6 @@ mod tests {
     use super::*;
     use crate::backends::DeviceKind;
     use crate::host;
-    use crate::measure::crash::{Crash, CrashKind};
     use crate::measure::peaks::Peak;
     use crate::measure::peer::Peer;
     use crate::units::Reading;
@@ -174,15 +180,22 @@ mod tests {
             backend: name.to_string(),
             identity: None,
             error: error.map(str::to_string),
+            slow: error == Some("no answer"),
             ms: 1.0,
         };
-        let seen = Seen { hellos: vec![hello("a", None), hello("b", Some("crashed"))], ..Seen::default() };
+        let hellos = vec![hello("a", None), hello("b", Some("crashed")), hello("d", Some("no answer"))];
+        let seen = Seen { hellos, ..Seen::default() };
         let mut available = Available {
-            backends: vec![backend("a", None), backend("b", None), backend("c", Some("not here"))],
+            backends: vec![
+                backend("a", None),
+                backend("b", None),
+                backend("c", Some("not here")),
+                backend("d", None),
+            ],
         };
         seen.correct(&mut available);
         let missing: Vec<_> = available.backends.iter().map(|backend| backend.missing.as_deref()).collect();
-        assert_eq!(missing, [None, Some("crashed"), Some("not here")]);
+        assert_eq!(missing, [None, Some("crashed"), Some("not here"), None]);
     }
 
     #[test]
@@ -214,7 +227,8 @@ mod tests {
     impl Hire for Nobody {
         fn hire(&self, contender: &Contender, _: Duration) -> Result<Box<dyn Peer>, Crash> {
             assert_ne!(contender.backend, "panics");
-            Err(Crash::new(CrashKind::Segfault, format!("{} on {}", contender.backend, contender.lane)))
+            let kind = if contender.backend == "hangs" { CrashKind::Hang } else { CrashKind::Segfault };
+            Err(Crash::new(kind, format!("{} on {}", contender.backend, contender.lane)))
         }
         fn hire_prober(&self, _: Duration) -> Result<Box<dyn Peer>, Crash> {
             Err(Crash::new(CrashKind::Hang, "no answer"))
@@ -228,10 +242,15 @@ mod tests {
             kind: DeviceKind::Cpu,
             missing: missing.map(str::to_string),
         };
-        let backends = vec![backend("a", None), backend("not here", Some("gone")), backend("panics", None)];
+        let backends = vec![
+            backend("a", None),
+            backend("not here", Some("gone")),
+            backend("panics", None),
+            backend("hangs", None),
+        ];
         let hellos = hellos(&Nobody, &Available { backends }, &host::facts());
         let said: Vec<_> = hellos.iter().map(|hello| (hello.backend.as_str(), hello.error.clone())).collect();
-        assert_eq!(said.len(), 2);
+        assert_eq!(hellos.iter().map(|hello| hello.slow).collect::<Vec<_>>(), [false, false, true]);
         assert!(said[0].1.as_ref().unwrap().contains("a on t1"), "{said:?}");
         assert_eq!(said[1].1.as_deref(), Some("the question to it was lost"));
         let peaks = Peaks::measure(&Nobody, &host::facts(), 1.0);

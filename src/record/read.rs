@@ -326,6 +326,22 @@ mod tests {
     }
 
     #[test]
+    fn lines_keep_their_order_and_numbers_however_many_are_parsed_together() {
+        let long = " ".repeat(TOGETHER / 3);
+        let mut text = String::new();
+        for number in 0..10 {
+            let mut record = example::measured();
+            record.group = format!("{number}");
+            text += &format!("{long}\nno record{long}\n{}\n", line(&record));
+        }
+        let (records, rejected) = read_text(text.as_bytes()).unwrap();
+        let groups: Vec<String> = records.into_iter().map(|record| record.group).collect();
+        assert_eq!(groups, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+        let lines: Vec<usize> = rejected.iter().map(|rejected| rejected.line).collect();
+        assert_eq!(lines, (0..10).map(|number| 3 * number + 2).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_line_without_end_costs_no_more_than_the_limit() {
         let endless = io::repeat(b'[').take(LONGEST_LINE * 2 + 7);
         let (records, rejected) = read_lines(BufReader::new(endless), Path::new("x")).unwrap();

@@ -189,6 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn a_fleet_of_probes_is_no_longer_than_the_range_of_their_sizes() {
+        let mut rates = Rates::default();
+        for number in 0..10_000 {
+            rates.add(1e6 * (1.0 + f64::from(number) / 1e4), 2e10);
+            rates.add(1e9, 1e10);
+        }
+        assert!(rates.0.len() <= 18, "{}", rates.0.len());
+        assert!((rates.near(1e6f64.log2()) / 2e10 - 1.0).abs() < 1e-9);
+        assert!((rates.near(40.0) / 1e10 - 1.0).abs() < 1e-9 && rates.nearest(1e9f64.log2()) < 1e-9);
+    }
+
+    #[test]
     fn what_is_unknown_here_is_taken_from_elsewhere() {
         let here = Roofs::of(&[probed(ProbeKind::Fma, 1, 1e11)]);
         let there = Roofs::of(&[probed(ProbeKind::Fma, 1, 2e11), probed(ProbeKind::Bf16, 1, 5e11)]);

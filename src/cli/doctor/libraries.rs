@@ -48,6 +48,16 @@ fn check(backend: &Backend, hello: Option<&Hello>, facts: &Facts) -> Check {
     }
     match hello {
         Some(Hello { identity: Some(identity), ms, .. }) => opened(backend, identity, *ms, facts),
+        Some(Hello { slow: true, ms, .. }) => {
+            let found = format!("had not opened after {:.0} s", ms / 1e3);
+            let cost = "it is not known whether it opens; a run tries again, and waits longer";
+            Check::warn(
+                name,
+                found,
+                cost,
+                "run the doctor again: what the disk had to bring is there by then",
+            )
+        }
         Some(Hello { error, .. }) => {
             let reason = error.clone().unwrap_or_default();
             // A backend that refuses says after a colon what to do; a crash has nothing to advise.
@@ -103,7 +113,8 @@ mod tests {
             facts.cpu.flags = flags.into_iter().map(str::to_string).collect();
             let notes = [("core".to_string(), core.to_string())].into();
             let identity = Some(Identity { notes, ..Identity::default() });
-            let hello = Hello { backend: backend.name.clone(), identity, error: None, ms: 3.0 };
+            let backend_name = backend.name.clone();
+            let hello = Hello { backend: backend_name, identity, error: None, slow: false, ms: 3.0 };
             assert_eq!(check(&backend, Some(&hello), &facts).status, status, "{core}");
         }
     }
@@ -120,10 +131,19 @@ mod tests {
             ("segfault: killed by signal 11", "segfault: killed by signal 11", ""),
         ] {
             let error = Some(error.to_string());
-            let hello = Hello { backend: backend.name.clone(), identity: None, error, ms: 3.0 };
+            let hello = Hello { backend: backend.name.clone(), identity: None, error, slow: false, ms: 3.0 };
             let check = check(&backend, Some(&hello), &host::facts());
             assert_eq!((check.found, check.fix), (format!("does not open: {found}"), fix.to_string()));
         }
+    }
+
+    #[test]
+    fn a_backend_that_is_slow_is_not_said_to_be_missing() {
+        let backend = Backend { name: "peer/torch".to_string(), kind: DeviceKind::Cpu, missing: None };
+        let error = Some("hang: no answer within 5.0 s".to_string());
+        let hello = Hello { backend: backend.name.clone(), identity: None, error, slow: true, ms: 5012.0 };
+        let check = check(&backend, Some(&hello), &host::facts());
+        assert_eq!((check.status, check.found.as_str()), (Status::Warn, "had not opened after 5 s"));
     }
 
     #[test]

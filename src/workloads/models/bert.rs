@@ -2,7 +2,7 @@
 //! Language Understanding", 2018), in the sizes of google-research/bert.
 
 use super::attend::Heads;
-use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table};
+use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
 use super::regime::{
@@ -102,9 +102,9 @@ struct Embedding {
 impl Layer for Embedding {
     fn forward(&self, net: &mut Net, ids: ValueId) -> Result<Passed, ParamError> {
         let Self { tables, rows, positions, kinds } = *self;
-        let word = look_up(net, tables.words, ids)?;
-        let kind = look_up(net, tables.kinds, kinds)?;
-        let position = look_up(net, tables.positions, positions)?;
+        let word = net.rows(tables.words, ids)?;
+        let kind = net.rows(tables.kinds, kinds)?;
+        let position = net.rows(tables.positions, positions)?;
         let both = net.one(Op::Add(Add {}), &[word, kind])?;
         let normal = tables.norm.of_sum(net, both, position)?;
         passed(normal.y, move |net, dy| {

@@ -241,11 +241,6 @@ impl Layer for Dropped {
     }
 }
 
-/// Appends the rows of a table that `ids` name.
-pub(super) fn look_up(net: &mut Net, table: ValueId, ids: ValueId) -> Result<ValueId, ParamError> {
-    net.one(Op::Embedding(Embedding {}), &[table, ids])
-}
-
 /// Notes the gradient of a table of so many rows.
 pub(super) fn learn_table(
     net: &mut Net,

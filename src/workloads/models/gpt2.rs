@@ -2,7 +2,7 @@
 //! openai/gpt-2).
 
 use super::attend::Heads;
-use super::dense::{Norm, Rows, Tied, learn_table, look_up, table};
+use super::dense::{Norm, Rows, Tied, learn_table, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
 use super::regime::{
@@ -103,8 +103,8 @@ struct Embedding {
 impl Layer for Embedding {
     fn forward(&self, net: &mut Net, ids: ValueId) -> Result<Passed, ParamError> {
         let Self { tables: [words, places], rows, positions } = *self;
-        let word = look_up(net, words, ids)?;
-        let place = look_up(net, places, positions)?;
+        let word = net.rows(words, ids)?;
+        let place = net.rows(places, positions)?;
         let y = net.one(Op::Add(Add {}), &[word, place])?;
         passed(y, move |net, dy| {
             learn_table(net, (words, rows[0]), ids, dy)?;

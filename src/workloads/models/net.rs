@@ -1,7 +1,7 @@
 //! A model's program under construction: values, steps, and what is trained.
 
 use super::regime::Optimizer;
-use crate::ops::{Add, Cast, Gemm, Op};
+use crate::ops::{Add, Cast, Embedding, Gemm, Op};
 use crate::program::{Phase, Program, State, Step, ValueId};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
@@ -102,8 +102,7 @@ impl Net {
     }
 
     fn in_type(&mut self, id: ValueId) -> Result<ValueId, ParamError> {
-        let value = &self.program.values[id];
-        if value.input.is_none() || value.state != State::Parameter {
+        if !self.is_parameter(id) {
             return Ok(id);
         }
         if let Some(&cast) = self.casts.get(&id) {
@@ -132,6 +131,19 @@ impl Net {
     /// Appends a step; its first output.
     pub(super) fn one(&mut self, op: Op, args: &[ValueId]) -> Result<ValueId, ParamError> {
         Ok(self.push(op, args)?[0])
+    }
+
+    /// Rows of a table by their ids; those of a parameter in the type of activations. They are cast once they are taken: a
+    /// step needs few rows of a large table, and rounding does not care.
+    pub(super) fn rows(&mut self, table: ValueId, ids: ValueId) -> Result<ValueId, ParamError> {
+        let rows = self.append(Op::Embedding(Embedding {}), &[table, ids])?[0];
+        if self.is_parameter(table) { self.cast(rows, self.dtype) } else { Ok(rows) }
+    }
+
+    /// Whether it is an input that stays from one execution to the next.
+    fn is_parameter(&self, id: ValueId) -> bool {
+        let value = &self.program.values[id];
+        value.input.is_some() && value.state == State::Parameter
     }
 
     /// x W.

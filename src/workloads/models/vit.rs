@@ -3,7 +3,7 @@
 
 use super::attend::Heads;
 use super::conv::Conv;
-use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, look_up, table};
+use super::dense::{Bend, Dense, Linear, Norm, Rows, learn_table, table};
 use super::layer::{Layer, Layers, Passed, Path, assemble, of_part, passed};
 use super::net::Net;
 use super::regime::{
@@ -128,17 +128,17 @@ impl Layer for Embedding {
         let made = net.one(Op::Rearrange(self.rows()), &[made])?;
         let made = net.cast(made, net.dtype)?;
         let made = spread(net, made, rowing.patches)?;
-        let class = look_up(net, stem.class, rowing.only)?;
+        let class = net.rows(stem.class, rowing.only)?;
         let class = spread(net, class, rowing.first)?;
         let both = net.one(Op::Add(Add {}), &[made, class])?;
-        let position = look_up(net, stem.positions, rowing.positions)?;
+        let position = net.rows(stem.positions, rowing.positions)?;
         let y = net.one(Op::Add(Add {}), &[both, position])?;
         let images_again = self.images();
         passed(y, move |net, dy| {
             learn_table(net, (stem.positions, places), rowing.positions, dy)?;
-            let class = look_up(net, dy, rowing.first)?;
+            let class = net.rows(dy, rowing.first)?;
             learn_table(net, (stem.class, 1), rowing.only, class)?;
-            let made = look_up(net, dy, rowing.patches)?;
+            let made = net.rows(dy, rowing.patches)?;
             let made = net.one(Op::Rearrange(images_again), &[made])?;
             let made = net.cast(made, DType::F32)?;
             stem.patches.backward(net, images, made)

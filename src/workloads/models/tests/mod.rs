@@ -11,7 +11,7 @@ use super::regime::{Mode, Optimizer, Regime};
 use super::transformer::{Order, Style};
 use super::vgg;
 use super::vit;
-use crate::ops::{Arg, GeluForm};
+use crate::ops::{Arg, GeluForm, Op};
 use crate::program::{Phase, Program, State, Value, ValueId};
 use crate::random::{self, Fill};
 use crate::tensor::{DType, HostArray};
