@@ -1,5 +1,6 @@
 use super::*;
 use crate::backends::testing::{is_present, single, squares};
+use crate::host;
 use crate::ops::{Gemm, GemmI8};
 use crate::program::State;
 use crate::tensor::{DType, ValueSpec};
@@ -41,7 +42,10 @@ fn packing_has_a_cost_and_a_second_copy() {
     let options = LoadOptions { seed: 1, sets: 3, keep_all: false };
     let mut device = OneDnn.open(ID, &lane(1, Packing::Packed)).unwrap();
     let (ns, bytes) = device.load(&program, &options).unwrap().packing_cost();
-    assert!(ns > 0.0 && bytes >= 3 * 256 * 512 * 4, "{ns} ns, {bytes} bytes");
+    let anew = ns > 0.0 && bytes >= 3 * 256 * 512 * 4;
+    // Without AVX-512 it multiplies weights where they lie, so that the packed lane costs nothing and gains nothing.
+    let in_place = (ns, bytes) == (0.0, 0) && !host::facts().has("avx512f");
+    assert!(anew || in_place, "{ns} ns, {bytes} bytes");
     let mut device = OneDnn.open(ID, &lane(1, Packing::Plain)).unwrap();
     assert_eq!(device.load(&program, &options).unwrap().packing_cost(), (0.0, 0));
 }
