@@ -4,6 +4,7 @@ use super::{Python, common_type, is_product, specs_of, unused_blas};
 use crate::backends::Packing;
 use crate::backends::cpu::blas::settings::Settings;
 use crate::backends::cpu::loaded::is_packable;
+use crate::host::cpuid::adds_bytes_exactly;
 use crate::ops::{Conv2d, Granularity, ImageLayout, MaxPool, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
@@ -46,6 +47,11 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
         }
         Op::Quantize(op) if op.granularity != Granularity::Tensor => {
             return Err("is asked to quantise by one scale for all");
+        }
+        Op::GemmI8(_) if !adds_bytes_exactly() => {
+            return Err(
+                "adds pairs of products of bytes in 16 bits on a processor without VNNI, and they overflow",
+            );
         }
         Op::Copy(_) | Op::GemmI8(_) | Op::Quantize(_) | Op::Dequantize(_) => return Ok(()),
         Op::Attention(op) if op.log_sum_exp => return Err("gives no log-sum-exp with attention"),

@@ -5,6 +5,7 @@ use super::api::Api;
 use super::execution::{Execution, Weights};
 use super::objects::{Extras, Layout};
 use crate::backends::{Fault, Unsupported};
+use crate::host::cpuid::adds_bytes_exactly;
 use crate::ops::{GemmDims, Op};
 use crate::tensor::{DType, ValueSpec};
 use std::rc::Rc;
@@ -51,6 +52,9 @@ impl Product {
                 let (alpha, beta) = (op.alpha as f32, op.beta as f32);
                 Ok(Self { layouts, extras: Extras { alpha, beta, zero_points: [false; 2] }, zeros: [0; 2] })
             }
+            Op::GemmI8(_) if !adds_bytes_exactly() => Err(Unsupported(format!(
+                "{ID} adds pairs of products of bytes in 16 bits on a processor without VNNI, and they overflow"
+            ))),
             Op::GemmI8(op) => {
                 let dims = op.dims(args).map_err(refused)?;
                 let layouts =
