@@ -23,17 +23,20 @@ pub(crate) fn is_here() -> bool {
 
 /// Where [`build`] puts a unit's library.
 pub(crate) fn library(folder: &Path, source: &Source) -> PathBuf {
-    folder.join(format!("{}.so", source.name))
+    folder.join(source.name).join(format!("{}.so", source.name))
 }
 
-/// Compiles a unit into `folder`, with one file edited or none.
+/// Compiles a unit into `folder`, with one file edited or none. Its files lie in a folder of its own: units are
+/// compiled side by side, and one must not find a header that another is just writing.
 pub(crate) fn build(source: &Source, edit: Option<&Edit>, folder: &Path) -> Result<(), String> {
+    let own = folder.join(source.name);
+    std::fs::create_dir_all(&own).map_err(|error| error.to_string())?;
     let files = HEADERS.iter().map(|(name, text)| (*name, *text)).chain([(source.file, source.text)]);
     for (name, text) in files {
         let edited = edit.filter(|edit| edit.file == name).map_or(text, |edit| edit.text);
-        std::fs::write(folder.join(name), edited).map_err(|error| error.to_string())?;
+        std::fs::write(own.join(name), edited).map_err(|error| error.to_string())?;
     }
-    let wrapper = folder.join(format!("{}.cpp", source.name));
+    let wrapper = own.join(format!("{}.cpp", source.name));
     std::fs::write(&wrapper, wrapped(source)).map_err(|error| error.to_string())?;
     let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cuda_on_cpu/emulator.h");
     let mut command = Command::new("g++");
