@@ -1,14 +1,14 @@
 //! Claims about memory: how it grows, and what it holds.
 
 use super::cells::{Cell, Field};
-use crate::compare::{self, Interval};
+use crate::compare::{self, Interval, Noise};
 use crate::program::State;
 use crate::record::{Record, Run};
 use crate::workloads::Param;
 
 /// Exponents of the peak bytes over the length, of the workload's cases. The middle is that of the last two
 /// lengths, because a constant part bends the short end; the ends hold the line's own interval too.
-pub(super) fn growth(run: &Run, workload: &str) -> Vec<Cell> {
+pub(super) fn growth(run: &Run, noise: &Noise, workload: &str) -> Vec<Cell> {
     let is_of = |case: &str| {
         let mut records = run.records.iter();
         records
@@ -28,7 +28,7 @@ pub(super) fn growth(run: &Run, workload: &str) -> Vec<Cell> {
             suspect: false,
         })
     };
-    compare::growths(&run.records).into_iter().filter_map(cell).collect()
+    compare::growths(&run.records, noise).into_iter().filter_map(cell).collect()
 }
 
 /// Batch and parameters over the measured peak, of cells with this `mode`; with the process's own memory in
@@ -75,11 +75,14 @@ mod tests {
         let square = lengths.map(|length| record("attention_materialised", length, length * length));
         let straight = lengths.map(|length| record("attention", length, 1000 * length));
         let run = Run { records: [square, straight].concat(), ..Run::default() };
-        let (own, honest) = (growth(&run, "attention_materialised"), growth(&run, "attention"));
+        let (own, honest) = (
+            growth(&run, &Noise::of(&run.records), "attention_materialised"),
+            growth(&run, &Noise::of(&run.records), "attention"),
+        );
         let ([own], [honest]) = (own.as_slice(), honest.as_slice()) else { panic!("{own:?} {honest:?}") };
         assert!((own.ratio.centre - 2.0).abs() < 1e-9 && (honest.ratio.centre - 1.0).abs() < 1e-9);
         assert!(own.ratio.low < 2.001 && own.ratio.high > 1.999 && own.baseline.contains("128 to 1024"));
-        assert!(growth(&run, "softmax").is_empty());
+        assert!(growth(&run, &Noise::of(&run.records), "softmax").is_empty());
     }
 
     #[test]

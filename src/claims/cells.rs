@@ -81,6 +81,11 @@ impl<'a> Field<'a> {
         Self { run: &run.name, records, noise, known: RefCell::default() }
     }
 
+    /// How much its starts differ.
+    pub(super) fn noise(&self) -> &Noise {
+        &self.noise
+    }
+
     /// Name of the run.
     pub(super) fn run(&self) -> &'a str {
         self.run

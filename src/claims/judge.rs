@@ -84,8 +84,11 @@ fn sides(claim: &Claim, fields: &[(&Run, Field)], ratios: &[MemoryRatio]) -> [Si
                 side(words, all(&|_, field| field.cells(quantity, [&subject, &base], same)), reach)
             })
         }
-        Test::Growth { own, honest } => [(claim.own, own), (claim.honest, honest)]
-            .map(|(words, workload)| side(words, all(&|run, _| growth(run, workload)), Reach::Usual)),
+        Test::Growth { own, honest } => {
+            [(claim.own, own), (claim.honest, honest)].map(|(words, workload)| {
+                side(words, all(&|run, field| growth(run, field.noise(), workload)), Reach::Usual)
+            })
+        }
         Test::Held { mode } => [(claim.own, false), (claim.honest, true)]
             .map(|(words, whole)| side(words, all(&|_, field| held(field, mode, whole)), Reach::Usual)),
         Test::Prices => {

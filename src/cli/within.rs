@@ -1,7 +1,7 @@
 //! `cutgpu compare RUN --peers`, `--narrow` and `--growth`: tables of one run.
 
 use super::table::table;
-use crate::compare::{self, OWN, Standing};
+use crate::compare::{self, Noise, OWN, Standing};
 use crate::host::plain;
 use crate::record::Run;
 use crate::report::scene::Numbers;
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 /// This project's kernels beside the best of the others, as text or as JSON.
 pub(super) fn peers(run: &Run, as_json: bool) -> anyhow::Result<String> {
-    let standings = compare::standings(&run.records);
+    let standings = compare::standings(&run.records, &Noise::of(&run.records));
     if !standings.iter().any(is_ours) {
         bail!(
             "{} has no timed cell of {OWN}: run `cutgpu run peers`, or another suite that names it",
@@ -32,7 +32,7 @@ pub(super) fn peers(run: &Run, as_json: bool) -> anyhow::Result<String> {
 
 /// Fewer bits beside f32, as text or as JSON.
 pub(super) fn narrow(run: &Run, as_json: bool) -> anyhow::Result<String> {
-    let narrows = compare::narrows(&run.records);
+    let narrows = compare::narrows(&run.records, &Noise::of(&run.records));
     if narrows.is_empty() {
         let name = plain(&run.name);
         bail!("{name} has no product or layer both in f32 and in fewer bits: run `cutgpu run int8`");
@@ -45,7 +45,7 @@ pub(super) fn narrow(run: &Run, as_json: bool) -> anyhow::Result<String> {
 
 /// Exponents of time and memory, as text or as JSON.
 pub(super) fn growth(run: &Run, as_json: bool) -> anyhow::Result<String> {
-    let growths = compare::growths(&run.records);
+    let growths = compare::growths(&run.records, &Noise::of(&run.records));
     if growths.is_empty() {
         let name = plain(&run.name);
         bail!("{name} has no case with three sizes of one extent: run `cutgpu run attention`, or a sweep");

@@ -53,8 +53,7 @@ pub struct Growth {
 }
 
 /// Every law of a run, in the order of case and contender.
-pub fn growths(records: &[Record]) -> Vec<Growth> {
-    let noise = Noise::of(records);
+pub fn growths(records: &[Record], noise: &Noise) -> Vec<Growth> {
     let mut lines: BTreeMap<Key, Vec<(u64, &Record)>> = BTreeMap::new();
     let timed = |record: &&Record| record.outcome == Outcome::Measured && !record.contender.twin;
     let extents = growing(records);
@@ -69,7 +68,7 @@ pub fn growths(records: &[Record]) -> Vec<Growth> {
             lines.entry(key).or_default().push((*value, record));
         }
     }
-    lines.into_iter().flat_map(|((case, extent, ..), line)| laws(&case, &extent, line, &noise)).collect()
+    lines.into_iter().flat_map(|((case, extent, ..), line)| laws(&case, &extent, line, noise)).collect()
 }
 
 /// Case, extent, what stays the same, repeat, host, contender.
@@ -182,7 +181,7 @@ mod tests {
             let ns = square(queries) * 10.0;
             at(queries, ns, 1_000_000 + 4 * queries * queries)
         });
-        let growths = growths(&records);
+        let growths = growths(&records, &Noise::of(&records));
         let [growth] = growths.as_slice() else { panic!("{growths:?}") };
         assert_eq!((growth.extent.as_str(), growth.range, growth.points), ("queries", (128, 1024), 4));
         let Exponent { low, centre, high, last } = growth.time;
@@ -215,7 +214,7 @@ mod tests {
             let queries = record.point["queries"].clone();
             record.point.insert("keys".to_string(), queries);
         }
-        let growths = growths(&records);
+        let growths = growths(&records, &Noise::of(&records));
         let [growth] = growths.as_slice() else { panic!("{growths:?}") };
         assert_eq!(growth.extent, "keys = queries");
         assert!((growth.time.centre - 2.0).abs() < 1e-9 && growth.fixed.len() == 1);
@@ -223,10 +222,10 @@ mod tests {
 
     #[test]
     fn two_points_and_twins_make_no_law() {
-        assert!(growths(&[at(128, 1e3, 1), at(256, 4e3, 1)]).is_empty());
+        assert!(growths(&[at(128, 1e3, 1), at(256, 4e3, 1)], &Noise::default()).is_empty());
         let mut records = [128, 256, 512].map(|queries| at(queries, 1e3, 1));
         records.iter_mut().for_each(|record| record.contender.twin = true);
-        assert!(growths(&records).is_empty());
+        assert!(growths(&records, &Noise::of(&records)).is_empty());
         assert!(exponent(&[(1, 1.0), (2, 0.0), (4, 1.0)]).is_none());
     }
 }

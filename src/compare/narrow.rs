@@ -63,8 +63,7 @@ pub struct Narrow {
 }
 
 /// Every cell of a run that has the same product or layer in f32 in the same lane, in the order measured.
-pub fn narrows(records: &[Record]) -> Vec<Narrow> {
-    let noise = Noise::of(records);
+pub fn narrows(records: &[Record], noise: &Noise) -> Vec<Narrow> {
     let mut wide: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
     let timed = |record: &&Record| record.outcome == Outcome::Measured && !record.contender.twin;
     for record in records.iter().filter(timed) {
@@ -88,7 +87,7 @@ pub fn narrows(records: &[Record]) -> Vec<Narrow> {
         let cell = |kind| {
             let best =
                 bests.entry((key.clone(), kind)).or_insert_with(|| best_of(wide.iter().copied(), kind));
-            Some(Narrow { error, ..narrow(record, wide, best.as_ref(), kind, &noise)? })
+            Some(Narrow { error, ..narrow(record, wide, best.as_ref(), kind, noise)? })
         };
         Some(burst.filter_map(cell).collect::<Vec<_>>())
     };
@@ -203,7 +202,7 @@ mod tests {
         let mut other_lane = cell("gemm_i8", &[], 1e6, 1024);
         other_lane.contender.lane.threads = 1;
         let records = [cell("gemm", &[("dtype", "f32")], 4e6, 4096), fast, bytes, other_lane];
-        let narrows = narrows(&records);
+        let narrows = narrows(&records, &Noise::of(&records));
         let [narrow] = narrows.as_slice() else { panic!("{narrows:?}") };
         assert!((narrow.over_own.unwrap().centre - 4.0).abs() < 1e-6);
         let (over_best, best) = narrow.over_best.as_ref().unwrap();
@@ -221,7 +220,7 @@ mod tests {
             cell("linear_i8", &[("mode", "dynamic")], 2e6, 1028),
             cell("linear", &[("dtype", "bf16")], 2.5e6, 2048),
         ];
-        let narrows = narrows(&records);
+        let narrows = narrows(&records, &Noise::of(&records));
         let [bytes, half] = narrows.as_slice() else { panic!("{narrows:?}") };
         assert!((bytes.over_own.unwrap().centre - 2.5).abs() < 1e-6);
         assert!((half.over_own.unwrap().centre - 2.0).abs() < 1e-6 && half.size == 0.5);
@@ -233,7 +232,7 @@ mod tests {
         let wide = cell("gemm", &[("dtype", "f32")], 4e6, 4096);
         let mut streamed = cell("gemm_q8", &[("activations", "f32")], 1e6, 1088);
         streamed.series[0].probe = Some(ProbeKind::Read);
-        let first = |records: &[Record]| narrows(records).remove(0);
+        let first = |records: &[Record]| narrows(records, &Noise::of(records)).remove(0);
         assert_eq!(first(&[wide.clone(), streamed.clone()]).roofs, None);
         let mut read = wide;
         read.series[0].probe = Some(ProbeKind::Read);

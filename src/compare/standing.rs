@@ -104,8 +104,7 @@ pub struct Standing {
 
 /// Every standing of a run, in the order measured: points at which a processor's contenders were timed in short
 /// slices under a clock of the host.
-pub fn standings(records: &[Record]) -> Vec<Standing> {
-    let noise = Noise::of(records);
+pub fn standings(records: &[Record], noise: &Noise) -> Vec<Standing> {
     let mut places: BTreeMap<(&str, u32, &str, &Lane), usize> = BTreeMap::new();
     let mut fields: Vec<Vec<&Record>> = Vec::new();
     for record in records.iter().filter(|record| takes_part(record)) {
@@ -118,7 +117,7 @@ pub fn standings(records: &[Record]) -> Vec<Standing> {
         fields[place].push(record);
     }
     let of_field = |field: &Vec<&Record>| -> Vec<Standing> {
-        kinds(field).into_iter().filter_map(|kind| standing(field, kind, &noise)).collect()
+        kinds(field).into_iter().filter_map(|kind| standing(field, kind, noise)).collect()
     };
     fields.iter().flat_map(of_field).collect()
 }
@@ -275,7 +274,7 @@ mod tests {
             cell("cpu/lucky", PLAIN, 2e6, 0.25),
             cell("cpu/steady", PLAIN, 0.9e6, 1.0),
         ];
-        let standings = standings(&run);
+        let standings = standings(&run, &Noise::of(&run));
         let [standing] = standings.as_slice() else { panic!("{standings:?}") };
         let against = standing.against.as_ref().unwrap();
         assert_eq!(against.peer.backend, "cpu/lucky");
@@ -294,7 +293,7 @@ mod tests {
         for lane in [PLAIN, (1, Packing::Packed), (2, Packing::Plain), (2, Packing::Packed)] {
             run.extend([cell(OWN, lane, 1e6, 1.0), cell("cpu/other", lane, 1.1e6, 1.0)]);
         }
-        let standings = standings(&run);
+        let standings = standings(&run, &Noise::of(&run));
         assert_eq!(standings.len(), 4);
         for standing in &standings {
             let lanes: Vec<&Lane> = standing.places.iter().map(|place| &place.contender.lane).collect();
@@ -322,12 +321,12 @@ mod tests {
         ];
         for other in others {
             let name = other.contender.to_string();
-            let standings = standings(&[cell(OWN, PLAIN, 1e6, 1.0), other]);
+            let standings = standings(&[cell(OWN, PLAIN, 1e6, 1.0), other], &Noise::default());
             assert_eq!(standings[0].places.len(), 1, "{name}");
             assert!(standings[0].against.is_none(), "{name}");
             assert_eq!(standings[0].best.as_ref().unwrap().contender.backend, OWN);
         }
-        let alone = standings(&[cell("cpu/other", PLAIN, 1e6, 1.0)]);
+        let alone = standings(&[cell("cpu/other", PLAIN, 1e6, 1.0)], &Noise::default());
         assert!(alone[0].against.is_none() && alone[0].best.is_some());
     }
 
@@ -347,7 +346,7 @@ mod tests {
         let mut run = at("m=1", vec![cell(OWN, PLAIN, 1e6, 1.0), cell("cpu/other", PLAIN, 4e6, 1.0)]);
         run.extend(at("m=2", vec![cell(OWN, PLAIN, 1e6, 1.0), cell("cpu/other", PLAIN, 0.5e6, 1.0)]));
         run.extend(at("m=3", vec![cell(OWN, PLAIN, 3e6, 1.0)]));
-        let overall = overall(&standings(&run));
+        let overall = overall(&standings(&run, &Noise::of(&run)));
         let [case] = overall.as_slice() else { panic!("{overall:?}") };
         assert_eq!((case.compared, case.behind), (2, 1));
         assert!((case.ratio.unwrap() - 2f64.sqrt()).abs() < 1e-9);

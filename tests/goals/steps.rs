@@ -92,7 +92,7 @@ fn measured(cutgpu: &Path, name: &str, words: &[&str]) -> Result<Run, String> {
 fn ratios(run: &Run, case: &str, without: &str) -> Vec<f64> {
     let of_case = |record: &&Record| record.case == case && record.contender.backend != without;
     let records: Vec<Record> = run.records.iter().filter(of_case).cloned().collect();
-    let standings = compare::standings(&records);
+    let standings = compare::standings(&records, &compare::Noise::of(&records));
     standings.iter().filter_map(|standing| Some(standing.against.as_ref()?.ratio.centre)).collect()
 }
 

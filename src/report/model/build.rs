@@ -46,7 +46,7 @@ pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
         tally: Tally::default(),
     };
     for (number, ((run, fields), told)) in runs.iter().zip(&fields).zip(told).enumerate() {
-        add_run(&mut model, number, run, fields, &looks);
+        add_run(&mut model, number, run, fields, &looks, &told.noise);
         let machine = run.records.first().map_or(0, |record| machine_of(&model, record));
         model.ceilings.extend(told.ceilings.into_iter().map(|ceiling| (machine, ceiling)));
         model.standings.extend(told.standings.into_iter().map(|standing| (machine, standing)));
@@ -61,6 +61,7 @@ pub fn build(runs: &[Run], catalog: &Catalog, options: &Options) -> Model {
 
 /// What the records of a run tell together.
 struct Told {
+    noise: Noise,
     ceilings: Vec<Ceiling>,
     standings: Vec<Standing>,
     narrows: Vec<Narrow>,
@@ -69,13 +70,15 @@ struct Told {
 
 impl Told {
     fn of(run: &Run) -> Self {
-        let mut standings = compare::standings(&run.records);
+        let noise = Noise::of(&run.records);
+        let mut standings = compare::standings(&run.records, &noise);
         standings.retain(|standing| standing.against.is_some());
         Self {
             ceilings: compare::ceilings(&run.records),
             standings,
-            narrows: compare::narrows(&run.records),
-            growths: compare::growths(&run.records),
+            narrows: compare::narrows(&run.records, &noise),
+            growths: compare::growths(&run.records, &noise),
+            noise,
         }
     }
 }
@@ -132,23 +135,22 @@ fn note(run: &Run) -> RunNote {
     }
 }
 
-fn add_run(model: &mut Model, number: usize, run: &Run, fields: &[Field], looks: &Looks) {
-    let noise = Noise::of(&run.records);
+fn add_run(model: &mut Model, number: usize, run: &Run, fields: &[Field], looks: &Looks, noise: &Noise) {
     let baseline = model.baseline.clone();
     for field in fields {
         let machine = field.records.first().map_or(0, |record| machine_of(model, record));
         let contests = field.kinds().into_iter().filter_map(|kind| {
-            let contest = field.contest(kind, baseline.as_deref(), &noise, looks)?;
+            let contest = field.contest(kind, baseline.as_deref(), noise, looks)?;
             Some(Contest { run: number, machine, ..contest })
         });
         model.contests.extend(contests);
         let bases = field.bases(baseline.as_deref());
         for record in &field.records {
-            model.rows.extend(rows(record, machine, &bases, &noise));
+            model.rows.extend(rows(record, machine, &bases, noise));
         }
     }
     for record in &run.records {
-        model.tally.count(record, &noise);
+        model.tally.count(record, noise);
         model.empties.extend(empty(record, machine_of(model, record)));
     }
 }
