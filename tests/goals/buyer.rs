@@ -14,6 +14,7 @@ pub(crate) fn claims() -> Measured {
     Ok(BTreeMap::from([
         ("buyer.claims", printed(&said, "claims judged: ")?),
         ("buyer.claims_measured", printed(&said, "claims with an interval: ")?),
+        ("buyer.claims_processor", printed(&said, "claims of a processor with an interval: ")?),
         ("buyer.claims_constant", printed(&said, "claims by a constant: ")?),
     ]))
 }

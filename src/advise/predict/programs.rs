@@ -16,8 +16,8 @@ const KINDS: &[&str] = &["product", "row product", "attention", "convolution", "
 const STEP: [f64; 2] = [0.5e-6, 2e-6];
 
 /// Variance of a relative error of a program, and of a factor.
-const ERROR: f64 = 0.04;
-const FACTOR: f64 = 0.16;
+const ERROR: f64 = 0.031;
+const FACTOR: f64 = 0.11;
 
 /// Seconds of the loads of each kind.
 pub(super) type Sums = [f64; KINDS.len()];

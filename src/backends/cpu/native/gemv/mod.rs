@@ -7,6 +7,8 @@
 //! a fifth). A B that is laid out beforehand goes through the register tile instead, one panel behind the
 //! other.
 
+#[cfg(target_arch = "x86_64")]
+mod bytes_x86;
 mod floats;
 #[cfg(target_arch = "x86_64")]
 mod narrow;
@@ -17,7 +19,7 @@ use super::Team;
 use super::gemm::portion;
 use crate::backends::cpu::buffer::{Element, View, ViewMut};
 use crate::backends::cpu::float::Float;
-use crate::backends::cpu::isa::Loops;
+use crate::backends::cpu::isa::{Level, Loops};
 use crate::backends::cpu::layout::Layout;
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::native::scratch::SharedScratch;
@@ -80,8 +82,7 @@ pub(super) fn prepare(
     Some(row.map(|row| Box::new(Row { alpha, beta, ..row }) as Box<dyn Kernel>))
 }
 
-/// The same in bytes, where the processor has their dot products and the zero point of A leaves numbers of
-/// 8 bits.
+/// The same in bytes, where the zero point of A leaves numbers of 8 bits.
 pub(super) fn prepare_i8(
     team: &Team,
     op: &GemmI8,
@@ -91,7 +92,7 @@ pub(super) fn prepare_i8(
     #[cfg(target_arch = "x86_64")]
     {
         let run = match (args[0].dtype, op.zero_a) {
-            _ if layout.dims.m != 1 || !team.isa.has_bytes() => return None,
+            _ if layout.dims.m != 1 || team.isa.level() == Level::Portable => return None,
             (DType::U8, 0) => narrow::unsigned,
             (DType::U8, 128) => narrow::signed::<u8>,
             (DType::I8, 0) => narrow::signed::<i8>,

@@ -1,8 +1,8 @@
-//! Products of one row by the processor's dot products of bf16 and of bytes.
+//! Products of one row by the processor's dot products of bf16 and of bytes, or by pairs of bytes in 16 bits.
 
 use super::super::gemm::words_mut;
-use super::words_x86::{BF16, Job, Kernels, SIGNED, UNSIGNED, in_order, padded};
-use super::{Finish, Part, Row};
+use super::words_x86::{self, BF16, Job, Kernels, padded};
+use super::{Finish, Part, Row, bytes_x86};
 use crate::backends::cpu::buffer::{Element, View, ViewMut};
 use crate::backends::cpu::float::Float;
 use half::bf16;
@@ -25,25 +25,26 @@ pub(super) fn pairs<D: Float>(row: &Row, args: &[View], outs: &mut [ViewMut]) {
 
 /// u8 of A, whose zero is 0: sum a (b - zb) = sum a b - zb sum a.
 pub(super) fn unsigned(row: &Row, args: &[View], outs: &mut [ViewMut]) {
-    bytes(row, UNSIGNED, |a: u8| i32::from(a), row.zeros[1], args, outs);
+    let kernels = if row.team.isa.has_bytes() { words_x86::UNSIGNED } else { bytes_x86::UNSIGNED };
+    bytes(row, kernels, |a: u8| i32::from(a), args, outs);
 }
 
-/// A that less its zero point is i8: with b + 128 for b, sum x (b - zb) = sum x (b + 128) - (128 + zb) sum x.
+/// A that less its zero point is i8: where b is raised by r, sum x (b - zb) = sum x (b + r) - (r + zb) sum x.
 pub(super) fn signed<A: Element + Into<i32>>(row: &Row, args: &[View], outs: &mut [ViewMut]) {
     let zero = row.zeros[0];
-    bytes(row, SIGNED, |a: A| a.into() - zero, 128 + row.zeros[1], args, outs);
+    let kernels = if row.team.isa.has_bytes() { words_x86::SIGNED } else { bytes_x86::SIGNED };
+    bytes(row, kernels, |a: A| a.into() - zero, args, outs);
 }
 
-/// sum x b - `zero` sum x, where `lane` makes the 8 bits of x.
+/// sum x (b - zb), where `lane` makes the 8 bits of x.
 fn bytes<A: Element>(
     row: &Row,
     kernels: Kernels,
     lane: impl Fn(A) -> i32 + Sync,
-    zero: i32,
     args: &[View],
     outs: &mut [ViewMut],
 ) {
-    let source = Source::of::<i8>(row);
+    let (source, zero) = (Source::of::<i8>(row), kernels.raised + row.zeros[1]);
     row.each::<A, i8, i32>(args, outs, |Part { a, b, d, .. }, [x, y]| {
         let x = &mut words_mut(x)[..a.len().div_ceil(4)];
         let mut sum = 0i32;
@@ -94,8 +95,5 @@ impl Source {
         let mut job = Job { x, depth, b, stride, columns, y, is_far };
         // SAFETY: `prepare` has asked the processor for what the kernels need.
         unsafe { if by_rows { (kernels.by_rows)(&mut job) } else { (kernels.by_columns)(&mut job) } }
-        if by_rows {
-            in_order(job.y, 4 / size_of::<B>());
-        }
     }
 }
