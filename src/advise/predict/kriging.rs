@@ -59,53 +59,53 @@ struct Parts {
 
 const CELLS: Parts = Parts {
     parts: &[
-        part(0, 0.054, 0.094),
+        part(0, 0.054, 0.09),
         part(LIBRARY, 0.11, 0.0),
         part(MACHINE, 0.027, 0.0),
         part(OP, 0.0, 0.12),
-        part(LIBRARY | MACHINE, 0.023, 0.0087),
-        part(OP | MACHINE, 0.0, 0.03),
-        part(OP | LIBRARY, 0.11, 0.0),
-        part(OP | LIBRARY | PACKED, 0.41, 0.036),
-        part(OP | LIBRARY | THREADS, 0.0044, 0.0081),
-        part(OP | LIBRARY | MACHINE | THREADS | PACKED, 0.0046, 0.0046),
+        part(LIBRARY | MACHINE, 0.018, 0.0087),
+        part(OP | MACHINE, 0.0, 0.021),
+        part(OP | LIBRARY, 0.13, 0.0),
+        part(OP | LIBRARY | PACKED, 0.25, 0.036),
+        part(OP | LIBRARY | THREADS, 0.0028, 0.0081),
+        part(OP | LIBRARY | MACHINE | THREADS | PACKED, 0.0029, 0.0041),
     ],
     near: 1.5,
-    noise: 0.032,
+    noise: 0.018,
 };
 
 /// What a size does to reading a matrix it does for every type and library.
 const ROWS: Parts = Parts {
     parts: &[
-        part(0, 0.0, 0.0085),
-        part(LIBRARY, 1.2, 0.011),
+        part(0, 0.0, 0.005),
+        part(LIBRARY, 0.67, 0.0087),
         part(MACHINE, 0.0, 0.043),
-        part(OP, 0.0, 0.019),
+        part(OP, 0.0, 0.029),
         part(LIBRARY | MACHINE, 0.0, 0.021),
-        part(OP | MACHINE, 0.0, 0.022),
-        part(OP | LIBRARY | PACKED, 0.29, 0.032),
-        part(OP | LIBRARY | THREADS, 0.073, 0.0092),
-        part(OP | LIBRARY | MACHINE | THREADS | PACKED, 0.03, 0.0067),
+        part(OP | MACHINE, 0.0, 0.024),
+        part(OP | LIBRARY | PACKED, 0.78, 0.025),
+        part(OP | LIBRARY | THREADS, 0.031, 0.011),
+        part(OP | LIBRARY | MACHINE | THREADS | PACKED, 0.03, 0.012),
     ],
     near: 0.96,
-    noise: 0.0081,
+    noise: 0.0095,
 };
 
 /// What programs take beyond their loads is near nothing.
 const PROGRAMS: Parts = Parts {
     parts: &[
-        part(0, 0.011, 0.0084),
+        part(0, 0.012, 0.01),
         part(LIBRARY, 0.011, 0.019),
-        part(MACHINE, 0.11, 0.024),
-        part(OP, 0.046, 0.01),
-        part(LIBRARY | THREADS, 0.0, 0.0045),
-        part(LIBRARY | MACHINE, 0.00097, 0.0),
-        part(OP | LIBRARY, 0.093, 0.16),
-        part(LIBRARY | MACHINE | THREADS, 0.0, 0.021),
-        part(OP | LIBRARY | THREADS, 0.0068, 0.0007),
+        part(MACHINE, 0.096, 0.0024),
+        part(OP, 0.049, 0.0066),
+        part(LIBRARY | THREADS, 0.0, 0.0018),
+        part(LIBRARY | MACHINE, 0.0017, 0.0),
+        part(OP | LIBRARY, 0.093, 0.23),
+        part(LIBRARY | MACHINE | THREADS, 0.0, 0.0097),
+        part(OP | LIBRARY | THREADS, 0.0021, 0.00076),
     ],
-    near: 2.0,
-    noise: 0.071,
+    near: 1.5,
+    noise: 0.095,
 };
 
 impl Parts {

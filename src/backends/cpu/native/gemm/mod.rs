@@ -161,7 +161,7 @@ pub(super) fn prepare_i8(
 /// it lies, 1.40 ms laid out; at 2048^2, from the cache, 0.16 and 0.18 ms).
 fn stays(team: &Team, b: &ValueSpec, lane: u64) -> bool {
     let laid_out = b.elements() as u64 * lane;
-    laid_out > b.bytes() && team.exceeds_caches(2 * laid_out)
+    laid_out > b.bytes() && team.exceeds_caches(3 * laid_out)
 }
 
 /// Who multiplies what, and whether B is laid out at load.
