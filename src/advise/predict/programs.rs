@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn each_kind_has_the_factor_that_programs_show() {
         // Element-wise steps take twice as long in programs, products do not.
-        let programs: Vec<Program> = (1..20)
+        let programs: Vec<Program> = (1..60)
             .map(|number| {
-                let sums = [f64::from(number), 0.0, 0.0, 0.0, f64::from(20 - number), 0.0];
+                let sums = [f64::from(number), 0.0, 0.0, 0.0, f64::from(60 - number), 0.0];
                 program("a", sums, sums[0] + 2.0 * sums[4])
             })
             .collect();
