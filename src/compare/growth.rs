@@ -52,7 +52,7 @@ pub struct Growth {
     pub bytes: Option<Exponent>,
 }
 
-/// Every law of a run, in the order of case and contender.
+/// Every law of a run, in the order of case and contender; `noise` is that of these records.
 pub fn growths(records: &[Record], noise: &Noise) -> Vec<Growth> {
     let mut lines: BTreeMap<Key, Vec<(u64, &Record)>> = BTreeMap::new();
     let timed = |record: &&Record| record.outcome == Outcome::Measured && !record.contender.twin;

@@ -62,7 +62,8 @@ pub struct Narrow {
     pub instructions: Option<String>,
 }
 
-/// Every cell of a run that has the same product or layer in f32 in the same lane, in the order measured.
+/// Every cell of a run that has the same product or layer in f32 in the same lane, in the order measured; `noise` is that
+/// of these records.
 pub fn narrows(records: &[Record], noise: &Noise) -> Vec<Narrow> {
     let mut wide: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
     let timed = |record: &&Record| record.outcome == Outcome::Measured && !record.contender.twin;

@@ -103,7 +103,7 @@ pub struct Standing {
 }
 
 /// Every standing of a run, in the order measured: points at which a processor's contenders were timed in short
-/// slices under a clock of the host.
+/// slices under a clock of the host. `noise` is that of these records.
 pub fn standings(records: &[Record], noise: &Noise) -> Vec<Standing> {
     let mut places: BTreeMap<(&str, u32, &str, &Lane), usize> = BTreeMap::new();
     let mut fields: Vec<Vec<&Record>> = Vec::new();
