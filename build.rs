@@ -31,14 +31,15 @@ fn revision() -> Option<String> {
     if top != root {
         return None;
     }
-    for file in ["HEAD", "logs/HEAD", "index"] {
+    // Not the index: every `git status` may write it, and it says nothing that these and the sources do not.
+    for file in ["HEAD", "logs/HEAD"] {
         let path = output("git", &["rev-parse", "--git-path", file])?;
         if Path::new(&path).exists() {
             println!("cargo::rerun-if-changed={path}");
         }
     }
     let commit = output("git", &["rev-parse", "--short=12", "HEAD"])?;
-    let changes = output("git", &["status", "--porcelain", "--untracked-files=no"])?;
+    let changes = output("git", &["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])?;
     Some(if changes.is_empty() { commit } else { format!("{commit}+dirty") })
 }
 

@@ -136,6 +136,12 @@ impl Job {
                 assumed.push(format!("{axis} is {extent}, since none was given"));
             }
         }
+        if has("mode") && has("dtype") && !params.contains_key("dtype") {
+            assumed.push(
+                "dtype is f32, since none was given; in bf16 a card with units for it may cost far less"
+                    .to_string(),
+            );
+        }
         let batch = match params.get("batch") {
             Some(Param::Int(batch)) => Some(*batch),
             _ if !has("batch")
@@ -274,6 +280,20 @@ mod tests {
             let job = job(name, &[], "10/day").unwrap();
             assert_eq!(point_name(job.workload.axes, &job.params), point, "{name}");
             assert_eq!((job.unit.name(), job.batch), (unit, batch), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_given_is_said() {
+        let bf16 = ("dtype", Param::Text("bf16".into()));
+        for (name, given, said) in [
+            ("bert-base", vec![], vec!["length is", "dtype is f32"]),
+            ("bert-base", vec![bf16], vec!["length is"]),
+            ("quick/bert-ffn", vec![], vec![]),
+        ] {
+            let assumed = job(name, &given, "10/day").unwrap().assumed;
+            assert_eq!(assumed.len(), said.len(), "{assumed:?}");
+            assert!(assumed.iter().zip(said).all(|(is, begins)| is.starts_with(begins)), "{assumed:?}");
         }
     }
 

@@ -120,14 +120,14 @@ pub(crate) fn cpu() -> Measured {
     let peers = measured(&cutgpu, "peers", &[], &[])?;
     let settings = [("CUTGPU_ISA", "avx2")];
     let narrow = measured(&cutgpu, "avx2", &["--only", AVX2, "--backend", OWN], &settings)?;
-    let standings = compare::standings(&peers.records);
+    let standings = compare::standings(&peers.records, &compare::Noise::of(&peers.records));
     let mut values: BTreeMap<&'static str, f64> = ROWS
         .iter()
         .filter_map(|(name, cases, lanes, take)| Some((*name, value(&standings, cases, *lanes, *take)?)))
         .collect();
     values.extend(largest_share(&standings).map(|share| ("cpu.probe_over", share)));
     values.extend(best_seen(&peers)?.map(|share| ("cpu.probe_best", share)));
-    let own = compare::standings(&narrow.records);
+    let own = compare::standings(&narrow.records, &compare::Noise::of(&narrow.records));
     values.extend(value(&own, &[""], All, Share).map(|share| ("cpu.avx2", share)));
     Ok(values)
 }

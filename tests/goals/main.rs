@@ -49,8 +49,11 @@ struct Table {
 /// Values by goal, or why there are none.
 pub(crate) type Measured = Result<BTreeMap<&'static str, f64>, String>;
 
+/// What measures some goals at once.
+type Measure = fn() -> Measured;
+
 /// Every measure by name, in the order they run: the quick ones first.
-const MEASURES: &[(&str, fn() -> Measured)] = &[
+const MEASURES: &[(&str, Measure)] = &[
     ("build", commands::build),
     ("start", commands::start),
     ("exchange", commands::exchange),
@@ -100,7 +103,7 @@ fn main() {
     for (name, measure) in MEASURES {
         let rows: Vec<&Goal> = wanted.iter().filter(|goal| goal.measure == *name).collect();
         if !rows.is_empty() {
-            short += report(&rows, measure);
+            short += report(&rows, *measure);
         }
     }
     for goal in wanted.iter().filter(|goal| MEASURES.iter().all(|(name, _)| *name != goal.measure)) {
@@ -118,7 +121,7 @@ fn main() {
 }
 
 /// Runs one measure and prints its goals; returns how many are short.
-fn report(rows: &[&Goal], measure: &fn() -> Measured) -> usize {
+fn report(rows: &[&Goal], measure: Measure) -> usize {
     let missing = rows.iter().flat_map(|goal| &goal.needs).find(|need| !is_here(need));
     if let Some(need) = missing {
         for goal in rows {

@@ -137,6 +137,11 @@ fn covariance(a: &Place, b: &Place) -> f64 {
     if a.family == b.family { Parts::of(&a.family).covariance(a, b) } else { 0.0 }
 }
 
+/// Variance of one measurement in a family.
+pub(super) fn noise(family: &str) -> f64 {
+    Parts::of(family).noise
+}
+
 /// Measured places, and what they say of others.
 #[derive(Clone, Debug)]
 pub(super) struct Kriging {
@@ -162,7 +167,7 @@ impl Kriging {
         let mut matrix = vec![0.0; count * count];
         for (row, a) in places.iter().enumerate() {
             for (column, b) in places.iter().enumerate().take(row + 1) {
-                let value = covariance(a, b) + if row == column { Parts::of(&a.family).noise } else { 0.0 };
+                let value = covariance(a, b) + if row == column { noise(&a.family) } else { 0.0 };
                 (matrix[row * count + column], matrix[column * count + row]) = (value, value);
             }
         }
@@ -190,13 +195,14 @@ impl Kriging {
 
     /// What the other places say of these: y_S - ([K^-1]_SS)^-1 (K^-1 y)_S, the prediction of a model that has never
     /// seen them (Sundararajan and Keerthi, "Predictive approaches for choosing hyperparameters in Gaussian
-    /// processes", Neural Computation 13, 2001, for several places at once). It does not depend on y_S.
-    pub(super) fn held_out(&self, left_out: &[usize]) -> Option<Vec<f64>> {
+    /// processes", Neural Computation 13, 2001, for several places at once). It does not depend on y_S. The variances are
+    /// those of a measurement there: the diagonal of ([K^-1]_SS)^-1.
+    pub(super) fn held_out(&self, left_out: &[usize]) -> Option<Vec<Guess>> {
         self.held_out_of(&self.values, left_out)
     }
 
     /// The same where other values, one for each place, had been measured.
-    pub(super) fn held_out_of(&self, values: &[f64], left_out: &[usize]) -> Option<Vec<f64>> {
+    pub(super) fn held_out_of(&self, values: &[f64], left_out: &[usize]) -> Option<Vec<Guess>> {
         let (count, size) = (self.places.len(), left_out.len());
         let mut block = vec![0.0; size * size];
         for (row, &a) in left_out.iter().enumerate() {
@@ -207,8 +213,11 @@ impl Kriging {
         let block = inverse(block, size)?;
         let weight = |&place: &usize| dot(&self.inverse[place * count..][..count], values);
         let weights: Vec<f64> = left_out.iter().map(weight).collect();
-        let errors = (0..size).map(|row| dot(&block[row * size..][..size], &weights));
-        Some(left_out.iter().zip(errors).map(|(&place, error)| values[place] - error).collect())
+        let guess = |(row, &place): (usize, &usize)| {
+            let error = dot(&block[row * size..][..size], &weights);
+            Guess { mean: values[place] - error, variance: block[row * size + row] }
+        };
+        Some(left_out.iter().enumerate().map(guess).collect())
     }
 }
 
@@ -339,9 +348,10 @@ mod tests {
         (others[1], others[4]) = (-3.0, 7.0);
         let of_others = known.held_out_of(&others, &[1, 4]).unwrap();
         for ((value, other), place) in held.iter().zip(of_others).zip([1, 4]) {
-            let wanted = fewer.guess(&known.places[place]).mean;
-            assert!((value - wanted).abs() < 1e-9 && (other - wanted).abs() < 1e-9);
-            assert!((fewer.mean(&known.places[place]) - wanted).abs() < 1e-12);
+            let wanted = fewer.guess(&known.places[place]);
+            assert!((value.mean - wanted.mean).abs() < 1e-9 && (other.mean - wanted.mean).abs() < 1e-9);
+            assert!((value.variance - wanted.variance - noise("f")).abs() < 1e-9);
+            assert!((fewer.mean(&known.places[place]) - wanted.mean).abs() < 1e-12);
         }
     }
 }

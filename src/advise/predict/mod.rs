@@ -22,6 +22,7 @@ use crate::compare::{Interval, Noise, OWN, Word, best_of, estimate_with, validit
 use crate::program::Program;
 use crate::record::{Outcome, Record, Run};
 use crate::suite::Load as Spread;
+use crate::units::significant;
 use crate::workloads::Params;
 use kriging::Place;
 use load::{Load, loads};
@@ -111,34 +112,40 @@ impl<'a> Predictor<'a> {
         };
         let guessed = model.seconds(workload, &task.loads, &who, roofs);
         let guessed = guessed.ok_or("its runs have no probe of what the job needs: `make bench` has")?;
-        let (factor, note) = self.error(workload);
-        // The model may doubt more than what was left out shows, of an op that nobody measured.
-        let (seconds, factor) = (guessed.seconds, factor.max((NINE_OF_TEN * guessed.doubt).exp()));
+        let (deviations, note) = self.error(workload, task);
+        let seconds = guessed.seconds;
+        let factor = match deviations {
+            Some(deviations) => (deviations * guessed.doubt).exp(),
+            None => UNKNOWN.max((NINE_OF_TEN * guessed.doubt).exp()),
+        };
         let seconds = Interval { low: seconds / factor, centre: seconds, high: seconds * factor };
         Ok(Timed { seconds, basis: TimeBasis::MeasuredRoofs, note })
     }
 
-    /// How far predictions of a workload were off when it was left out, and in words.
-    fn error(&self, workload: &str) -> (f64, String) {
+    /// Within how many of the model's standard deviations predictions of such a workload were when it was left out, none
+    /// where too few were; and in words.
+    fn error(&self, workload: &str, task: &Task) -> (Option<f64>, String) {
+        let is_program = !matches!(task.loads.as_slice(), [load] if load.count == 1.0);
         let wanted = if self.learnt.contains(workload) { Split::Size } else { Split::Workload };
-        let usable = |split: &&Splits| split.cells.len() >= 5;
-        let split = self.splits.iter().filter(usable).find(|split| split.split == wanted);
-        let split = split.or_else(|| self.splits.iter().find(usable));
-        let Some((split, factor)) = split.and_then(|split| Some((split, split.factor()?))) else {
+        let first = self.splits.iter().filter(|split| split.split == wanted);
+        let mut splits = first.chain(&self.splits);
+        let found = splits.find_map(|split| Some((split, split.deviations(is_program)?)));
+        let Some((split, deviations)) = found else {
             let note =
                 "seconds are estimated from measured roofs, and too few cells show how far off they may be";
-            return (UNKNOWN, format!("{note}: taken as a factor of {UNKNOWN}"));
+            return (None, format!("{note}: taken as a factor of {UNKNOWN} at least"));
         };
+        // Whoever leaves out a size knows less of a workload that is not there at all.
+        let deviations = if split.split < wanted { 2.0 * deviations } else { deviations };
         let note = format!(
             "seconds are estimated from measured roofs; with {}, such estimates were off by {} in the median and by \
-             {} at most in nine of ten cells",
+             {} at most in nine of ten cells; the interval is {} of the model's standard deviations",
             split.split.label(),
             model::percent(split.median()),
-            model::percent(split.p90())
+            model::percent(split.p90()),
+            significant(deviations, 2)
         );
-        // Whoever leaves out a size knows less of a workload that is not there at all.
-        let factor = if split.split == wanted { factor } else { factor * factor };
-        (factor.max(1.01), note)
+        (Some(deviations), note)
     }
 
     /// The best contender that ran the job on the machine at hand, where one did.

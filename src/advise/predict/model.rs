@@ -5,9 +5,9 @@
 //! many loads takes their sum and what other programs took beyond theirs ([`super::programs`]).
 
 use super::cell::{Cell, at};
-use super::kriging::{Guess, Kriging, Place};
+use super::kriging::{Guess, Kriging, Place, noise};
 use super::load::Load;
-use super::programs::{Program, Programs, programs, sums, whole};
+use super::programs::{Program, Programs, Sums, programs, sums, whole};
 use super::roofs::Roofs;
 use crate::units::significant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Guessed {
     /// Seconds of one execution.
     pub seconds: f64,
-    /// Standard deviation of their logarithm, as the model sees it.
+    /// Standard deviation of the logarithm of a measurement of them, as the model sees it.
     pub doubt: f64,
 }
 
@@ -50,8 +50,8 @@ impl Model {
     }
 
     /// A cell that the model need not have seen.
-    pub(super) fn cell_seconds(&self, cell: &Cell) -> f64 {
-        self.guessed(&cell.workload, &cell.loads, &cell.roofs, &cell.who).seconds
+    pub(super) fn cell(&self, cell: &Cell) -> Guessed {
+        self.guessed(&cell.workload, &cell.loads, &cell.roofs, &cell.who)
     }
 
     fn guessed(&self, workload: &str, loads: &[Load], least: &[f64], who: &Place) -> Guessed {
@@ -60,18 +60,24 @@ impl Model {
             && load.count == 1.0
         {
             let Guess { mean, variance } = guess(load);
-            return Guessed { seconds: least * mean.exp(), doubt: variance.sqrt() };
+            let doubt = (variance + noise(&load.place.family)).sqrt();
+            return Guessed { seconds: least * mean.exp(), doubt };
         }
         let sums = sums(loads, least, who.threads, |load| self.mean(&at(&load.place, who)).exp());
+        let doubt = self.doubt(loads, least, who, &sums);
+        let (seconds, variance) = self.programs.seconds(&sums, &whole(workload, loads, who));
+        Guessed { seconds, doubt: doubt.hypot(variance.sqrt()) }
+    }
+
+    /// Standard deviation of the logarithm of the sum of a program's loads. Loads of one program are off together: their
+    /// doubts are averaged, not squared away.
+    fn doubt(&self, loads: &[Load], least: &[f64], who: &Place, sums: &Sums) -> f64 {
         let sum: f64 = sums.iter().sum();
-        // Loads of one program are off together: their doubts are averaged, not squared away.
         let doubt = |(load, least): (&Load, &f64)| {
-            let guess = guess(load);
+            let guess = self.guess(&at(&load.place, who));
             load.count * least * guess.mean.exp() * guess.variance.sqrt() / sum
         };
-        let doubt: f64 = loads.iter().zip(least).map(doubt).sum();
-        let (seconds, variance) = self.programs.seconds(&sums, &whole(workload, loads, who));
-        Guessed { seconds, doubt: (doubt * doubt + variance).sqrt() }
+        loads.iter().zip(least).map(doubt).sum()
     }
 
     fn guess(&self, place: &Place) -> Guess {
@@ -139,17 +145,19 @@ impl Fitted {
         &self,
         cells: &[Cell],
         fold: impl Fn(&Cell) -> Option<String>,
-    ) -> Vec<(usize, f64)> {
+    ) -> Vec<(usize, Guessed)> {
         let mut found = Vec::new();
         for (family, numbers) in &self.alone {
             let names: Vec<Option<String>> = numbers.iter().map(|&number| fold(&cells[number])).collect();
             for name in names.iter().flatten().collect::<BTreeSet<_>>() {
                 let out: Vec<usize> =
                     (0..numbers.len()).filter(|&place| names[place].as_ref() == Some(name)).collect();
-                let logs = self.model.families[family].held_out(&out).unwrap_or_default();
-                let seconds =
-                    |(&place, log): (&usize, f64)| (numbers[place], cells[numbers[place]].roof() * log.exp());
-                found.extend(out.iter().zip(logs).map(seconds));
+                let guesses = self.model.families[family].held_out(&out).unwrap_or_default();
+                let guessed = |(&place, guess): (&usize, Guess)| {
+                    let seconds = cells[numbers[place]].roof() * guess.mean.exp();
+                    (numbers[place], Guessed { seconds, doubt: guess.variance.sqrt() })
+                };
+                found.extend(out.iter().zip(guesses).map(guessed));
             }
         }
         let names: Vec<Option<String>> =
@@ -157,10 +165,13 @@ impl Fitted {
         for name in names.iter().flatten().collect::<BTreeSet<_>>() {
             let out: Vec<usize> =
                 (0..names.len()).filter(|&place| names[place].as_ref() == Some(name)).collect();
-            let seconds = self.model.programs.held_out(&self.programs, &out);
-            found.extend(
-                out.iter().zip(seconds).map(|(&place, seconds)| (self.programs[place].cell, seconds)),
-            );
+            let held = self.model.programs.held_out(&self.programs, &out);
+            found.extend(out.iter().zip(held).map(|(&place, (seconds, variance))| {
+                let Program { cell: number, sums, .. } = &self.programs[place];
+                let Cell { loads, roofs, who, .. } = &cells[*number];
+                let doubt = self.model.doubt(loads, roofs, who, sums);
+                (*number, Guessed { seconds, doubt: doubt.hypot(variance.sqrt()) })
+            }));
         }
         found.sort_by_key(|(number, _)| *number);
         found

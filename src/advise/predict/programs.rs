@@ -5,7 +5,7 @@
 //! 1 (Hoerl and Kennard, "Ridge regression", Technometrics 12, 1970). What is left is a kriging over programs.
 
 use super::cell::{Cell, at};
-use super::kriging::{Guess, Kriging, PROGRAM, Place, dot, inverse};
+use super::kriging::{Guess, Kriging, PROGRAM, Place, dot, inverse, noise};
 use super::load::Load;
 
 /// Kinds of loads, by the start of their families; the last is no load: what each step takes however small it is.
@@ -48,22 +48,25 @@ impl Programs {
     }
 
     /// Seconds of those of `programs`, all that this was fitted to, that are numbered in `out`, by a fit that saw none of
-    /// them.
-    pub(super) fn held_out(&self, programs: &[Program], out: &[usize]) -> Vec<f64> {
+    /// them, with variances as those of [`Self::seconds`].
+    pub(super) fn held_out(&self, programs: &[Program], out: &[usize]) -> Vec<(f64, f64)> {
         let kept = programs.iter().enumerate().filter(|(number, _)| !out.contains(number));
         let factors = factors(&kept.map(|(_, program)| program).collect::<Vec<_>>());
         let left: Vec<f64> = programs.iter().map(|program| program.left(&factors)).collect();
         let left = self.left.as_ref().and_then(|known| known.held_out_of(&left, out));
-        let left = left.unwrap_or_else(|| vec![0.0; out.len()]);
-        out.iter()
-            .zip(left)
-            .map(|(&number, left)| dot(&factors, &programs[number].sums) * left.exp())
-            .collect()
+        let left = left.unwrap_or_else(|| vec![Guess { mean: 0.0, variance: ERROR }; out.len()]);
+        let seconds = |(&number, left): (&usize, Guess)| {
+            (dot(&factors, &programs[number].sums) * left.mean.exp(), left.variance)
+        };
+        out.iter().zip(left).map(seconds).collect()
     }
 
-    /// Seconds of a program, and the variance of their logarithm beyond that of the loads.
+    /// Seconds of a program, and the variance of the logarithm of a measurement of them beyond that of the loads.
     pub(super) fn seconds(&self, sums: &Sums, place: &Place) -> (f64, f64) {
-        let left = self.left.as_ref().map_or(Guess { mean: 0.0, variance: ERROR }, |left| left.guess(place));
+        let left = self.left.as_ref().map_or(Guess { mean: 0.0, variance: ERROR }, |left| {
+            let guess = left.guess(place);
+            Guess { variance: guess.variance + noise(PROGRAM), ..guess }
+        });
         (dot(&self.factors, sums) * left.mean.exp(), left.variance)
     }
 }
@@ -183,9 +186,10 @@ mod tests {
             programs.iter().enumerate().filter(|(number, _)| !out.contains(number)).map(|(_, kept)| kept);
         let fewer = Programs::fit(kept);
         let held = Programs::fit(&programs).held_out(&programs, &out);
-        for (seconds, number) in held.iter().zip(out) {
-            let (wanted, _) = fewer.seconds(&programs[number].sums, &programs[number].place);
+        for ((seconds, variance), number) in held.iter().zip(out) {
+            let (wanted, doubted) = fewer.seconds(&programs[number].sums, &programs[number].place);
             assert!((seconds / wanted - 1.0).abs() < 1e-9, "{number}: {seconds} {wanted}");
+            assert!((variance / doubted - 1.0).abs() < 1e-9, "{number}: {variance} {doubted}");
         }
     }
 

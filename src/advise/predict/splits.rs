@@ -1,7 +1,7 @@
 //! How well predictions hold where they were not fitted: cells are left out, and guessed by what is left.
 
 use super::cell::{Cell, cells};
-use super::model::{Fitted, Model};
+use super::model::{Fitted, Guessed, Model};
 use crate::compare::OWN;
 use crate::record::Run;
 use serde::Serialize;
@@ -13,6 +13,13 @@ pub const MACHINES: usize = 3;
 /// Other sizes that leaving one out needs, of the same op and contender: with one other, a size would be predicted from
 /// the far side of a cache.
 const OTHERS: usize = 2;
+
+/// Cells of which something can be said at all, and of which they say it alone.
+const FEW: usize = 5;
+const MANY: usize = 30;
+
+/// [`Splits::deviations`] of single ops and of programs over the recorded runs: fewer are not believed of a few cells.
+const USUAL: [f64; 2] = [1.4, 0.6];
 
 /// What is left out at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,6 +60,10 @@ pub struct Held {
     pub seconds: f64,
     /// Predicted seconds.
     pub predicted: f64,
+    /// Standard deviation of the logarithm of what is measured, as the model sees it.
+    pub doubt: f64,
+    /// It is no single op but a program of several.
+    pub is_program: bool,
     /// Seconds by a constant share of the roofs: the geometric mean of the cells that were not left out.
     pub constant: f64,
     /// Seconds by a constant time: the geometric mean of the cells that were not left out.
@@ -105,15 +116,26 @@ impl Splits {
         self.quantile(0.5, |held| (held.constant_time / held.seconds - 1.0).abs())
     }
 
-    /// The factor that nine of ten predictions are within, either way; of this project's own kernels where there are
-    /// enough of them.
-    pub(super) fn factor(&self) -> Option<f64> {
-        let own: Vec<&Held> = self.cells.iter().filter(|held| held.contender.starts_with(OWN)).collect();
-        let of = if own.len() >= 5 { own } else { self.cells.iter().collect() };
-        let mut logs: Vec<f64> = of.iter().map(|held| (held.predicted / held.seconds).ln().abs()).collect();
-        logs.sort_by(f64::total_cmp);
-        let place = ((0.9 * logs.len() as f64).ceil() as usize).clamp(1, logs.len().max(1)) - 1;
-        logs.get(place).map(|log| log.exp())
+    /// How many of its own standard deviations the model is off by, which nine of ten predictions do not exceed: of
+    /// programs or of single ops, and of this project's own kernels where there are enough of them. An interval of as
+    /// many covers nine of ten whatever the model's doubts are worth (Papadopoulos, Proedrou, Vovk and Gammerman,
+    /// "Inductive confidence machines for regression", ECML 2002, with their normalised measure). None of fewer than
+    /// [`FEW`].
+    pub(super) fn deviations(&self, is_program: bool) -> Option<f64> {
+        let of: Vec<&Held> = self.cells.iter().filter(|held| held.is_program == is_program).collect();
+        let own: Vec<&Held> = of.iter().filter(|held| held.contender.starts_with(OWN)).copied().collect();
+        let of = if own.len() >= FEW { own } else { of };
+        let score = |held: &&Held| (held.predicted / held.seconds).ln().abs() / held.doubt;
+        let mut scores: Vec<f64> = of.iter().map(score).collect();
+        scores.sort_by(f64::total_cmp);
+        // The next score is as likely to lie in any of the gaps between these.
+        let place = (0.9 * (scores.len() + 1) as f64).ceil() as usize;
+        let found = *scores.get(place.min(scores.len()).checked_sub(1)?)?;
+        match scores.len() {
+            ..FEW => None,
+            FEW..MANY => Some(found.max(USUAL[usize::from(is_program)])),
+            MANY.. => Some(found),
+        }
     }
 }
 
@@ -145,7 +167,7 @@ pub(super) fn of(split: Split, cells: &[Cell], fitted: &Fitted) -> Splits {
     let counted = predicted.into_iter().filter(|(number, _)| counts(*number));
     let constants = Constants::of(cells, fold);
     let held = counted
-        .map(|(number, seconds)| held(&cells[number], seconds, constants.without(fold(&cells[number]))));
+        .map(|(number, guessed)| held(&cells[number], guessed, constants.without(fold(&cells[number]))));
     Splits { split, cells: held.collect() }
 }
 
@@ -166,7 +188,7 @@ fn sizes(cells: &[Cell]) -> BTreeMap<(String, String, String), BTreeSet<&str>> {
 }
 
 /// As [`Fitted::held_out`], by fitting anew: what programs take beyond their loads rests on the machine too.
-fn by_refit(cells: &[Cell], fold: impl Fn(&Cell) -> Option<String>) -> Vec<(usize, f64)> {
+fn by_refit(cells: &[Cell], fold: impl Fn(&Cell) -> Option<String>) -> Vec<(usize, Guessed)> {
     let names: BTreeSet<String> = cells.iter().filter_map(&fold).collect();
     let mut found = Vec::new();
     for name in names {
@@ -174,7 +196,7 @@ fn by_refit(cells: &[Cell], fold: impl Fn(&Cell) -> Option<String>) -> Vec<(usiz
             cells.iter().filter(|cell| fold(cell).as_ref() != Some(&name)).cloned().collect();
         let Some(model) = Model::fit(&kept) else { continue };
         let out = cells.iter().enumerate().filter(|(_, cell)| fold(cell).as_ref() == Some(&name));
-        found.extend(out.map(|(number, cell)| (number, model.cell_seconds(cell))));
+        found.extend(out.map(|(number, cell)| (number, model.cell(cell))));
     }
     found
 }
@@ -213,15 +235,65 @@ impl Constants {
     }
 }
 
-fn held(cell: &Cell, predicted: f64, [share, seconds]: [f64; 2]) -> Held {
+fn held(cell: &Cell, guessed: Guessed, [share, seconds]: [f64; 2]) -> Held {
     let packed = if cell.who.packed { "/packed" } else { "" };
     Held {
         subject: cell.subject.clone(),
         contender: format!("{}:t{}{packed}", cell.who.backend, cell.who.threads),
         machine: cell.who.machine.clone(),
         seconds: cell.seconds,
-        predicted,
+        predicted: guessed.seconds,
+        doubt: guessed.doubt,
+        is_program: !cell.is_single(),
         constant: cell.roof() * share,
         constant_time: seconds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cells whose predictions are off by 1 to `count` tenths of the model's doubt, one way and the other.
+    fn splits(count: usize, contender: &str, is_program: bool) -> Splits {
+        let held = |number: usize| {
+            let doubt = 0.1 * (1.0 + number as f64);
+            let off = 0.1 * (number + 1) as f64 * doubt * if number % 2 == 0 { 1.0 } else { -1.0 };
+            Held {
+                subject: format!("gemm {number}"),
+                contender: contender.to_string(),
+                machine: String::new(),
+                seconds: 2.0,
+                predicted: 2.0 * f64::exp(off),
+                doubt,
+                is_program,
+                constant: 1.0,
+                constant_time: 1.0,
+            }
+        };
+        Splits { split: Split::Size, cells: (0..count).map(held).collect() }
+    }
+
+    #[test]
+    fn an_interval_is_as_wide_as_what_was_left_out_was_off() {
+        let near = |found: Option<f64>, wanted: f64| (found.unwrap() - wanted).abs() < 1e-9;
+        assert!(near(splits(99, OWN, false).deviations(false), 9.0));
+        // Of many, too few are believed; of few, only too many; of fewer, nothing.
+        assert!(near(splits(30, OWN, true).deviations(true), 2.8));
+        assert!(near(splits(9, OWN, true).deviations(true), 0.9));
+        assert!(near(splits(5, OWN, true).deviations(true), USUAL[1]));
+        assert!(near(splits(5, OWN, false).deviations(false), USUAL[0]));
+        assert_eq!(splits(FEW - 1, OWN, true).deviations(true), None);
+        assert_eq!(splits(0, OWN, true).deviations(true), None);
+    }
+
+    #[test]
+    fn own_kernels_and_programs_are_judged_by_their_like() {
+        let mut mixed = splits(40, OWN, false);
+        mixed.cells.extend(splits(99, "cpu/openblas", false).cells);
+        mixed.cells.extend(splits(31, "cpu/openblas", true).cells);
+        let near = |found: Option<f64>, wanted: f64| (found.unwrap() - wanted).abs() < 1e-9;
+        assert!(near(mixed.deviations(false), 3.7));
+        assert!(near(mixed.deviations(true), 2.9));
     }
 }
