@@ -1,13 +1,13 @@
 //! "Up to 200 times" as a matrix: op x size x precision x clock, over three baselines of a processor. The same
 //! for the processor itself, which shows how much of the factor is no graphics card at all.
 
-use super::cells::{Cell, Field, Quantity, dtype};
+use super::cells::{Cell, Field, Quantity};
 use super::table::{ANY_PRECISION, VECTORS};
 use super::who::{GPU, NAIVE, TUNED, Threads, Who};
 use crate::compare::Interval;
 use crate::record::{Record, Run};
 use crate::suite::Scope;
-use crate::workloads::Param;
+use crate::workloads::{self, Param};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -86,16 +86,10 @@ fn empty(record: &Record, cell: &Cell, gpu: bool) -> Row {
         size: record.group.rsplit('/').next().unwrap_or_default().to_string(),
         subject: cell.subject.clone(),
         gpu,
-        precision: precision(record).to_string(),
+        precision: workloads::precision(&record.workload, &record.point).to_string(),
         scope: cell.scope,
         over: [None, None, None],
     }
-}
-
-/// Type of the operands; what names none computes in f32, but for the products of bytes.
-fn precision(record: &Record) -> &str {
-    let unnamed = if record.workload == "gemm_i8" { "i8" } else { "f32" };
-    dtype(record).unwrap_or(unnamed)
 }
 
 /// Of each point and clock the row that is furthest above the weakest baseline it has.
@@ -159,14 +153,5 @@ mod tests {
             matrix(&[Run { records: vec![one("cpu/native", 1), one("cpu/native", 2)], ..Run::default() }]);
         assert_eq!((rows[0].op.as_str(), rows[0].precision.as_str()), ("gemv", "f32"));
         assert!(matrix(&[]).is_empty());
-    }
-
-    #[test]
-    fn what_names_no_type_computes_in_f32_unless_it_multiplies_bytes() {
-        let mut record = example::measured();
-        for (workload, want) in [("adamw", "f32"), ("gemm_i8", "i8")] {
-            record.workload = workload.to_string();
-            assert_eq!(precision(&record), want);
-        }
     }
 }

@@ -175,6 +175,16 @@ pub fn find(name: &str) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| workload.name == name)
 }
 
+/// Type of the operands of the workload called `name`: what the point says, else that of the bytes which the name ends
+/// in; what names none computes in f32.
+pub fn precision<'a>(name: &'a str, point: &'a Params) -> &'a str {
+    match (point.get("dtype"), name.rsplit_once('_')) {
+        (Some(Param::Text(dtype)), _) => dtype,
+        (_, Some((_, narrow @ ("i8" | "q8")))) => narrow,
+        _ => "f32",
+    }
+}
+
 impl Workload {
     /// `params` with defaults for what is absent; or what is missing, unknown or unusable.
     pub fn complete(&self, params: &Params) -> Result<Params, ParamError> {

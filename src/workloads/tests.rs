@@ -203,3 +203,17 @@ fn an_absent_axis_takes_its_default_or_another_axis() {
     let beta = find("gemm").unwrap().complete(&params("m=1,n=1,k=1,beta=1")).unwrap();
     assert_eq!(beta["beta"], Param::Text("1".to_string()));
 }
+
+#[test]
+fn what_names_no_type_computes_in_f32_unless_it_multiplies_bytes() {
+    for (workload, point, wanted) in [
+        ("adamw", "", "f32"),
+        ("mlp_block", "", "f32"),
+        ("gemm", "dtype=bf16", "bf16"),
+        ("gemm_i8", "a=u8", "i8"),
+        ("linear_i8", "", "i8"),
+        ("gemm_q8", "", "q8"),
+    ] {
+        assert_eq!(precision(workload, &params(point)), wanted, "{workload}");
+    }
+}

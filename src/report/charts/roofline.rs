@@ -7,7 +7,6 @@ use super::super::text;
 use super::source;
 use crate::compare::{Interval, counts_operations};
 use crate::measure::protocol::ProbeKind;
-use crate::workloads::Param;
 use std::collections::BTreeMap;
 
 /// Most contests in one panel.
@@ -160,9 +159,7 @@ fn panel(model: &Model, machine: usize, table: &mut Numbers) -> Option<Panel> {
 
 /// Whether the roof of f32 arithmetic is the one above a contest.
 fn is_f32(contest: &Contest) -> bool {
-    let other = |dtype: &Param| *dtype != Param::Text("f32".to_string());
-    let is_integer = contest.entrants.first().is_some_and(|entrant| entrant.rate.unit == "op/s");
-    !is_integer && !contest.params.get("dtype").is_some_and(other)
+    contest.precision() == "f32"
 }
 
 /// Whether a contest is bound by arithmetic or too large for the caches: the roof of main memory says

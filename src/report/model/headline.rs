@@ -33,13 +33,9 @@ pub struct KeyFigure {
 
 /// The fastest sound number of contests counted in `unit`; VALID ones come before all others.
 fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a Contest, &'a Entrant)> {
-    let named = |contest: &&Contest| {
-        let dtype = contest.params.get("dtype").map(ToString::to_string);
-        dtype.is_none_or(|dtype| dtype == precision)
-    };
     contests
         .iter()
-        .filter(named)
+        .filter(|contest| contest.precision() == precision)
         .flat_map(|contest| contest.best.iter().map(move |entrant| (contest, entrant)))
         .filter(|(_, entrant)| entrant.is_sound() && entrant.rate.unit == unit)
         .max_by(|(_, a), (_, b)| {
@@ -240,4 +236,37 @@ fn cost_figure(money: &MoneyView) -> Option<KeyFigure> {
         basis: Basis::User,
         word: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::Catalog;
+    use crate::record::{Record, Run, example};
+    use crate::report::model::{self, Options};
+    use crate::workloads::Param;
+
+    #[test]
+    fn what_is_fastest_in_fewer_bits_is_not_called_f32() {
+        let fast = |workload: &str, dtype: Option<&str>| {
+            let mut record = Record { series: vec![example::series(5e5)], ..example::measured() };
+            record.workload = workload.to_string();
+            record.group = format!("matmul/{workload}/512");
+            record.case = workload.to_string();
+            let dtype = dtype.map(|dtype| ("dtype".to_string(), Param::Text(dtype.to_string())));
+            record.point.extend(dtype);
+            record
+        };
+        for (other, is_f32) in [
+            (fast("gemm_i8", None), false),
+            (fast("linear_q8", None), false),
+            (fast("gemm", Some("bf16")), false),
+            (fast("gemm", Some("f32")), true),
+        ] {
+            let name = format!("{} {:?}", other.workload, other.point.get("dtype"));
+            let run = Run { records: vec![example::measured(), other], ..Run::default() };
+            let found = model::build(&[run], &Catalog::default(), &Options::default()).headline.answer;
+            // 2^28 operations in a millisecond, and in half of one.
+            assert!(found.contains(if is_f32 { "536 GFLOP/s" } else { "268 GFLOP/s" }), "{name}: {found}");
+        }
+    }
 }

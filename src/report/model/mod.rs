@@ -26,7 +26,7 @@ use crate::ops::Work;
 use crate::plan::{Contender, SeriesKind};
 use crate::program::State;
 use crate::record::{MemoryPeak, PhaseTimes, Reading};
-use crate::workloads::{Params, Yield};
+use crate::workloads::{self, Params, Yield};
 use std::collections::BTreeMap;
 
 /// What kind of number a number is.
@@ -213,6 +213,11 @@ impl Contest {
             .collect();
         let tail = if unusual.is_empty() { String::new() } else { format!(", {}", unusual.join(", ")) };
         format!("{} {}{tail}", self.case, self.point).trim().to_string()
+    }
+
+    /// Type of the operands.
+    pub fn precision(&self) -> &str {
+        workloads::precision(&self.workload, &self.params)
     }
 
     /// The entrant of a backend, whatever its lane.

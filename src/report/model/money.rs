@@ -3,7 +3,6 @@
 use super::{Contest, Entrant, Options};
 use crate::catalog::{Catalog, Date, Money, PriceKind};
 use crate::cost::{self, Assumptions, Hourly, HourlyBasis, MachinePrice, MemoryPrice, MemoryRatio, UnitCost};
-use crate::workloads::{Param, Params};
 use std::collections::BTreeMap;
 
 impl MachinePrice {
@@ -76,7 +75,7 @@ pub(super) fn view(catalog: &Catalog, contests: &[Contest], options: &Options, a
 fn subjects(contests: &[Contest]) -> Vec<&Contest> {
     let mut largest: BTreeMap<&str, &Contest> = BTreeMap::new();
     let is_paid = |contest: &&Contest| {
-        contest.machine == 0 && contest.yields.amount > 0.0 && precision(&contest.params) == "f32"
+        contest.machine == 0 && contest.yields.amount > 0.0 && contest.precision() == "f32"
     };
     // A long window tells what the machine sustains, so it counts more than size.
     let order = |contest: &Contest| {
@@ -97,14 +96,6 @@ fn subjects(contests: &[Contest]) -> Vec<&Contest> {
     found
 }
 
-/// Type of the operands that a datasheet's rate is looked up for.
-fn precision(params: &Params) -> String {
-    match params.get("dtype") {
-        Some(Param::Text(name)) => name.clone(),
-        _ => "f32".to_string(),
-    }
-}
-
 fn work_cost(
     catalog: &Catalog,
     contest: &Contest,
@@ -112,7 +103,7 @@ fn work_cost(
     assumptions: &Assumptions,
     as_of: Date,
 ) -> WorkCost {
-    let precision = precision(&contest.params);
+    let precision = contest.precision().to_string();
     let (name, scale) = readable_unit(catalog, contest, assumptions, &precision, as_of);
     let unit = (name.as_str(), contest.yields.amount / scale);
     let fastest: Vec<&Entrant> =
