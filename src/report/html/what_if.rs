@@ -134,7 +134,7 @@ fn assumed(job: &JobView) -> Vec<String> {
 }
 
 fn candidates(html: &mut Html, job: &JobView) {
-    html.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Candidates\"><table id=\"candidates\"><thead><tr>");
+    html.raw("<div class=\"scroll tall\" tabindex=\"0\" role=\"region\" aria-label=\"Candidates\"><table id=\"candidates\"><thead><tr>");
     html.raw("<th scope=\"col\">Side<th scope=\"col\">Candidate<th scope=\"col\">$ per ")
         .text(&job.per_unit());
     html.raw(
