@@ -16,7 +16,7 @@ help:  ## this list
 build:  ## the program, optimised
 	@$(CARGO) build --release --quiet
 
-bench: build libs  ## measure this machine, price it, draw the page (about five minutes)
+bench: build libs  ## measure this machine, price it, draw the page (about three minutes, and the build)
 	@$(CUTGPU) doctor || test $$? -ne 3
 	@rm -rf $(OUT)
 	@$(CUTGPU) run quick --out $(OUT)

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Compiled in from outside the folders of sources.
+const SCHEMA: &str = "docs/record.schema.json";
+
 fn main() {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_string());
     set("RUSTC", &output(&rustc, &["--version"]).unwrap_or_else(|| "unknown".to_string()));
@@ -45,8 +48,9 @@ fn revision() -> Option<String> {
 
 /// A hash of everything that is compiled in, so that two builds of one dirty revision differ.
 fn sources() -> u64 {
-    let mut files = vec![PathBuf::from("Cargo.lock"), PathBuf::from("build.rs")];
-    for folder in ["src", "suites", "catalog"] {
+    let mut files = ["Cargo.lock", "build.rs", SCHEMA].map(PathBuf::from).to_vec();
+    println!("cargo::rerun-if-changed={SCHEMA}");
+    for folder in ["src", "suites", "catalog", "assets"] {
         println!("cargo::rerun-if-changed={folder}");
         collect(Path::new(folder), &mut files);
     }

@@ -136,6 +136,7 @@ impl Job {
                 assumed.push(format!("{axis} is {extent}, since none was given"));
             }
         }
+        // A model: of an op the type is part of the question.
         if has("mode") && has("dtype") && !params.contains_key("dtype") {
             assumed.push(
                 "dtype is f32, since none was given; in bf16 a card with units for it may cost far less"

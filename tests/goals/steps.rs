@@ -4,7 +4,6 @@
 
 use super::Measured;
 use super::commands::{failure, program, root, run};
-use cutgpu::backends::Packing;
 use cutgpu::compare::{self, OWN};
 use cutgpu::measure::protocol::ProbeKind;
 use cutgpu::ops::Work;
@@ -54,9 +53,7 @@ pub(crate) fn large() -> Measured {
     Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// The head alone on cached features against a full step: how far the measured ratio is from the one that their steps,
-/// timed one by one, predict. Roofs would not do: the head's steps are of some thousand operations, and what takes time
-/// is starting them.
+/// The head alone on cached features against a full step: how far the measured ratio is from the predicted one.
 pub(crate) fn features() -> Measured {
     let cutgpu = program()?;
     let words = ["finetune", "--only", "finetune/bert-base-modes", "--backend", OWN, "--quick"];
@@ -67,7 +64,7 @@ pub(crate) fn features() -> Measured {
     };
     let error = of("train").zip(of("features")).and_then(|(full, head)| {
         let measured = time(full)? / time(head)?;
-        let predicted = step_by_step(&cutgpu, full)? / step_by_step(&cutgpu, head)?;
+        let predicted = least(full, &run)? / least(head, &run)?;
         Some(100.0 * (measured / predicted).max(predicted / measured) - 100.0)
     });
     Ok(error.into_iter().map(|error| ("train.features", error)).collect())
@@ -144,22 +141,24 @@ fn memory_error(record: &Record) -> Option<f64> {
     Some(100.0 * (peak.peak as f64 / modelled - 1.0).abs())
 }
 
-/// Nanoseconds of a record's steps, each timed by itself.
-fn step_by_step(cutgpu: &Path, record: &Record) -> Option<f64> {
-    let point: Vec<String> = record.point.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
-    let threads = record.contender.lane.threads.to_string();
-    let mut command = Command::new(cutgpu);
-    command.args(["profile", &record.workload, &point.join(","), "--backend", OWN, "--threads", &threads]);
-    let output = run(command.args(["--unchecked", "--json"])).ok()?;
-    let said: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
-    let packing = record.contender.lane.packing == Packing::Packed;
-    let is_it = |one: &&serde_json::Value| {
-        one["contender"].as_str().is_some_and(|name| name.ends_with("+packed") == packing)
+/// Nanoseconds that the steps of a record's program take at least by the probes of a run: arithmetic by that of
+/// multiply-adds, bytes by the fastest stream.
+fn least(record: &Record, run: &Run) -> Option<f64> {
+    let ceilings = compare::ceilings(&run.records);
+    let threads = record.contender.lane.threads;
+    let of = |operations: bool| {
+        let alike = ceilings
+            .iter()
+            .filter(|one| one.threads == threads && compare::counts_operations(one.probe) == operations);
+        alike.map(|one| one.rate).reduce(f64::max)
     };
-    said.iter().find(is_it)?["sum_ns"].as_f64()
+    let (flops, bytes) = (of(true)?, of(false)?);
+    let program = program_of(record)?;
+    let step = |step: &cutgpu::program::Step| {
+        let work = step.op.operation().work(&program.specs(&step.args));
+        (work.flops as f64 / flops).max(work.bytes() as f64 / bytes)
+    };
+    Some(1e9 * program.steps.iter().map(step).sum::<f64>())
 }
 
 fn middle(values: &[f64]) -> Option<f64> {

@@ -26,6 +26,8 @@ pub(super) struct Place {
 
 /// The family of products of one row, whose time is that of reading a matrix whatever its type.
 pub(super) const ROW: &str = "row product";
+/// How families of products of a few rows begin.
+pub(super) const FEW: &str = "product few";
 /// The family of programs of several loads.
 pub(super) const PROGRAM: &str = "program";
 
@@ -57,6 +59,10 @@ struct Parts {
     noise: f64,
 }
 
+/// Products of a few rows change more with size than others: their matrix is read through every level of memory, in rows
+/// whose distance matters.
+const FEW_ROWS: Parts = Parts { near: 0.7, noise: 0.04, ..CELLS };
+
 const CELLS: Parts = Parts {
     parts: &[
         part(0, 0.054, 0.09),
@@ -70,8 +76,8 @@ const CELLS: Parts = Parts {
         part(OP | BACKEND | THREADS, 0.0028, 0.0081),
         part(OP | BACKEND | MACHINE | THREADS | PACKED, 0.0029, 0.0041),
     ],
-    near: 1.5,
-    noise: 0.018,
+    near: 1.3,
+    noise: 0.015,
 };
 
 /// What a size does to reading a matrix it does for every type and library.
@@ -88,7 +94,7 @@ const ROWS: Parts = Parts {
         part(OP | BACKEND | MACHINE | THREADS | PACKED, 0.03, 0.012),
     ],
     near: 0.96,
-    noise: 0.0095,
+    noise: 0.012,
 };
 
 /// What programs take beyond their loads is near nothing.
@@ -113,6 +119,7 @@ impl Parts {
         match family {
             ROW => &ROWS,
             PROGRAM => &PROGRAMS,
+            _ if family.starts_with(FEW) => &FEW_ROWS,
             _ => &CELLS,
         }
     }

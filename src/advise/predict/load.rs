@@ -1,6 +1,6 @@
 //! What a program asks of a machine, step by step: operations, bytes and how far apart in time the bytes are touched.
 
-use super::kriging::{Place, ROW};
+use super::kriging::{FEW, Place, ROW};
 use super::roofs::Roofs;
 use crate::ops::{GemmDims, ImageLayout, Op, Work};
 use crate::program::Program;
@@ -11,6 +11,9 @@ const HAND_OUT: f64 = 0.5e-6;
 
 /// Multiply-adds that take as long as fetching and writing one element of a product's answer.
 const EDGE: f64 = 32.0;
+
+/// Rows of a product from which on it is one of many: with fewer, reading the matrix takes as long as multiplying.
+const MANY: usize = 16;
 
 /// Steps of a program that are alike.
 #[derive(Clone, Debug, PartialEq)]
@@ -204,6 +207,8 @@ impl Kind {
             let size = [(work.bytes().max(1) as f64).ln() / 1.5, 0.0, 0.0];
             return Self { family: ROW.to_string(), op, precision: "f32", size, cost };
         }
+        // Few rows use a matrix again too seldom for libraries to treat it as they treat it for many.
+        let family = if dims.m < MANY { format!("{FEW} {types}") } else { family };
         let size = [log(dims.batch.max(1) * dims.m), log(dims.n), log(dims.k)];
         Self { family, op, precision, size, cost: 1.0 + EDGE / dims.k.max(1) as f64 }
     }
@@ -270,9 +275,10 @@ mod tests {
     }
 
     #[test]
-    fn one_row_is_another_kind_of_product() {
+    fn one_row_and_a_few_are_other_kinds_of_products() {
         let family = |words: &str| loads(&program("gemm", words))[0].place.family.clone();
         assert_eq!(family("m=1,n=64,k=64,dtype=bf16"), ROW);
-        assert_eq!(family("m=2,n=64,k=64"), "product f32");
+        assert_eq!(family("m=2,n=64,k=64"), "product few f32");
+        assert_eq!(family("m=16,n=64,k=64"), "product f32");
     }
 }

@@ -127,20 +127,24 @@ impl<'a> Predictor<'a> {
     fn error(&self, workload: &str, task: &Task) -> (Option<f64>, String) {
         let is_program = !matches!(task.loads.as_slice(), [load] if load.count == 1.0);
         let wanted = if self.learnt.contains(workload) { Split::Size } else { Split::Workload };
-        let first = self.splits.iter().filter(|split| split.split == wanted);
-        let mut splits = first.chain(&self.splits);
-        let found = splits.find_map(|split| Some((split, split.deviations(is_program)?)));
+        let like: Vec<Splits> = self.splits.iter().map(|split| split.like(is_program)).collect();
+        let first = like.iter().filter(|split| split.split == wanted);
+        let found = first.chain(&like).find_map(|split| Some((split, split.deviations()?)));
         let Some((split, deviations)) = found else {
             let note =
                 "seconds are estimated from measured roofs, and too few cells show how far off they may be";
             return (None, format!("{note}: taken as a factor of {UNKNOWN} at least"));
         };
         // Whoever leaves out a size knows less of a workload that is not there at all.
-        let deviations = if split.split < wanted { 2.0 * deviations } else { deviations };
+        let (deviations, doubled) = match split.split < wanted {
+            true => (2.0 * deviations, ", doubled since the workload was never measured"),
+            false => (deviations, ""),
+        };
         let note = format!(
-            "seconds are estimated from measured roofs; with {}, such estimates were off by {} in the median and by \
-             {} at most in nine of ten cells; the interval is {} of the model's standard deviations",
+            "seconds are estimated from measured roofs; with {}, estimates of {} were off by {} in the median and by {} at \
+             most in nine of ten cells; the interval is {} of the model's standard deviations{doubled}",
             split.split.label(),
+            if is_program { "programs" } else { "single ops" },
             model::percent(split.median()),
             model::percent(split.p90()),
             significant(deviations, 2)

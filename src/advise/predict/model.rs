@@ -90,7 +90,7 @@ impl Model {
 }
 
 /// Most cells of a family, and most programs, that are learnt from: the work grows with their cube.
-const MOST: usize = 400;
+const MOST: usize = 800;
 
 /// Keeps at most [`MOST`], in their order. Multiples of the golden ratio choose them: they lie evenly, and never in step
 /// with the contenders that take turns in a run.

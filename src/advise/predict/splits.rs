@@ -14,11 +14,12 @@ pub const MACHINES: usize = 3;
 /// the far side of a cache.
 const OTHERS: usize = 2;
 
-/// Cells of which something can be said at all, and of which they say it alone.
-const FEW: usize = 5;
+/// Things left out of which something can be said at all, and of which they say it alone.
+const FEW: usize = 3;
 const MANY: usize = 30;
 
-/// [`Splits::deviations`] of single ops and of programs over the recorded runs: fewer are not believed of a few cells.
+/// [`Splits::deviations`] of single ops and of programs over the recorded runs, one size out: fewer are not believed of
+/// a few cells.
 const USUAL: [f64; 2] = [1.4, 0.6];
 
 /// What is left out at a time.
@@ -116,22 +117,40 @@ impl Splits {
         self.quantile(0.5, |held| (held.constant_time / held.seconds - 1.0).abs())
     }
 
-    /// How many of its own standard deviations the model is off by, which nine of ten predictions do not exceed: of
-    /// programs or of single ops, and of this project's own kernels where there are enough of them. An interval of as
-    /// many covers nine of ten whatever the model's doubts are worth (Papadopoulos, Proedrou, Vovk and Gammerman,
-    /// "Inductive confidence machines for regression", ECML 2002, with their normalised measure). None of fewer than
-    /// [`FEW`].
-    pub(super) fn deviations(&self, is_program: bool) -> Option<f64> {
-        let of: Vec<&Held> = self.cells.iter().filter(|held| held.is_program == is_program).collect();
-        let own: Vec<&Held> = of.iter().filter(|held| held.contender.starts_with(OWN)).copied().collect();
-        let of = if own.len() >= FEW { own } else { of };
-        let score = |held: &&Held| (held.predicted / held.seconds).ln().abs() / held.doubt;
-        let mut scores: Vec<f64> = of.iter().map(score).collect();
+    /// What resembles a prediction of a program, or of a single op: of this project's own kernels where there are enough
+    /// of them.
+    pub(super) fn like(&self, is_program: bool) -> Self {
+        let of = |is_wanted: &dyn Fn(&&Held) -> bool| Self {
+            split: self.split,
+            cells: self.cells.iter().filter(is_wanted).cloned().collect(),
+        };
+        let own = of(&|held| held.is_program == is_program && held.contender.starts_with(OWN));
+        if own.folds() >= FEW { own } else { of(&|held| held.is_program == is_program) }
+    }
+
+    /// How many times something was left out: what was left out together is off together.
+    fn folds(&self) -> usize {
+        let fold = |held: &Held| match self.split {
+            Split::Size => held.subject.clone(),
+            Split::Workload => held.subject.split(' ').next().unwrap_or_default().to_string(),
+            Split::Machine => held.machine.clone(),
+        };
+        self.cells.iter().map(fold).collect::<BTreeSet<_>>().len()
+    }
+
+    /// How many of its own standard deviations the model is off by, which nine of ten of these do not exceed. An interval
+    /// of as many would cover nine of ten whatever the model's doubts are worth, were the next cell no other than these
+    /// (Papadopoulos, Proedrou, Vovk and Gammerman, "Inductive confidence machines for regression", ECML 2002, with their
+    /// normalised measure); it is only nearly so. None where fewer than [`FEW`] were left out.
+    pub(super) fn deviations(&self) -> Option<f64> {
+        let score = |held: &Held| (held.predicted / held.seconds).ln().abs() / held.doubt;
+        let mut scores: Vec<f64> = self.cells.iter().map(score).collect();
         scores.sort_by(f64::total_cmp);
         // The next score is as likely to lie in any of the gaps between these.
         let place = (0.9 * (scores.len() + 1) as f64).ceil() as usize;
         let found = *scores.get(place.min(scores.len()).checked_sub(1)?)?;
-        match scores.len() {
+        let is_program = self.cells.iter().any(|held| held.is_program);
+        match self.folds() {
             ..FEW => None,
             FEW..MANY => Some(found.max(USUAL[usize::from(is_program)])),
             MANY.. => Some(found),
@@ -258,7 +277,7 @@ mod tests {
     fn splits(count: usize, contender: &str, is_program: bool) -> Splits {
         let held = |number: usize| {
             let doubt = 0.1 * (1.0 + number as f64);
-            let off = 0.1 * (number + 1) as f64 * doubt * if number % 2 == 0 { 1.0 } else { -1.0 };
+            let off = 0.1 * (number + 1) as f64 * doubt * [1.0, -1.0][number % 2];
             Held {
                 subject: format!("gemm {number}"),
                 contender: contender.to_string(),
@@ -277,14 +296,17 @@ mod tests {
     #[test]
     fn an_interval_is_as_wide_as_what_was_left_out_was_off() {
         let near = |found: Option<f64>, wanted: f64| (found.unwrap() - wanted).abs() < 1e-9;
-        assert!(near(splits(99, OWN, false).deviations(false), 9.0));
+        assert!(near(splits(99, OWN, false).deviations(), 9.0));
         // Of many, too few are believed; of few, only too many; of fewer, nothing.
-        assert!(near(splits(30, OWN, true).deviations(true), 2.8));
-        assert!(near(splits(9, OWN, true).deviations(true), 0.9));
-        assert!(near(splits(5, OWN, true).deviations(true), USUAL[1]));
-        assert!(near(splits(5, OWN, false).deviations(false), USUAL[0]));
-        assert_eq!(splits(FEW - 1, OWN, true).deviations(true), None);
-        assert_eq!(splits(0, OWN, true).deviations(true), None);
+        assert!(near(splits(30, OWN, true).deviations(), 2.8));
+        assert!(near(splits(9, OWN, true).deviations(), 0.9));
+        assert!(near(splits(4, OWN, true).deviations(), USUAL[1]));
+        assert!(near(splits(4, OWN, false).deviations(), USUAL[0]));
+        assert_eq!(splits(FEW - 1, OWN, true).deviations(), None);
+        assert_eq!(splits(0, OWN, true).deviations(), None);
+        // All of them are of one workload.
+        let together = Splits { split: Split::Workload, ..splits(99, OWN, true) };
+        assert_eq!(together.deviations(), None);
     }
 
     #[test]
@@ -292,8 +314,8 @@ mod tests {
         let mut mixed = splits(40, OWN, false);
         mixed.cells.extend(splits(99, "cpu/openblas", false).cells);
         mixed.cells.extend(splits(31, "cpu/openblas", true).cells);
-        let near = |found: Option<f64>, wanted: f64| (found.unwrap() - wanted).abs() < 1e-9;
-        assert!(near(mixed.deviations(false), 3.7));
-        assert!(near(mixed.deviations(true), 2.9));
+        mixed.cells.extend(splits(FEW - 1, OWN, true).cells);
+        let counts = |is_program| mixed.like(is_program).cells.len();
+        assert_eq!((counts(false), counts(true)), (40, 31 + FEW - 1));
     }
 }

@@ -159,7 +159,9 @@ fn panel(model: &Model, machine: usize, table: &mut Numbers) -> Option<Panel> {
 
 /// Whether the roof of f32 arithmetic is the one above a contest.
 fn is_f32(contest: &Contest) -> bool {
-    contest.precision() == "f32"
+    // Blocks of 8 bits may be widened: the unit says whether f32 was added up.
+    let is_integer = contest.entrants.first().is_some_and(|entrant| entrant.rate.unit == "op/s");
+    matches!(contest.precision(), "f32" | "q8") && !is_integer
 }
 
 /// Whether a contest is bound by arithmetic or too large for the caches: the roof of main memory says

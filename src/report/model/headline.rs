@@ -87,7 +87,11 @@ pub(super) fn headline(
 
 fn answer(best: Option<(&Contest, &Entrant)>, machines: &[Machine], tally: &Tally) -> String {
     let Some((contest, entrant)) = best else {
-        let why = if tally.cells == 0 { "The run holds no records" } else { "No cell gave a number" };
+        let why = if tally.cells == 0 {
+            "The run holds no records"
+        } else {
+            "No cell gave a number in f32 or in bytes"
+        };
         return format!("{why}: there is nothing to answer with.");
     };
     let machine = machines.get(contest.machine).map_or("unknown", |machine| machine.name.as_str());
