@@ -1,7 +1,7 @@
 //! From records to what a model learns from: who took how long for which loads.
 
 use super::kriging::Place;
-use super::load::{Load, loads};
+use super::load::{Load, is_single, loads};
 use super::roofs::Roofs;
 use crate::backends::{DeviceKind, Packing};
 use crate::compare::{Noise, OWN, Word, estimate_with, validity};
@@ -33,7 +33,7 @@ pub(super) struct Cell {
 impl Cell {
     /// A single op, once.
     pub(super) fn is_single(&self) -> bool {
-        self.loads.len() == 1 && self.loads[0].count == 1.0
+        is_single(&self.loads)
     }
 
     /// Least seconds of all loads together.

@@ -61,6 +61,11 @@ impl Load {
     }
 }
 
+/// Whether these are of a single op, once.
+pub(super) fn is_single(loads: &[Load]) -> bool {
+    matches!(loads, [load] if load.count == 1.0)
+}
+
 /// Loads of a program, alike ones once, in the order of the first of each.
 pub(super) fn loads(program: &Program) -> Vec<Load> {
     let mut found: Vec<Load> = Vec::new();

@@ -25,7 +25,7 @@ use crate::suite::Load as Spread;
 use crate::units::significant;
 use crate::workloads::Params;
 use kriging::Place;
-use load::{Load, loads};
+use load::{Load, is_single, loads};
 use model::{Fitted, Model};
 use roofs::Roofs;
 use std::collections::BTreeSet;
@@ -65,7 +65,8 @@ pub struct Predictor<'a> {
     roofs: Option<Roofs>,
     machine: String,
     model: Option<Model>,
-    splits: Vec<Splits>,
+    /// What was left out and guessed, of single ops and of programs.
+    like: [Vec<Splits>; 2],
     learnt: BTreeSet<String>,
 }
 
@@ -74,14 +75,16 @@ impl<'a> Predictor<'a> {
     pub fn new(runs: &'a [Run]) -> Self {
         let cells = cell::cells(runs);
         let fitted = Fitted::of(&cells);
-        let splits = fitted.as_ref().map_or(Vec::new(), |fitted| {
+        let splits: Vec<Splits> = fitted.as_ref().map_or(Vec::new(), |fitted| {
             [Split::Size, Split::Workload].map(|split| splits::of(split, &cells, fitted)).into()
         });
+        let like =
+            [false, true].map(|is_program| splits.iter().map(|split| split.like(is_program)).collect());
         let machine = runs.first().map(cell::machine).unwrap_or_default();
         let here: Vec<&Run> = runs.iter().filter(|run| cell::machine(run) == machine).collect();
         let roofs = runs.first().and_then(|_| cell::roofs(runs).into_iter().next());
         let learnt = cells.iter().map(|cell| cell.workload.clone()).collect();
-        Self { here, runs, roofs, machine, model: fitted.map(|fitted| fitted.model), splits, learnt }
+        Self { here, runs, roofs, machine, model: fitted.map(|fitted| fitted.model), like, learnt }
     }
 
     /// Whether any run was given.
@@ -125,11 +128,11 @@ impl<'a> Predictor<'a> {
     /// Within how many of the model's standard deviations predictions of such a workload were when it was left out, none
     /// where too few were; and in words.
     fn error(&self, workload: &str, task: &Task) -> (Option<f64>, String) {
-        let is_program = !matches!(task.loads.as_slice(), [load] if load.count == 1.0);
+        let is_program = !is_single(&task.loads);
         let wanted = if self.learnt.contains(workload) { Split::Size } else { Split::Workload };
-        let like: Vec<Splits> = self.splits.iter().map(|split| split.like(is_program)).collect();
+        let like = &self.like[usize::from(is_program)];
         let first = like.iter().filter(|split| split.split == wanted);
-        let found = first.chain(&like).find_map(|split| Some((split, split.deviations()?)));
+        let found = first.chain(like).find_map(|split| Some((split, split.deviations()?)));
         let Some((split, deviations)) = found else {
             let note =
                 "seconds are estimated from measured roofs, and too few cells show how far off they may be";
