@@ -20,14 +20,14 @@ pub fn exp<V: Vector>(x: V) -> V {
 /// anyway.
 #[inline(always)]
 pub fn exp_of_difference<V: Vector>(x: V) -> V {
-    if !V::LOOKS_UP {
+    if !V::FUSED {
         return exp(x);
     }
     let x = V::splat(-127.0 * std::f32::consts::LN_2).max(x);
-    let rounder = V::splat(ROUNDER);
-    let shifted = x.multiply_add(V::splat(32.0 * std::f32::consts::LOG2_E), rounder);
-    let r = shifted.sub(rounder).multiply_add(V::splat(-std::f32::consts::LN_2 / 32.0), x);
-    power_and_rest(shifted, r)
+    let (parts, rounder) = (if V::LOOKS_UP { 32.0 } else { 1.0 }, V::splat(ROUNDER));
+    let shifted = x.multiply_add(V::splat(parts * std::f32::consts::LOG2_E), rounder);
+    let r = shifted.sub(rounder).multiply_add(V::splat(-std::f32::consts::LN_2 / parts), x);
+    if V::LOOKS_UP { power_and_rest(shifted, r) } else { power_of_rest(shifted, r) }
 }
 
 /// 2^(n / 32) e^r, where `shifted` has n in its low bits and |r| <= ln 2 / 64: off by 5.4e-8.
@@ -49,14 +49,15 @@ fn exp_of_parts<V: Vector, const PARTS: u32>(x: V) -> V {
     let n = shifted.sub(rounder);
     let r = n.multiply_add(V::splat(-LN2_HIGH / parts), x);
     let r = n.multiply_add(V::splat(-LN2_LOW / parts), r);
-    if PARTS == 32 {
-        power_and_rest(shifted, r)
-    } else {
-        // Minimax for |r| <= ln 2 / 2: off by 9.2e-8.
-        const SERIES: [f32; 6] = [1.0, 0.999_999_7, 0.499_991_5, 0.166_676_36, 0.041_897_93, 0.008_290_315];
-        // A factor, because a polynomial below 1 would wrap where the power's bits are 0.
-        polynomial(&SERIES, r).mul(V::splat(1.0).add_bits::<23>(shifted))
-    }
+    if PARTS == 32 { power_and_rest(shifted, r) } else { power_of_rest(shifted, r) }
+}
+
+/// 2^n e^r, where `shifted` has n in its low bits and |r| <= ln 2 / 2: off by 9.2e-8 (minimax).
+#[inline(always)]
+fn power_of_rest<V: Vector>(shifted: V, r: V) -> V {
+    const SERIES: [f32; 6] = [1.0, 0.999_999_7, 0.499_991_5, 0.166_676_36, 0.041_897_93, 0.008_290_315];
+    // A factor, because a polynomial below 1 would wrap where the power's bits are 0.
+    polynomial(&SERIES, r).mul(V::splat(1.0).add_bits::<23>(shifted))
 }
 
 /// 2^(i / 32), less what the number i adds to the bits of the sum n = 32 e + i shifted by 18: what is left
@@ -142,7 +143,7 @@ fn erf_tail_of<V: Vector>(x: V, bell: V) -> V {
 /// e^(-x^2/2)
 #[inline(always)]
 fn bell<V: Vector>(x: V) -> V {
-    exp(x.mul(x).mul(V::splat(-0.5)))
+    exp_of_difference(x.mul(x).mul(V::splat(-0.5)))
 }
 
 /// (1 - tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 = 1 / (1 + e^(2 ..)).

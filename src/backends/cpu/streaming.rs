@@ -121,16 +121,20 @@ impl<T: Float, F: Formula<N>, const N: usize> Loops for WalkRows<'_, T, F, N> {
 #[inline(always)]
 fn walk<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &mut [Z], x: [&[X]; N], f: &F) {
     let x = x.map(|x| &x[..z.len()]);
-    let whole = z.len() / V::LANES * V::LANES;
-    for at in (0..whole).step_by(V::LANES) {
-        Z::store(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
+    let mut whole = z.chunks_exact_mut(V::LANES);
+    let mut at = 0;
+    for z in &mut whole {
+        // SAFETY: the streams are as long as z, which has a register's elements here.
+        Z::store(f.of(unsafe { loaded::<V, X, N>(&x, at) }), z);
+        at += V::LANES;
     }
-    if whole < z.len() {
+    let rest = whole.into_remainder();
+    if !rest.is_empty() {
         let mut last = [V::splat(0.0); N];
         for (last, x) in last.iter_mut().zip(x) {
-            *last = X::load_first(&x[whole..]);
+            *last = X::load_first(&x[at..]);
         }
-        Z::store_first(f.of(last), &mut z[whole..]);
+        Z::store_first(f.of(last), rest);
     }
 }
 
@@ -142,18 +146,26 @@ fn walk_past<V: Vector, Z: Float, X: Float, F: Formula<N>, const N: usize>(z: &m
     walk::<V, Z, X, F, N>(head, x, f);
     walk::<V, Z, X, F, N>(tail, x.map(|x| &x[end..]), f);
     let x = x.map(|x| &x[start..end]);
-    for at in (0..z.len()).step_by(V::LANES) {
+    let mut at = 0;
+    for z in z.chunks_exact_mut(V::LANES) {
         f.meanwhile::<V>(at);
-        Z::stream(f.of(loaded::<V, X, N>(&x, at)), &mut z[at..]);
+        // SAFETY: the streams are as long as z, which has a register's elements here.
+        Z::stream(f.of(unsafe { loaded::<V, X, N>(&x, at) }), z);
+        at += V::LANES;
     }
 }
 
+/// A register of each stream. Bounds are not looked at: that would take as many instructions as most formulas.
+///
+/// # Safety
+/// The streams have a register's elements from `at` on.
 // A loop, because a closure that is not inlined would be compiled without the instructions.
 #[inline(always)]
-fn loaded<V: Vector, X: Float, const N: usize>(x: &[&[X]; N], at: usize) -> [V; N] {
+unsafe fn loaded<V: Vector, X: Float, const N: usize>(x: &[&[X]; N], at: usize) -> [V; N] {
     let mut values = [V::splat(0.0); N];
     for (value, x) in values.iter_mut().zip(x) {
-        *value = X::load(&x[at..]);
+        // SAFETY: by this function's contract.
+        *value = X::load(unsafe { x.get_unchecked(at..at + V::LANES) });
     }
     values
 }

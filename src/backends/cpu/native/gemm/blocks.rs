@@ -18,6 +18,8 @@ pub(in super::super) struct Blocks {
     pub(in super::super) rows: usize,
     /// Columns of B: a quarter of the last cache.
     pub(in super::super) columns: usize,
+    /// Bytes of the last cache.
+    pub(super) last: usize,
 }
 
 /// Bytes of a usual second cache.
@@ -25,7 +27,7 @@ const SECOND: usize = 1 << 20;
 /// Bytes of a usual last cache.
 const LAST: usize = 16 << 20;
 /// Bytes of a word.
-const WORD: usize = 4;
+pub(super) const WORD: usize = 4;
 
 impl Blocks {
     /// For the caches of this machine; usual sizes where they are unknown.
@@ -45,7 +47,7 @@ impl Blocks {
         let depth = (second / 8 / (WORD * kernels.columns)).clamp(128, 1024).next_multiple_of(CHUNK);
         let rows = (second / 100 * 55 / (WORD * depth) / kernels.most_rows).max(2) * kernels.most_rows;
         let columns = (last / 4 / (WORD * depth) / kernels.columns).clamp(8, 64) * kernels.columns;
-        Self { depth, rows, columns }
+        Self { depth, rows, columns, last }
     }
 
     /// Words of depth of each block, of nearly equal size in whole cache lines.
@@ -104,7 +106,7 @@ mod tests {
             for (second, last) in
                 [(256 << 10, 4 << 20), (512 << 10, 16 << 20), (1 << 20, 32 << 20), (2 << 20, 1 << 28)]
             {
-                let Blocks { depth, rows, columns } = Blocks::for_caches([second, last], &kernels);
+                let Blocks { depth, rows, columns, .. } = Blocks::for_caches([second, last], &kernels);
                 assert!(WORD * depth * rows <= second && WORD * depth * columns <= last, "{isa:?} {second}");
                 assert!(depth >= 128 && rows >= kernels.most_rows && columns % kernels.columns == 0);
             }

@@ -4,11 +4,13 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod blocks;
+mod few;
 mod lanes;
 mod multiply;
 mod output;
 mod pack;
 mod packed;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -19,9 +21,10 @@ pub(super) mod words_x86;
 
 pub(super) use blocks::{Blocks, parts};
 pub(super) use lanes::To;
-pub(super) use multiply::{Engine, Left, Made, Right, Scratch, Target};
+pub(super) use multiply::{Engine, Left, Made, Right, Scratch};
 pub(super) use pack::{Lines, Matrix, Panel};
 pub(super) use packed::{Packed, words_mut, words_of};
+pub(super) use target::Target;
 pub(super) use tile::{CHUNK, Kernels, Tile, fetch_far, kernels, wide_kernels};
 pub(super) use transpose::{SIDE, Transpose};
 pub(super) use words::{Arithmetic, Finish};

@@ -2,8 +2,9 @@
 
 use super::blocks::parts;
 use super::lanes::{Lane, To};
-use super::multiply::{Engine, Right, Scratch, Target};
+use super::multiply::{Engine, Right, Scratch};
 use super::packed::words_mut;
+use super::target::Target;
 use super::words::Arithmetic;
 use super::{Matrix, Rectangle};
 use crate::backends::cpu::buffer::Element;

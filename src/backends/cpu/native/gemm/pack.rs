@@ -10,6 +10,11 @@ use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::vector::Vector;
 use std::ops::Range;
 
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+/// Rows so many bytes apart, or a multiple, share one set of a usual first cache.
+const ALIASED: usize = 4096;
+
 /// Stored elements seen as a matrix whose rows or columns are contiguous.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Matrix<'a, T> {
@@ -34,6 +39,11 @@ impl<'a, T> Matrix<'a, T> {
     pub(super) fn transposed(self) -> Self {
         let [row, column] = self.strides;
         Self { strides: [column, row], ..self }
+    }
+
+    /// Whether its rows are so far apart that they share few sets of the caches.
+    pub(super) fn is_aliased(&self) -> bool {
+        (self.strides[0] * size_of::<T>()).is_multiple_of(ALIASED)
     }
 
     /// Whether the elements of a row are neighbours.

@@ -1,4 +1,4 @@
-use super::multiply::{Engine, Right, Scratch, Target};
+use super::multiply::{Engine, Right, Scratch};
 use super::words::Arithmetic;
 use super::*;
 use crate::backends::cpu::isa::Isa;
@@ -24,8 +24,17 @@ fn every_edge_and_stride_gives_the_product() {
             [600, 100, 33],
             [13, 64, 15],
             [2, 1100, 9],
+            [3, 2048, 64],
+            [5, 1030, 65],
+            [7, 100, 70],
+            [8, 1055, 67],
+            [9, 1024, 129],
+            [16, 1024, 68],
+            [20, 1024, 300],
         ];
-        for engine in std::iter::once(engine).chain(wide) {
+        // As if B came from memory, whatever its size.
+        let far = Engine { blocks: Blocks { last: 0, ..engine.blocks }, ..engine };
+        for engine in [engine, far].into_iter().chain(wide) {
             for extents in extents {
                 for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
                     check(&engine, extents, trans_a, trans_b);

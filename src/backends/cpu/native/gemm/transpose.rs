@@ -37,6 +37,19 @@ impl Loops for Transpose<'_> {
             };
             return;
         }
+        #[cfg(target_arch = "x86_64")]
+        if is_avx2::<V>() {
+            for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let from = &self.from[FEW * (row * self.from_stride + column)..];
+                let to = &mut self.to[FEW * (column * self.to_stride + row)..];
+                // SAFETY: registers are those of AVX2, which `Isa::run` has found; this is a quarter of 16 rows of 16
+                // words on both sides.
+                unsafe {
+                    x86::transpose_eight(from.as_ptr(), self.from_stride, to.as_mut_ptr(), self.to_stride)
+                };
+            }
+            return;
+        }
         for row in 0..SIDE {
             for column in 0..SIDE {
                 self.to[column * self.to_stride + row] = self.from[row * self.from_stride + column];
@@ -72,12 +85,30 @@ impl Loops for TransposeFew<'_> {
             unsafe { x86::transpose_few(from.as_ptr(), from_stride, to.as_mut_ptr()) };
             return;
         }
+        #[cfg(target_arch = "x86_64")]
+        if is_avx2::<V>() {
+            for half in 0..2 {
+                // SAFETY: registers are those of AVX2, which `Isa::run` has found; this is a half of 8 rows of 16 words
+                // on both sides.
+                unsafe {
+                    let to = to.as_mut_ptr().add(half * FEW * FEW);
+                    x86::transpose_eight(from.as_ptr().add(half * FEW), from_stride, to, FEW);
+                }
+            }
+            return;
+        }
         for row in 0..FEW {
             for column in 0..SIDE {
                 to[column * FEW + row] = from[row * from_stride + column];
             }
         }
     }
+}
+
+/// Whether registers are those of AVX2: the portable ones of 8 lanes round products.
+#[cfg(target_arch = "x86_64")]
+fn is_avx2<V: Vector>() -> bool {
+    V::LANES == FEW && V::FUSED
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -110,6 +141,43 @@ mod x86 {
                 rows[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
             }
             rows
+        }
+    }
+
+    /// Exchanges of words and of pairs within each four rows, then of halves of registers.
+    ///
+    /// # Safety
+    /// Compiled into code for AVX2; 8 rows of 8 words on either side.
+    #[inline(always)]
+    pub(super) unsafe fn transpose_eight(
+        from: *const u32,
+        from_stride: usize,
+        to: *mut u32,
+        to_stride: usize,
+    ) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let mut rows = [_mm256_setzero_si256(); FEW];
+            for (number, row) in rows.iter_mut().enumerate() {
+                *row = _mm256_loadu_si256(from.add(number * from_stride).cast());
+            }
+            let mut pairs = rows;
+            for i in (0..FEW).step_by(2) {
+                pairs[i] = _mm256_unpacklo_epi32(rows[i], rows[i + 1]);
+                pairs[i + 1] = _mm256_unpackhi_epi32(rows[i], rows[i + 1]);
+            }
+            for i in (0..FEW).step_by(4) {
+                rows[i] = _mm256_unpacklo_epi64(pairs[i], pairs[i + 2]);
+                rows[i + 1] = _mm256_unpackhi_epi64(pairs[i], pairs[i + 2]);
+                rows[i + 2] = _mm256_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+                rows[i + 3] = _mm256_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+            }
+            for i in 0..4 {
+                let first = _mm256_permute2x128_si256::<0x20>(rows[i], rows[i + 4]);
+                let last = _mm256_permute2x128_si256::<0x31>(rows[i], rows[i + 4]);
+                _mm256_storeu_si256(to.add(i * to_stride).cast(), first);
+                _mm256_storeu_si256(to.add((i + 4) * to_stride).cast(), last);
+            }
         }
     }
 

@@ -66,6 +66,12 @@ pub(super) unsafe trait Words: Copy {
 
     /// Zeros.
     unsafe fn zero() -> Self::Sum;
+    /// A register of sums that were written before.
+    #[inline(always)]
+    unsafe fn sum(from: *const u32) -> Self::Sum {
+        // SAFETY: by the trait's contract; a register of sums is as many words of plain bits.
+        unsafe { from.cast::<Self::Sum>().read_unaligned() }
+    }
     /// A register's words.
     unsafe fn load(from: *const u32) -> Self;
     /// Writes a register's words.

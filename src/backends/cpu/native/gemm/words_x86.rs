@@ -199,7 +199,11 @@ unsafe impl Words for Avx2Pairs {
                     _mm256_add_epi32(sum, _mm256_add_epi32(load(place.row), load(place.init)))
                 }
             };
-            _mm256_maskstore_epi32(place.d.cast(), mask, result);
+            if place.columns >= Self::LANES {
+                _mm256_storeu_si256(place.d.cast(), result);
+            } else {
+                _mm256_maskstore_epi32(place.d.cast(), mask, result);
+            }
         }
     }
 }

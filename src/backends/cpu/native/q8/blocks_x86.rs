@@ -1,9 +1,11 @@
-//! Rows of A in blocks times weights in blocks, by AVX-512 VNNI: the sums of a block are exact.
+//! Rows of A in blocks times weights in blocks: the sums of a block are exact.
 //!
-//! The instruction multiplies unsigned bytes by signed ones, so the weights are taken as 128 more than they
-//! are, and each word of four begins with what that adds: sum w x = sum (w + 128) x - 128 sum x.
+//! AVX-512 VNNI multiplies unsigned bytes by signed ones, so the weights are taken as 128 more than they are, and each
+//! word of four begins with what that adds: sum w x = sum (w + 128) x - 128 sum x. Without it weights and A become 16
+//! bits, whose products AVX2 adds in pairs: 8 instructions for a block of 32, where f32 takes 14.
 
 use crate::backends::cpu::float::Float;
+use crate::backends::cpu::isa::{Isa, Level};
 use crate::ops::BLOCK;
 use half::f16;
 use std::arch::x86_64::*;
@@ -19,27 +21,38 @@ const SPAN: usize = GROUP * BLOCK;
 
 /// A row of A, ready for any number of columns, with zeros behind its end.
 pub(super) struct Row {
+    isa: Isa,
     bits: Vec<i8>,
     /// For each word of four bytes, -128 times their sum.
     starts: Vec<i32>,
+    /// In the place of both, without VNNI: bytes of 16 bits.
+    wide: Vec<i16>,
     scales: Vec<f32>,
 }
 
 impl Row {
-    /// Room for rows of `k`.
-    pub(super) fn new(k: usize) -> Self {
+    /// Whether there is a way to multiply blocks.
+    pub(super) fn is_for(isa: Isa) -> bool {
+        isa.has_bytes() || isa.level() >= Level::Avx2
+    }
+
+    /// Room for rows of `k`, on what [`Self::is_for`].
+    pub(super) fn new(isa: Isa, k: usize) -> Self {
         let padded = k.next_multiple_of(SPAN);
-        Self { bits: vec![0; padded], starts: vec![0; padded / 4], scales: vec![0.0; padded / BLOCK] }
+        let (narrow, wide) = if isa.has_bytes() { (padded, 0) } else { (0, padded) };
+        let (bits, starts, wide) = (vec![0; narrow], vec![0; narrow / 4], vec![0; wide]);
+        Self { isa, bits, starts, wide, scales: vec![0.0; padded / BLOCK] }
     }
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> u64 {
-        (self.bits.len() + 4 * self.starts.len() + 4 * self.scales.len()) as u64
+        (self.bits.len() + 4 * self.starts.len() + 2 * self.wide.len() + 4 * self.scales.len()) as u64
     }
 
     /// Takes a row of the same length as always.
     pub(super) fn set<S: Float>(&mut self, bits: &[i8], scales: &[S]) {
-        self.bits[..bits.len()].copy_from_slice(bits);
+        self.bits.iter_mut().zip(bits).for_each(|(to, from)| *to = *from);
+        self.wide.iter_mut().zip(bits).for_each(|(to, from)| *to = i16::from(*from));
         for (start, four) in self.starts.iter_mut().zip(bits.chunks_exact(4)) {
             *start = -128 * four.iter().map(|x| i32::from(*x)).sum::<i32>();
         }
@@ -50,25 +63,70 @@ impl Row {
 
     /// One row of D, for some of its columns: weights of `k` each, and their scales; if they come from memory
     /// and not from a cache, they are asked for in time.
-    ///
-    /// # Safety
-    /// The processor has AVX-512 F, BW, VL and VNNI.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c")]
-    pub(super) unsafe fn times(&self, k: usize, weights: &[i8], scales: &[f16], y: &mut [f32], is_far: bool) {
+    pub(super) fn times(&self, k: usize, weights: &[i8], scales: &[f16], y: &mut [f32], is_far: bool) {
         let blocks = k / BLOCK;
-        assert!(k <= self.bits.len() && weights.len() >= y.len() * k && scales.len() >= y.len() * blocks);
+        let room = self.bits.len().max(self.wide.len());
+        assert!(k <= room && weights.len() >= y.len() * k && scales.len() >= y.len() * blocks);
+        assert!(Self::is_for(self.isa), "rows are made where blocks can be multiplied");
+        let dots = if self.isa.has_bytes() {
+            [Self::dots::<1, false>, Self::dots::<COLUMNS, false>, Self::dots::<COLUMNS, true>]
+        } else {
+            [Self::wide_dots::<1, false>, Self::wide_dots::<COLUMNS, false>, Self::wide_dots::<COLUMNS, true>]
+        };
         let whole = y.len() / COLUMNS * COLUMNS;
-        for column in 0..y.len() {
+        for column in (0..whole).step_by(COLUMNS).chain(whole..y.len()) {
+            let way = if column >= whole { 0 } else { 1 + usize::from(is_far) };
             let (weights, scales) = (&weights[column * k..], &scales[column * blocks..]);
-            // SAFETY: so many columns are there.
-            unsafe {
-                match column {
-                    _ if column >= whole => self.dots::<1, false>(k, weights, scales, &mut y[column..]),
-                    _ if !column.is_multiple_of(COLUMNS) => {}
-                    _ if is_far => self.dots::<COLUMNS, true>(k, weights, scales, &mut y[column..]),
-                    _ => self.dots::<COLUMNS, false>(k, weights, scales, &mut y[column..]),
+            // SAFETY: the processor has been asked, and so many columns are there.
+            unsafe { dots[way](self, k, weights, scales, &mut y[column..]) };
+        }
+    }
+
+    /// # Safety
+    /// The processor has AVX2, FMA and F16C, the row is one of 16 bits, and there are `C` columns.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn wide_dots<const C: usize, const FAR: bool>(
+        &self,
+        k: usize,
+        weights: &[i8],
+        scales: &[f16],
+        y: &mut [f32],
+    ) {
+        let blocks = k / BLOCK;
+        let (mut sums, mut factors) = ([_mm256_setzero_ps(); C], [[0.0; GROUP]; C]);
+        for first in (0..blocks).step_by(GROUP) {
+            let here = GROUP.min(blocks - first);
+            for (number, factors) in factors.iter_mut().enumerate() {
+                let of_weights = &scales[number * blocks + first..][..here];
+                for (factor, (a, b)) in factors.iter_mut().zip(self.scales[first..].iter().zip(of_weights)) {
+                    *factor = a * b.to_f32();
                 }
             }
+            for block in 0..here {
+                let at = (first + block) * BLOCK;
+                // SAFETY: A is padded to whole groups; a whole block of each column.
+                unsafe {
+                    let x = self.wide.as_ptr().add(at).cast::<__m256i>();
+                    let (low, high) = (_mm256_loadu_si256(x), _mm256_loadu_si256(x.add(1)));
+                    for (number, sum) in sums.iter_mut().enumerate() {
+                        let from = weights.as_ptr().add(number * k + at);
+                        if FAR {
+                            _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(C * k));
+                        }
+                        let sixteen = |from: *const i8| _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast()));
+                        let low = _mm256_madd_epi16(sixteen(from), low);
+                        let high = _mm256_madd_epi16(sixteen(from.add(BLOCK / 2)), high);
+                        let dot = _mm256_cvtepi32_ps(_mm256_add_epi32(low, high));
+                        *sum = _mm256_fmadd_ps(dot, _mm256_set1_ps(factors[number][block]), *sum);
+                    }
+                }
+            }
+        }
+        for (y, sum) in y.iter_mut().zip(sums) {
+            let mut lanes = [0.0; 8];
+            // SAFETY: there is room for 8 floats.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sum) };
+            *y = lanes.iter().sum();
         }
     }
 
@@ -88,7 +146,8 @@ impl Row {
         *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, raised, x)), factors, *sum);
     }
 
-    #[inline]
+    /// # Safety
+    /// The processor has AVX-512 F, BW, DQ, VL and VNNI, the row is one of bytes, and there are `C` columns.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,f16c")]
     unsafe fn dots<const C: usize, const FAR: bool>(
         &self,
@@ -150,25 +209,22 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::cpu::isa::Isa;
 
     #[test]
     fn blocks_give_the_product_for_any_extents_and_extremes() {
-        if Isa::here().all(|isa| !isa.has_bytes()) {
-            return;
-        }
-        for (n, blocks) in [(1, 1), (2, 2), (3, 3), (5, 16), (4, 17), (3, 35)] {
+        let ways = Isa::here().filter(|isa| Row::is_for(*isa));
+        let extents = [(1, 1), (2, 2), (3, 3), (5, 16), (4, 17), (3, 35)];
+        for (isa, (n, blocks)) in ways.flat_map(|isa| extents.map(|extents| (isa, extents))) {
             let k = blocks * BLOCK;
             let x: Vec<i8> =
                 (0..k).map(|i| if i < 8 { i8::MIN } else { (i * 29 % 255) as u8 as i8 }).collect();
             let weights: Vec<i8> = (0..n * k).map(|i| (i * 37 % 255) as u8 as i8).collect();
             let scale = |i: usize| 0.25 * (1 + i % 2) as f32;
             let scales: Vec<f16> = (0..n * blocks).map(|i| f16::from_f32(scale(i))).collect();
-            let (mut row, mut y) = (Row::new(k), vec![f32::NAN; n]);
+            let (mut row, mut y) = (Row::new(isa, k), vec![f32::NAN; n]);
             row.set(&x, &scales[..blocks]);
             for is_far in [true, false] {
-                // SAFETY: the processor has been asked.
-                unsafe { row.times(k, &weights, &scales, &mut y, is_far) };
+                row.times(k, &weights, &scales, &mut y, is_far);
             }
             for (column, y) in y.iter().enumerate() {
                 let term = |i: usize| {
@@ -177,7 +233,10 @@ mod tests {
                 };
                 let (want, size) =
                     (0..k).map(term).fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
-                assert!((f64::from(*y) - want).abs() <= 1e-7 * size, "{n} {blocks} {column}: {y} {want}");
+                assert!(
+                    (f64::from(*y) - want).abs() <= 1e-7 * size,
+                    "{isa:?} {n} {blocks} {column}: {y} {want}"
+                );
             }
         }
     }

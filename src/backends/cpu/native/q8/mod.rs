@@ -3,14 +3,15 @@
 //! A few rows of A read each weight once or twice, where it lies: [`rows`] in f32, [`blocks_x86`] exactly in
 //! integers where A is in blocks too. In f32 an AVX-512 register of 16 weights costs a widening, a conversion
 //! and a multiply-add, a third of a read's rate from the second cache; blocks take one instruction for 64.
-//! More rows share the work of widening: some columns of weights at a time become f32 for the register tile.
+//! More rows share the work of widening: [`panel`] makes f32 of the weights as the register tile reads them.
 
 #[cfg(target_arch = "x86_64")]
 mod blocks_x86;
+mod panel;
 mod rows;
 
 use super::Team;
-use super::gemm::{Arithmetic, Engine, Matrix, Right, Scratch, Target, portion, words_mut};
+use super::gemm::{Arithmetic, Engine, Left, Matrix, Right, Scratch, Target, portion, words_mut};
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::isa::Isa;
 use crate::backends::cpu::loaded::Kernel;
@@ -22,6 +23,7 @@ use crate::tensor::{DType, ValueSpec};
 #[cfg(target_arch = "x86_64")]
 use blocks_x86::Row;
 use half::f16;
+use panel::Weights;
 use rows::{Dots, Widen};
 use std::ops::Range;
 
@@ -37,7 +39,7 @@ struct Product {
     team: Team,
     dims: GemmDims,
     engine: Engine,
-    /// For each thread: rows of A in f32, columns of weights in f32, and what the engine needs.
+    /// For each thread: rows of A in f32, the same as the engine reads them, and what the engine needs.
     scratch: SharedScratch,
     /// For each thread, where blocks are multiplied as they are.
     #[cfg(target_arch = "x86_64")]
@@ -49,14 +51,14 @@ pub(super) fn prepare(team: &Team, op: &GemmQ8, args: &[ValueSpec]) -> Result<Bo
     let dims = op.dims(args).map_err(|error| Unsupported(error.to_string()))?;
     let GemmDims { m, n, k, .. } = dims;
     let engine = team.engine(Arithmetic::F32)?;
-    let columns = engine.kernels.columns;
-    let [a, b, rest] = engine.scratch_lens([m.min(ROWS), n.min(columns), k]);
-    let lens = if m < MANY { [k, 0, 0, 0, 0] } else { [m.min(ROWS) * k, columns * k, a, b, rest] };
+    let rows = m.min(ROWS);
+    let [_, b, rest] = engine.scratch_lens([rows, n, k]);
+    let lens = if m < MANY { [k, 0, 0, 0] } else { [rows * k, engine.left_len(rows, k), b, rest] };
     let (scratch, team) = (team.scratch(&lens), team.clone());
     #[cfg(target_arch = "x86_64")]
     let rows = {
-        let is_exact = op.quantized_a && m < MANY && team.isa.has_bytes();
-        (0..if is_exact { team.pool.threads() } else { 0 }).map(|_| Row::new(k)).collect()
+        let is_exact = op.quantized_a && m < MANY && Row::is_for(team.isa);
+        (0..if is_exact { team.pool.threads() } else { 0 }).map(|_| Row::new(team.isa, k)).collect()
     };
     Ok(Box::new(Product {
         team,
@@ -135,8 +137,7 @@ impl Product {
                         }
                         Stored::Plain(_) => {}
                     }
-                    // SAFETY: rows are prepared only where the processor has been asked.
-                    unsafe { ready.times(k, weights, scales, y, is_far) };
+                    ready.times(k, weights, scales, y, is_far);
                     continue;
                 }
                 of.a.widen(isa, row * k..(row + 1) * k, x);
@@ -145,35 +146,26 @@ impl Product {
         });
     }
 
-    /// Weights of some columns become f32, then the register tile multiplies.
+    /// The register tile multiplies, and asks for weights in f32 where it needs them.
     fn many(&mut self, of: Operands, d: &Parts<f32>) {
         let GemmDims { n, k, .. } = self.dims;
         let (engine, isa, scratch, dims) = (self.engine, self.team.isa, &self.scratch, self.dims);
-        let (width, blocks) = (engine.kernels.columns, k / BLOCK);
+        let weights = Weights { isa, bits: of.weights, scales: of.scales, k, width: engine.kernels.columns };
         self.team.pool.run(&|me| {
-            let (_, rows, columns) = portion(dims, [1, width], me.id, me.count);
+            let (_, rows, columns) = portion(dims, engine.kernels.grains(), me.id, me.count);
             // SAFETY: the pool gives each thread its own number.
-            let [x, w, a, b, rest] = unsafe { scratch.of(me.id) };
+            let [x, a, b, rest] = unsafe { scratch.of(me.id) };
             for first in rows.clone().step_by(ROWS) {
                 let count = ROWS.min(rows.end - first);
                 let x = &mut x[..count * k];
                 of.a.widen(isa, first * k..(first + count) * k, x);
-                for column in columns.clone().step_by(width) {
-                    let wide = width.min(columns.end - column);
-                    let w = &mut w[..wide * k];
-                    let (bits, scales) = (&of.weights[column * k..], &of.scales[column * blocks..]);
-                    isa.run(Widen { bits: &bits[..wide * k], scales, to: w });
-                    let (left, right) = (Matrix::new(&*x, [k, 1]), Right::Plain(Matrix::new(&*w, [1, k])));
-                    let target = Target::plain(d.start().wrapping_add(first * n + column), n, 1.0);
-                    let mut scratch = Scratch { a: words_mut(a), b: words_mut(b), rows: words_mut(rest) };
-                    engine.multiply::<f32, f32, f32, f32>(
-                        left,
-                        &right,
-                        [count, wide, k],
-                        target,
-                        &mut scratch,
-                    );
-                }
+                let a = words_mut(a);
+                engine.pack_left::<f32, f32>(Matrix::new(&*x, [k, 1]), &(0..count), k, a);
+                let (left, right) = (Left::Packed(a), Right::Made(&weights, columns.start));
+                let target = Target::plain(d.start().wrapping_add(first * n + columns.start), n, 1.0);
+                let mut scratch = Scratch { a: &mut [], b: words_mut(b), rows: words_mut(rest) };
+                let extents = [count, columns.len(), k];
+                engine.multiply_from::<f32, f32, f32, f32>(&left, &right, extents, target, &mut scratch);
             }
         });
     }

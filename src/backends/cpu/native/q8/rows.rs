@@ -52,11 +52,11 @@ fn dots<V: Vector, const C: usize, const FAR: bool>(
     y: &mut [f32],
 ) {
     let (k, blocks) = (x.len(), x.len() / BLOCK);
-    let (mut columns, mut sums, mut factors) = ([weights; C], [V::splat(0.0); C], [[0.0; GROUP]; C]);
-    for (number, column) in columns.iter_mut().enumerate() {
-        *column = &weights[number * x.len()..][..x.len()];
-    }
-    for (block, x) in x.chunks_exact(BLOCK).enumerate() {
+    let (mut sums, mut factors) = ([V::splat(0.0); C], [[0.0; GROUP]; C]);
+    // Arrays, whose bounds are known where they are compiled.
+    let (x, weights) = (x.as_chunks::<BLOCK>().0, weights.as_chunks::<BLOCK>().0);
+    let weights = &weights[..C * blocks];
+    for (block, x) in x.iter().enumerate() {
         if block % GROUP == 0 {
             for (number, factors) in factors.iter_mut().enumerate() {
                 let from = &scales[number * blocks + block..][..GROUP.min(blocks - block)];
@@ -64,7 +64,7 @@ fn dots<V: Vector, const C: usize, const FAR: bool>(
             }
         }
         for column in 0..C {
-            let weights = &columns[column][block * BLOCK..][..BLOCK];
+            let weights = &weights[column * blocks + block];
             if FAR {
                 fetch_far(weights.as_ptr().wrapping_add(C * k).cast());
             }

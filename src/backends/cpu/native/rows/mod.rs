@@ -57,21 +57,24 @@ trait Fold<V: Vector> {
 #[inline(always)]
 fn fold<V: Vector, T: Float, F: Fold<V>>(x: &[T], mut f: F) -> V {
     let mut chains = [V::splat(F::START); CHAINS];
-    let blocks = x.len() / (CHAINS * V::LANES) * CHAINS * V::LANES;
-    for first in (0..blocks).step_by(CHAINS * V::LANES) {
-        for (number, chain) in chains.iter_mut().enumerate() {
-            let at = first + number * V::LANES;
-            *chain = f.each(*chain, f.prepare(T::load(&x[at..])), at);
+    let blocks = x.chunks_exact(CHAINS * V::LANES);
+    let (rest, mut at) = (blocks.remainder(), 0);
+    for block in blocks {
+        for (chain, x) in chains.iter_mut().zip(block.chunks_exact(V::LANES)) {
+            *chain = f.each(*chain, f.prepare(T::load(x)), at);
+            at += V::LANES;
         }
     }
     let [mut a, mut b, c, d] = chains;
-    let whole = x.len() / V::LANES * V::LANES;
-    for at in (blocks..whole).step_by(V::LANES) {
-        a = f.each(a, f.prepare(T::load(&x[at..])), at);
+    let rest = rest.chunks_exact(V::LANES);
+    let last = rest.remainder();
+    for x in rest {
+        a = f.each(a, f.prepare(T::load(x)), at);
+        at += V::LANES;
     }
-    if whole < x.len() {
-        let last = f.prepare(T::load_first(&x[whole..])).with_rest(x.len() - whole, F::REST);
-        b = f.each(b, last, whole);
+    if !last.is_empty() {
+        let x = f.prepare(T::load_first(last)).with_rest(last.len(), F::REST);
+        b = f.each(b, x, at);
     }
     F::join(F::join(a, b), F::join(c, d))
 }

@@ -35,16 +35,17 @@ struct Moments {
 impl Moments {
     #[inline(always)]
     fn of_row<V: Vector, T: Float>(x: &[T], ahead: *const T) -> Self {
-        let blocks = x.len() / (BLOCK * V::LANES);
-        let whole = x.len() / V::LANES * V::LANES;
+        let blocks = x.chunks_exact(BLOCK * V::LANES);
+        let rest = blocks.remainder().chunks_exact(V::LANES);
         let mut lanes = Lanes { count: 0.0, mean: V::splat(0.0), squares: V::splat(0.0) };
-        for block in 0..blocks {
-            lanes = lanes.with_block::<T>(&x[block * BLOCK * V::LANES..], ahead, block);
+        for (number, block) in blocks.enumerate() {
+            lanes = lanes.with_block::<T>(block, ahead, number);
         }
-        for at in (blocks * BLOCK * V::LANES..whole).step_by(V::LANES) {
-            lanes = lanes.with(T::load(&x[at..]));
+        let last = rest.remainder();
+        for x in rest {
+            lanes = lanes.with(T::load(x));
         }
-        lanes.joined().and(Self::of_few::<V>(T::load_first(&x[whole..]), x.len() - whole))
+        lanes.joined().and(Self::of_few::<V>(T::load_first(last), last.len()))
     }
 
     /// Of the first lanes of a register whose others are 0.

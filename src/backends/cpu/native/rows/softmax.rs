@@ -35,7 +35,8 @@ impl<V: Vector, const SCALED: bool> Fold<V> for Largest<V, SCALED> {
     }
 }
 
-/// The sum of e^(score - max), which are written; meanwhile the next row is fetched.
+/// The sum of e^(score - max), which are written; meanwhile the next row is fetched. `to` is as many whole registers as
+/// the row fills: bounds are not looked at.
 struct Powers<'a, V, T, const SCALED: bool> {
     scale: V,
     max: V,
@@ -53,7 +54,9 @@ impl<V: Vector, T, const SCALED: bool> Fold<V> for Powers<'_, V, T, SCALED> {
     fn each(&mut self, sum: V, x: V, at: usize) -> V {
         V::prefetch(self.next.wrapping_add(at));
         let power = exp_of_difference(x.sub(self.max));
-        power.store(&mut self.to[at..]);
+        debug_assert!(at + V::LANES <= self.to.len(), "a row of exponentials is whole registers");
+        // SAFETY: so it is, and places are those of registers of the row.
+        power.store(unsafe { self.to.get_unchecked_mut(at..at + V::LANES) });
         sum.add(power)
     }
     #[inline(always)]
