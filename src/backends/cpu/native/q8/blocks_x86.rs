@@ -98,8 +98,21 @@ impl Row {
             let here = GROUP.min(blocks - first);
             for (number, factors) in factors.iter_mut().enumerate() {
                 let of_weights = &scales[number * blocks + first..][..here];
-                for (factor, (a, b)) in factors.iter_mut().zip(self.scales[first..].iter().zip(of_weights)) {
-                    *factor = a * b.to_f32();
+                let mut padded = [f16::ZERO; GROUP];
+                let halves = if here == GROUP {
+                    of_weights
+                } else {
+                    padded[..here].copy_from_slice(of_weights);
+                    &padded[..]
+                };
+                for half in [0, GROUP / 2] {
+                    // SAFETY: there are 16 of each; A's are whole groups.
+                    unsafe {
+                        let of_weights = _mm_loadu_si128(halves.as_ptr().add(half).cast());
+                        let of_a = _mm256_loadu_ps(self.scales.as_ptr().add(first + half));
+                        let product = _mm256_mul_ps(_mm256_cvtph_ps(of_weights), of_a);
+                        _mm256_storeu_ps(factors.as_mut_ptr().add(half), product);
+                    }
                 }
             }
             for block in 0..here {
@@ -123,10 +136,9 @@ impl Row {
             }
         }
         for (y, sum) in y.iter_mut().zip(sums) {
-            let mut lanes = [0.0; 8];
-            // SAFETY: there is room for 8 floats.
-            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sum) };
-            *y = lanes.iter().sum();
+            let four = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            *y = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
         }
     }
 

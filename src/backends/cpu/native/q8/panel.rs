@@ -1,6 +1,7 @@
 //! Weights in blocks as panels of f32: 16 columns of 16 weights at a time are widened, scaled and turned in registers.
 
 use super::super::gemm::{Made, SIDE, Transpose};
+use super::rows::{GROUP, widen};
 use crate::backends::cpu::isa::{Isa, Loops};
 use crate::backends::cpu::vector::Vector;
 use crate::ops::BLOCK;
@@ -38,17 +39,28 @@ impl Loops for Panel<'_, '_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { weights: Weights { bits, scales, k, width, .. }, across, depths, to } = self;
-        for (start, to) in depths.step_by(SIDE).zip(to.chunks_exact_mut(SIDE * width)) {
-            for first in (0..width).step_by(SIDE) {
+        for first in (0..width).step_by(SIDE) {
+            let until = (across.start + width.min(first + SIDE)).min(across.end);
+            let columns = (across.start + first).min(until)..until;
+            let mut factors = [[0.0; GROUP]; SIDE];
+            let mut group = usize::MAX;
+            for (start, to) in depths.clone().step_by(SIDE).zip(to.chunks_exact_mut(SIDE * width)) {
+                let block = start / BLOCK;
+                if group != block / GROUP {
+                    group = block / GROUP;
+                    let blocks = group * GROUP..(k / BLOCK).min((group + 1) * GROUP);
+                    for (column, factors) in columns.clone().zip(&mut factors) {
+                        widen::<V>(&scales[column * k / BLOCK..][blocks.clone()], factors);
+                    }
+                }
                 let mut rows = [0; SIDE * SIDE];
-                let until = (across.start + width.min(first + SIDE)).min(across.end);
-                let columns = (across.start + first).min(until)..until;
-                for (column, row) in columns.zip(rows.chunks_exact_mut(SIDE)) {
+                for ((column, row), factors) in columns.clone().zip(rows.chunks_exact_mut(SIDE)).zip(&factors)
+                {
                     let from = &bits[column * k + start..][..SIDE];
-                    let scale = V::splat(scales[(column * k + start) / BLOCK].to_f32());
+                    let factor = V::splat(factors[block % GROUP]);
                     let mut numbers = [0.0; SIDE];
                     for at in (0..SIDE).step_by(V::LANES) {
-                        V::load_bytes(&from[at..]).mul(scale).store(&mut numbers[at..]);
+                        V::load_bytes(&from[at..]).mul(factor).store(&mut numbers[at..]);
                     }
                     row.copy_from_slice(&numbers.map(f32::to_bits));
                 }

@@ -10,7 +10,7 @@ use half::f16;
 /// Columns of D that share the loads of A.
 const COLUMNS: usize = 4;
 /// Scales that become f32 together.
-const GROUP: usize = 16;
+pub(super) const GROUP: usize = 16;
 
 /// One row of D, for some of its columns: weights and scales are theirs.
 pub(super) struct Dots<'a> {
@@ -82,12 +82,15 @@ fn dots<V: Vector, const C: usize, const FAR: bool>(
     }
 }
 
+/// At most [`GROUP`] scales in f32. One at a time takes a call and a question to the processor each.
 #[inline(always)]
-fn widen<V: Vector>(from: &[f16], to: &mut [f32; GROUP]) {
+pub(super) fn widen<V: Vector>(from: &[f16], to: &mut [f32; GROUP]) {
     let mut at = 0;
     while at < from.len() {
         let until = (at + V::LANES).min(from.len());
-        f16::load_first::<V>(&from[at..until]).store(&mut to[at..]);
+        let from = &from[at..until];
+        let wide: V = if from.len() == V::LANES { f16::load(from) } else { f16::load_first(from) };
+        wide.store(&mut to[at..]);
         at = until;
     }
 }
