@@ -120,12 +120,14 @@ fn attention() -> Vec<Case> {
         let args = vec![y.clone(), of(queries, depth), of(keys, depth), of(keys, width), y, lse];
         single(Op::AttentionGrad(AttentionGrad { scale: 1.0 / (depth as f64).sqrt(), causal }), args)
     };
-    let rows: [Row; 8] = [
+    let rows: [Row; 9] = [
         (1, [1, 1], [1, 1], false, F32),
         (3, [17, 17], [31, 31], false, F32),
         (2, [33, 33], [64, 64], true, F32),
         (5, [3, 67], [33, 7], true, F32),
         (1, [300, 300], [16, 16], true, F32),
+        // Some products are shorter than a block of depth, and some a little longer.
+        (1, [1100, 1100], [16, 16], true, F32),
         (2, [131, 257], [64, 32], false, F32),
         (4, [33, 33], [64, 64], true, Bf16),
         (3, [17, 31], [33, 33], false, F16),

@@ -130,7 +130,7 @@ impl Team {
             Some(facts) => gemm::Blocks::of(facts, &kernels),
             None => gemm::Blocks::usual(&kernels),
         };
-        gemm::Engine { isa: self.isa, kernels, blocks }
+        gemm::Engine { isa: self.isa, kernels, blocks: blocks.shared_by(self.pool.threads()) }
     }
 }
 

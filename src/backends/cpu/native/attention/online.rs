@@ -1,6 +1,6 @@
 //! The online softmax, down the columns of a block of scores.
 
-use crate::backends::cpu::functions::exp;
+use crate::backends::cpu::functions::exp_of_difference;
 use crate::backends::cpu::isa::Loops;
 use crate::backends::cpu::vector::Vector;
 
@@ -37,7 +37,7 @@ impl Loops for Update<'_, '_> {
             let old = V::load(&self.online.max[at..]);
             let max = column_max(self.scores, columns, at, old);
             let added = column_exp(self.scores, columns, at, max);
-            let factor = exp(old.sub(max));
+            let factor = exp_of_difference(old.sub(max));
             factor.mul(V::load(&self.online.sum[at..])).add(added).store(&mut self.online.sum[at..]);
             max.store(&mut self.online.max[at..]);
             factor.store(&mut self.online.factor[at..]);
@@ -72,13 +72,13 @@ fn column_exp<V: Vector>(scores: &mut [f32], columns: usize, at: usize, max: V) 
     let mut blocks = scores.chunks_exact_mut(CHAINS * columns);
     for rows in &mut blocks {
         for (chain, row) in chains.iter_mut().zip(rows.chunks_exact_mut(columns)) {
-            let weight = exp(V::load(&row[at..]).sub(max));
+            let weight = exp_of_difference(V::load(&row[at..]).sub(max));
             weight.store(&mut row[at..]);
             *chain = chain.add(weight);
         }
     }
     for row in blocks.into_remainder().chunks_exact_mut(columns) {
-        let weight = exp(V::load(&row[at..]).sub(max));
+        let weight = exp_of_difference(V::load(&row[at..]).sub(max));
         weight.store(&mut row[at..]);
         chains[0] = chains[0].add(weight);
     }

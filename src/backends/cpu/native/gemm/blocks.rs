@@ -8,7 +8,7 @@ use super::tile::{CHUNK, Kernels};
 use crate::host::Facts;
 use std::ops::Range;
 
-/// Extents of a block.
+/// Extents of a block, and the cache that they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Blocks {
     /// Words of depth. Long, because each pass over the depth reads and writes D again: a panel of B comes
@@ -18,7 +18,7 @@ pub(in super::super) struct Blocks {
     pub(in super::super) rows: usize,
     /// Columns of B: a quarter of the last cache.
     pub(in super::super) columns: usize,
-    /// Bytes of the last cache.
+    /// Bytes of the last cache that are one thread's.
     pub(super) last: usize,
 }
 
@@ -43,6 +43,11 @@ impl Blocks {
         Self::for_caches([SECOND, LAST], kernels)
     }
 
+    /// Where so many threads share the last cache. B is laid out by each, so its columns stay as they are.
+    pub(in super::super) fn shared_by(self, threads: usize) -> Self {
+        Self { last: self.last / threads.max(1), ..self }
+    }
+
     fn for_caches([second, last]: [usize; 2], kernels: &Kernels) -> Self {
         let depth = (second / 8 / (WORD * kernels.columns)).clamp(128, 1024).next_multiple_of(CHUNK);
         let rows = (second / 100 * 55 / (WORD * depth) / kernels.most_rows).max(2) * kernels.most_rows;
@@ -54,6 +59,12 @@ impl Blocks {
     pub(super) fn depths(&self, words: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let step = self.depth_step(words);
         (0..words).step_by(step).map(move |start| start..(start + step).min(words))
+    }
+
+    /// Most words of depth that a block of a product of at most so many has: a product of fewer may be cut into longer
+    /// blocks.
+    pub(super) fn most_depth(&self, words: usize) -> usize {
+        words.min(self.depth).next_multiple_of(CHUNK).max(CHUNK)
     }
 
     /// Words of depth of every block but the last.
@@ -96,6 +107,7 @@ mod tests {
             let depths: Vec<_> = blocks.depths(len).collect();
             assert_eq!(depths.iter().cloned().flatten().collect::<Vec<_>>(), (0..len).collect::<Vec<_>>());
             assert!(depths.iter().all(|depths| depths.start % CHUNK == 0 && depths.len() <= 64));
+            assert!((0..=len).all(|shorter| blocks.depth_step(shorter) <= blocks.most_depth(len)));
         }
     }
 

@@ -3,8 +3,8 @@
 //! A tile reads its columns of B from the first row to the last: of a B with long rows a cache line of every page, which
 //! no processor fetches ahead by itself, and of rows that lie a multiple of 4096 bytes apart all lines fall on a few sets
 //! of every cache. Where A has few rows, nothing hides that. Here B is read as it lies instead, some of its rows at a
-//! time from left to right, and each adds to sums of many columns that stay in the first cache: an update of rank 4 or
-//! 8, for which the sums are read and written once.
+//! time from left to right, and each adds to sums of many columns that stay near: an update of rank 4 or 8, for which the
+//! sums are read and written once.
 //!
 //! It is for registers of eight words, where a tile's row of B is one cache line. On a Zen 3 (second cache of 512 KiB),
 //! one core, with 8 rows by 1024 x 1024 it takes 0.33 ms where tiles take 0.52 (0.31 with B laid out before), and with 8
@@ -27,9 +27,9 @@ const FEW_ROWS: usize = 8;
 const TILE_ROWS: usize = 6;
 /// Rows of A whose sums are in registers at once: with two registers of columns, eight chains.
 const PART: usize = 4;
-/// Columns that are computed at once.
+/// Columns that are computed at once: those of a tile.
 const COLUMNS: usize = 16;
-/// Sums that are held: 32 KiB, a usual first cache.
+/// Sums that are held: 32 KiB. Half of that, which would stay in the first cache, was slower where B came from memory.
 const SUMS: usize = 8192;
 /// Words between rows of sums, so that they do not share a set of the first cache.
 const BETWEEN: usize = 16;
@@ -97,7 +97,7 @@ struct Finished {
 }
 
 impl Few {
-    /// Words of scratch for A and for B.
+    /// Words of scratch for A and for B. A product of more rows goes without, though a thread's share of it may be few.
     pub(super) fn scratch_lens(isa: Isa, [rows, depth]: [usize; 2]) -> [usize; 2] {
         let may_be = rows <= MOST_ROWS && kernels(isa, Arithmetic::F32, 1).is_some();
         if may_be { [rows.next_multiple_of(PART) * depth, SUMS + MOST_ROWS * BETWEEN] } else { [0; 2] }
@@ -112,14 +112,19 @@ impl Few {
         scratch: &Scratch,
     ) -> Option<Self> {
         let is_words = T::SAME_BUT == Some(0) && size_of::<T>() == WORD && b.is_by_rows();
-        if !is_words || rows > MOST_ROWS || columns < LEAST || depth < LEAST {
+        if !is_words
+            || engine.kernels.columns != COLUMNS
+            || rows > MOST_ROWS
+            || columns < LEAST
+            || depth < LEAST
+        {
             return None;
         }
         let is_far = WORD * columns * depth > engine.blocks.last / 2;
-        let pays = match rows {
-            ..=TILE_ROWS => is_far || b.is_aliased(),
-            ..=FEW_ROWS => true,
-            _ => is_far && b.is_aliased(),
+        let pays = if rows <= TILE_ROWS {
+            is_far || b.is_aliased()
+        } else {
+            rows <= FEW_ROWS || is_far && b.is_aliased()
         };
         let parts = rows.div_ceil(PART);
         let part = rows.div_ceil(parts);

@@ -92,12 +92,12 @@ pub(in super::super) struct Scratch<'a> {
 }
 
 impl Engine {
-    /// Words of scratch for a product of `extents` (rows, columns, words of depth).
+    /// Words of scratch for products of at most these `extents` (rows, columns, words of depth).
     pub(in super::super) fn scratch_lens(&self, [rows, columns, depth]: [usize; 3]) -> [usize; 3] {
         let few = Few::scratch_lens(self.isa, [rows, depth]);
         let Blocks { rows: most_rows, columns: most_columns, .. } = self.blocks;
         let width = self.kernels.columns;
-        let depth = self.blocks.depth_step(depth);
+        let depth = self.blocks.most_depth(depth);
         let kept = if rows > most_rows { columns.min(most_columns).next_multiple_of(width) } else { width };
         // A whole grain of rows may be read where the last is not full.
         let beyond = (self.kernels.row_grain - 1) * CHUNK;
@@ -143,6 +143,7 @@ impl Engine {
         }
     }
 
+    /// The same by the register tile; the first words of `scratch.rows` are zeros.
     fn by_tiles<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>>(
         &self,
         a: &Left<A>,
@@ -186,7 +187,7 @@ impl Engine {
     fn blocks_of<A, B>(&self, a: &Left<A>, b: &Right<B>) -> Blocks {
         match (a, b) {
             (Left::Plain(_) | Left::Made(..), Right::Plain(b))
-                if self.kernels.columns * WORD <= LINE && b.is_aliased() =>
+                if size_of::<B>() == WORD && self.kernels.columns * WORD == LINE && b.is_aliased() =>
             {
                 Blocks { depth: self.blocks.depth.min(ALIASED_DEPTH), ..self.blocks }
             }

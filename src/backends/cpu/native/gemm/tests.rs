@@ -29,6 +29,9 @@ fn every_edge_and_stride_gives_the_product() {
             [7, 100, 70],
             [8, 1055, 67],
             [9, 1024, 129],
+            [10, 1024, 66],
+            [11, 1025, 71],
+            [13, 1024, 64],
             [16, 1024, 68],
             [20, 1024, 300],
         ];
@@ -37,14 +40,16 @@ fn every_edge_and_stride_gives_the_product() {
         for engine in [engine, far].into_iter().chain(wide) {
             for extents in extents {
                 for (trans_a, trans_b) in [(false, false), (true, false), (false, true), (true, true)] {
-                    check(&engine, extents, trans_a, trans_b);
+                    for (alpha, beta) in [(2.0, 1.0), (1.0, 1.0), (1.0, 0.0), (-1.0, 0.5)] {
+                        check(&engine, extents, (trans_a, trans_b), (alpha, beta));
+                    }
                 }
             }
         }
     }
 }
 
-fn check(engine: &Engine, extents: [usize; 3], trans_a: bool, trans_b: bool) {
+fn check(engine: &Engine, extents: [usize; 3], (trans_a, trans_b): (bool, bool), (alpha, beta): (f32, f32)) {
     let [m, n, k] = extents;
     let numbers =
         |len: usize, step: usize| -> Vec<f32> { (0..len).map(|i| (i * step % 17) as f32 - 8.0).collect() };
@@ -53,17 +58,20 @@ fn check(engine: &Engine, extents: [usize; 3], trans_a: bool, trans_b: bool) {
     let matrix_b = Matrix::new(&b, if trans_b { [1, k] } else { [n, 1] });
     let [mut pack_a, mut pack_b, mut rows] = engine.scratch_lens(extents).map(|len| vec![u32::MAX; len]);
     let mut scratch = Scratch { a: &mut pack_a, b: &mut pack_b, rows: &mut rows };
-    let mut d = vec![1.0; m * n];
+    // What is not to be read is not a number.
+    let mut d = vec![if beta == 0.0 { f32::NAN } else { 1.0 }; m * n];
     let start = d.as_mut_ptr();
-    let target = Target { beta: 1.0, init: start.cast(), init_stride: n, ..Target::plain(start, n, 2.0) };
+    let init = if beta == 0.0 { std::ptr::null() } else { start.cast_const().cast() };
+    let target = Target { beta, init, init_stride: n, ..Target::plain(start, n, alpha) };
     engine.multiply::<f32, f32, f32, f32>(matrix_a, &Right::Plain(matrix_b), extents, target, &mut scratch);
     for row in 0..m {
         for column in 0..n {
             let of_a = |i: usize| a[if trans_a { i * m + row } else { row * k + i }];
             let of_b = |i: usize| b[if trans_b { column * k + i } else { i * n + column }];
-            let want: f32 = 1.0 + 2.0 * (0..k).map(|i| of_a(i) * of_b(i)).sum::<f32>();
+            let want: f32 = beta + alpha * (0..k).map(|i| of_a(i) * of_b(i)).sum::<f32>();
             let got = d[row * n + column];
-            assert_eq!(got, want, "{} {extents:?} {trans_a} {trans_b} {row} {column}", engine.isa.name());
+            let case = (extents, trans_a, trans_b, alpha, beta, row, column);
+            assert_eq!(got, want, "{} {case:?}", engine.isa.name());
         }
     }
 }

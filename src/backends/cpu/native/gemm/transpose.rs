@@ -85,18 +85,6 @@ impl Loops for TransposeFew<'_> {
             unsafe { x86::transpose_few(from.as_ptr(), from_stride, to.as_mut_ptr()) };
             return;
         }
-        #[cfg(target_arch = "x86_64")]
-        if is_avx2::<V>() {
-            for half in 0..2 {
-                // SAFETY: registers are those of AVX2, which `Isa::run` has found; this is a half of 8 rows of 16 words
-                // on both sides.
-                unsafe {
-                    let to = to.as_mut_ptr().add(half * FEW * FEW);
-                    x86::transpose_eight(from.as_ptr().add(half * FEW), from_stride, to, FEW);
-                }
-            }
-            return;
-        }
         for row in 0..FEW {
             for column in 0..SIDE {
                 to[column * FEW + row] = from[row * from_stride + column];
@@ -107,6 +95,7 @@ impl Loops for TransposeFew<'_> {
 
 /// Whether registers are those of AVX2: the portable ones of 8 lanes round products.
 #[cfg(target_arch = "x86_64")]
+#[inline(always)]
 fn is_avx2<V: Vector>() -> bool {
     V::LANES == FEW && V::FUSED
 }

@@ -33,7 +33,7 @@ pub(super) struct Row {
 impl Row {
     /// Whether there is a way to multiply blocks.
     pub(super) fn is_for(isa: Isa) -> bool {
-        isa.has_bytes() || isa.level() >= Level::Avx2
+        isa.level() >= Level::Avx2
     }
 
     /// Room for rows of `k`, on what [`Self::is_for`].
@@ -51,6 +51,7 @@ impl Row {
 
     /// Takes a row of the same length as always.
     pub(super) fn set<S: Float>(&mut self, bits: &[i8], scales: &[S]) {
+        assert!(bits.len() <= self.bits.len().max(self.wide.len()), "a row is as long as it was made for");
         self.bits.iter_mut().zip(bits).for_each(|(to, from)| *to = *from);
         self.wide.iter_mut().zip(bits).for_each(|(to, from)| *to = i16::from(*from));
         for (start, four) in self.starts.iter_mut().zip(bits.chunks_exact(4)) {
@@ -115,8 +116,7 @@ impl Row {
                     }
                 }
             }
-            for block in 0..here {
-                let at = (first + block) * BLOCK;
+            for (block, at) in (first * BLOCK..).step_by(BLOCK).take(here).enumerate() {
                 // SAFETY: A is padded to whole groups; a whole block of each column.
                 unsafe {
                     let x = self.wide.as_ptr().add(at).cast::<__m256i>();

@@ -2,7 +2,7 @@
 //!
 //! A few rows of A read each weight once or twice, where it lies: [`rows`] in f32, [`blocks_x86`] exactly in
 //! integers where A is in blocks too. In f32 an AVX-512 register of 16 weights costs a widening, a conversion
-//! and a multiply-add, a third of a read's rate from the second cache; blocks take one instruction for 64.
+//! and a multiply-add, a third of a read's rate from the second cache; with VNNI blocks take one instruction for 64.
 //! More rows share the work of widening: [`panel`] makes f32 of the weights as the register tile reads them.
 
 #[cfg(target_arch = "x86_64")]
@@ -130,10 +130,10 @@ impl Product {
                     let ready = unsafe { &mut prepared.part(me.id..me.id + 1)[0] };
                     match of.a {
                         Stored::Half(bits, scales) => {
-                            ready.set(&bits[row * k..][..k], &scales[row * blocks..])
+                            ready.set(&bits[row * k..][..k], &scales[row * blocks..][..blocks])
                         }
                         Stored::Single(bits, scales) => {
-                            ready.set(&bits[row * k..][..k], &scales[row * blocks..])
+                            ready.set(&bits[row * k..][..k], &scales[row * blocks..][..blocks])
                         }
                         Stored::Plain(_) => {}
                     }

@@ -35,13 +35,24 @@ impl<V: Vector, const SCALED: bool> Fold<V> for Largest<V, SCALED> {
     }
 }
 
-/// The sum of e^(score - max), which are written; meanwhile the next row is fetched. `to` is as many whole registers as
-/// the row fills: bounds are not looked at.
+/// The sum of e^(score - max), which are written; meanwhile the next row is fetched. Bounds of `to` are looked at once a
+/// row.
 struct Powers<'a, V, T, const SCALED: bool> {
     scale: V,
     max: V,
     to: &'a mut [f32],
     next: *const T,
+}
+impl<'a, V: Vector, T, const SCALED: bool> Powers<'a, V, T, SCALED> {
+    /// Of a row of `count` scores.
+    ///
+    /// # Panics
+    /// When `to` has fewer than the registers that they fill.
+    #[inline(always)]
+    fn new([scale, max]: [V; 2], count: usize, to: &'a mut [f32], next: *const T) -> Self {
+        assert!(to.len() >= count.next_multiple_of(V::LANES), "exponentials are whole registers");
+        Self { scale, max, to, next }
+    }
 }
 impl<V: Vector, T, const SCALED: bool> Fold<V> for Powers<'_, V, T, SCALED> {
     const START: f32 = 0.0;
@@ -54,8 +65,8 @@ impl<V: Vector, T, const SCALED: bool> Fold<V> for Powers<'_, V, T, SCALED> {
     fn each(&mut self, sum: V, x: V, at: usize) -> V {
         V::prefetch(self.next.wrapping_add(at));
         let power = exp_of_difference(x.sub(self.max));
-        debug_assert!(at + V::LANES <= self.to.len(), "a row of exponentials is whole registers");
-        // SAFETY: so it is, and places are those of registers of the row.
+        debug_assert!(at + V::LANES <= self.to.len(), "places are those of the row");
+        // SAFETY: places are those of registers of the row, for which `new` has seen room.
         power.store(unsafe { self.to.get_unchecked_mut(at..at + V::LANES) });
         sum.add(power)
     }
@@ -72,7 +83,7 @@ pub(in super::super) fn powers<V: Vector, T>(scores: &[f32], to: &mut [f32], nex
     let scale = V::splat(1.0);
     let max = fold(scores, Largest::<V, false>(scale)).largest();
     let next = next.as_ptr();
-    let sum = fold(scores, Powers::<V, T, false> { scale, max: V::splat(max), to, next }).sum();
+    let sum = fold(scores, Powers::<V, T, false>::new([scale, V::splat(max)], scores.len(), to, next)).sum();
     [max, sum]
 }
 
@@ -128,7 +139,7 @@ impl<X: Float, Y: Float> Run<'_, X, Y> {
             let x = &self.x[row * columns..][..self.seen(row)];
             let next = self.x.as_ptr().wrapping_add((row + rows.len()) * columns);
             let (max, to) = (V::splat(maxima[place]), &mut self.row[place * room..][..room]);
-            sums[place] = fold(x, Powers::<V, X, SCALED> { scale, max, to, next }).sum();
+            sums[place] = fold(x, Powers::<V, X, SCALED>::new([scale, max], x.len(), to, next)).sum();
         }
         for (place, row) in rows.enumerate() {
             let seen = self.seen(row);
