@@ -9,7 +9,8 @@
 //! All registers keep one shape: setting it up costs more than a short tile, and missing rows are cheap to
 //! compute and drop. One row stays with the vector registers, which are faster then.
 
-use super::tile::{CHUNK, Compiled, Kernel, Kernels, Registers, Tile, family as of_vectors, fetch_far};
+use super::families::{Compiled, Kernels, Registers, family as of_vectors};
+use super::tile::{CHUNK, Kernel, Tile, fetch_far};
 use super::words::{Finish, Place, Words};
 use super::words_x86::{Avx512, Dot};
 use crate::backends::cpu::amx::{self, LINE, SIDE};

@@ -4,7 +4,8 @@
 //! Multiplication", 2008) and Van Zee and van de Geijn ("BLIS", 2015): a block of B stays in the last cache
 //! while blocks of A, in the second, pass over it panel by panel.
 
-use super::tile::{CHUNK, Kernels};
+use super::families::Kernels;
+use super::tile::CHUNK;
 use crate::host::Facts;
 use std::ops::Range;
 
@@ -90,7 +91,7 @@ pub(super) fn parts_in(len: usize, most: usize, grain: usize) -> impl ExactSizeI
 
 #[cfg(test)]
 mod tests {
-    use super::super::tile::kernels;
+    use super::super::families::kernels;
     use super::super::words::Arithmetic;
     use super::*;
     use crate::backends::cpu::isa::Isa;

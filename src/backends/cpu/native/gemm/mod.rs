@@ -4,6 +4,7 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod blocks;
+mod families;
 mod few;
 mod lanes;
 mod multiply;
@@ -20,12 +21,13 @@ mod words;
 pub(super) mod words_x86;
 
 pub(super) use blocks::{Blocks, parts};
+pub(super) use families::{Kernels, kernels, wide_kernels};
 pub(super) use lanes::To;
 pub(super) use multiply::{Engine, Left, Made, Right, Scratch};
 pub(super) use pack::{Lines, Matrix, Panel};
 pub(super) use packed::{Packed, words_mut, words_of};
 pub(super) use target::Target;
-pub(super) use tile::{CHUNK, Kernels, Tile, fetch_far, kernels, wide_kernels};
+pub(super) use tile::{CHUNK, Tile, fetch_far};
 pub(super) use transpose::{SIDE, Transpose};
 pub(super) use words::{Arithmetic, Finish};
 

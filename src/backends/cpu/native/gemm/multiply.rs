@@ -1,11 +1,12 @@
 //! A product on one thread: blocks, packing, tiles.
 
 use super::blocks::{Blocks, WORD, parts_in};
+use super::families::Kernels;
 use super::few::Few;
 use super::lanes::{Lane, To};
 use super::pack::{Columns, LINE, Lines, Matrix, Panel, Turned};
 use super::target::Target;
-use super::tile::{CHUNK, GROUP, Kernel, Kernels, Tile};
+use super::tile::{CHUNK, GROUP, Kernel, Tile};
 use super::words::{Arithmetic, Finish};
 use crate::backends::cpu::isa::Isa;
 use std::marker::PhantomData;
