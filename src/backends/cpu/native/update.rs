@@ -62,20 +62,16 @@ impl<R: Rule<N>, G: Float, const N: usize> Step<'_, R, G, N> {
         let mut streams = state.map(|stream| &mut stream[..g.len()]);
         let whole = g.len() / V::LANES * V::LANES;
         for at in (0..whole).step_by(V::LANES) {
-            let register = at..at + V::LANES;
             let mut state = [V::splat(0.0); N];
             for (value, stream) in state.iter_mut().zip(&streams) {
-                // SAFETY: a register of a stream as long as g; looking would take as many instructions as the step.
-                *value = V::load(unsafe { stream.get_unchecked(register.clone()) });
+                *value = V::load(&stream[at..]);
             }
-            // SAFETY: a register of g.
-            let state = rule.updated(state, G::load(unsafe { g.get_unchecked(register.clone()) }));
+            let state = rule.updated(state, G::load(&g[at..]));
             for (value, stream) in state.into_iter().zip(&mut streams) {
-                // SAFETY: as above.
-                value.store(unsafe { stream.get_unchecked_mut(register.clone()) });
+                value.store(&mut stream[at..]);
             }
             if NARROW {
-                bf16::store(state[0], &mut p16[register]);
+                bf16::store(state[0], &mut p16[at..]);
             }
         }
         Step { rule, state: streams, g, p16 }.last::<V>(whole);

@@ -111,7 +111,7 @@ const fn is_by_columns(mode: u8) -> bool {
 }
 
 /// Whether a kernel tells rows of B that lie one right behind the other, as in a panel, from others: their distance is
-/// known where it is compiled then, and a multiply-add takes 1.75 instructions instead of 2. That counts where two
+/// known where it is compiled then, and a multiply-add takes 1.75 instructions instead of 1.9. That counts where two
 /// threads of a core take turns: on a Zen 3 with a busy neighbour the tile is 5 % faster. Registers of AVX-512 have 28
 /// multiply-adds a row, not 12.
 const fn tells_following<W: Words, const VECTORS: usize>(mode: u8) -> bool {
