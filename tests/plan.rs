@@ -1,10 +1,10 @@
 //! From suites to cells on a machine that is made up.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
-use cutgpu::backends::{DeviceKind, Packing};
+use cutgpu::backends::{DeviceKind, FAMILIES, Lane, Packing};
 use cutgpu::host::{self, Cache, Facts};
 use cutgpu::measure::settings::Settings;
-use cutgpu::plan::{self, Available, Backend, Fate, Options, Pace, Plan, PlanError};
+use cutgpu::plan::{self, Available, Backend, Cell, Fate, Options, Pace, Plan, PlanError};
 use cutgpu::suite::{self, Effort, Load, Scope, Suite, Threads};
 use cutgpu::units::{Bytes, Reading};
 use cutgpu::workloads::Param;
@@ -208,6 +208,49 @@ fn lanes_of_a_library_share_what_is_expanded_for_it() {
     assert_eq!((&one.expanded, &one.fate), (&all.expanded, &all.fate));
     assert!(Arc::ptr_eq(&one.program, &all.program) && one.program.steps.len() > 1);
     assert!(of("null").all(|cell| cell.expanded.is_empty() && cell.program.steps.len() == 1));
+}
+
+#[test]
+fn a_step_of_each_kind_answers_for_all_of_them() {
+    let suites: Vec<Suite> =
+        suite::names().map(|name| suite::parse(suite::embedded(name).unwrap(), name).unwrap()).collect();
+    let plan = plan::build(&suites, &machine(), &options()).unwrap();
+    let mut most = 1;
+    for group in &plan.groups {
+        let (program, kinds) = (&group.program, group.program.kinds());
+        assert_eq!(kinds.iter().map(|kind| kind.count).sum::<u64>(), program.steps.len() as u64);
+        most = kinds.iter().map(|kind| kind.count).max().unwrap_or(0).max(most);
+        assert_eq!(group.work, program.work(), "{}", group.id);
+        for family in FAMILIES {
+            for packing in [Packing::Plain, Packing::Packed] {
+                let lane = Lane { threads: 1, packing };
+                let all = program.steps.iter().all(|step| family.supports(&lane, step, program).is_ok());
+                let firsts = kinds.iter().map(|kind| &program.steps[kind.first]);
+                let first = firsts.into_iter().all(|step| family.supports(&lane, step, program).is_ok());
+                assert_eq!(first, all, "{} on {}", group.id, family.id());
+            }
+        }
+    }
+    assert!(most > 20, "models repeat their layers");
+}
+
+#[test]
+fn an_outline_is_the_plan_without_its_programs() {
+    let case = "workload = \"gemm\"\nsweep = { m = [8, \"16..64*2\"], n = 8, k = 8 }\nthreads = [1, \"all\"]";
+    let suites = [parse(case)];
+    let plan = plan::build(&suites, &machine(), &options()).unwrap();
+    let outline = plan::outline(&suites, &machine(), &options()).unwrap();
+    assert_eq!(outline.estimate(), plan.estimate());
+    assert_eq!(outline.groups.len(), plan.groups.len());
+    for (one, other) in outline.groups.iter().zip(&plan.groups) {
+        assert_eq!((&one.id, &one.point, one.work), (&other.id, &other.point, other.work));
+        let (ours, theirs) = (fates(&one.cells), fates(&other.cells));
+        assert!(ours == theirs && !ours.is_empty(), "{ours:?}");
+    }
+}
+
+fn fates<P>(cells: &[Cell<P>]) -> Vec<(String, Fate)> {
+    cells.iter().map(|cell| (cell.contender.to_string(), cell.fate.clone())).collect()
 }
 
 #[test]

@@ -5,13 +5,18 @@ use super::select::{Selected, Selection};
 use super::table::table;
 use super::{exit, look::Hello};
 use crate::host::{self, plain};
-use crate::plan::{self, Available, Cell, Fate, Group, Plan, Rates};
+use crate::plan::{self, Available, Fate, Rates};
 use crate::suite::{self, Case};
 use crate::workloads::{Axis, Default, WORKLOADS};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
+
+/// What would run is told by a plan's outline.
+type Plan = plan::Plan<()>;
+type Group = plan::Group<()>;
+type Cell = plan::Cell<()>;
 
 /// Version of the JSON: keys are added under it, never renamed or removed.
 const SCHEMA: &str = "1.0";
@@ -45,9 +50,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
 
 fn plans(args: &Args) -> anyhow::Result<String> {
     let names: Vec<_> = suite::names().collect();
-    let selected = args.selection.suites(&names)?;
-    let facts = host::facts();
-    let mut available = Available::look();
+    let look = || (host::facts(), Available::look());
+    let (selected, (facts, mut available)) = rayon::join(|| args.selection.suites(&names), look);
+    let selected = selected?;
     let kept = Seen::kept();
     let mut seen = kept.clone().unwrap_or_default();
     if args.probe {
@@ -57,7 +62,7 @@ fn plans(args: &Args) -> anyhow::Result<String> {
     seen.correct(&mut available);
     let rates = seen.rates();
     let suites: Vec<_> = selected.iter().map(|selected| selected.suite.clone()).collect();
-    let plan = plan::build(&suites, &facts, &args.selection.options(available.clone(), rates))?;
+    let plan = plan::outline(&suites, &facts, &args.selection.options(available.clone(), rates))?;
     let probed = args.probe || kept.is_some_and(|seen| !seen.hellos.is_empty());
     if args.json {
         return Ok(format!("{:#}\n", as_json(&selected, &plan, &available, &seen, rates)));
@@ -257,7 +262,7 @@ fn group_json(group: &Group) -> Value {
         "priority": group.priority,
         "effort": group.effort,
         "series": group.series,
-        "work": group.program.work(),
+        "work": group.work,
         "estimate_s": group.estimate.as_secs_f64(),
         "cells": cells.collect::<Vec<_>>(),
     })

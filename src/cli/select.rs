@@ -4,6 +4,7 @@ use crate::plan::{self, Available, Options, PlanError, Rates};
 use crate::suite::{self, Effort, Suite, Threads};
 use crate::workloads;
 use anyhow::Context;
+use rayon::prelude::*;
 use std::str::FromStr;
 
 /// What to measure and on what.
@@ -50,17 +51,17 @@ impl Selection {
             named = default.iter().map(|name| name.to_string()).collect();
             words = &named;
         }
-        let mut selected = Vec::new();
+        let mut wanted = Vec::new();
         while let Some((word, rest)) = words.split_first() {
             let takes_point = suite::embedded(word).is_none() && workloads::find(word).is_some();
             let (point, rest) = match rest.split_first() {
                 Some((point, rest)) if takes_point && point.contains('=') => (point.as_str(), rest),
                 _ => ("", rest),
             };
-            selected.push(one(word, point)?);
+            wanted.push((word, point));
             words = rest;
         }
-        Ok(selected)
+        wanted.par_iter().map(|(word, point)| one(word, point)).collect()
     }
 
     /// These arguments as a plan takes them.

@@ -115,6 +115,7 @@ pub(super) fn group<'a>(backends: impl Iterator<Item = &'a str>, kinds: &[Series
         workload: "gemm".to_string(),
         point,
         cells: cells.collect(),
+        work: program.work(),
         program,
         series: kinds.to_vec(),
         priority: 0,

@@ -102,6 +102,15 @@ impl Work {
             |specs: &[ValueSpec]| specs.iter().fold(0u64, |sum, spec| sum.saturating_add(spec.bytes()));
         Self { flops, bytes_read: total(inputs), bytes_written: total(outputs) }
     }
+
+    /// The work of doing it so often.
+    pub fn times(self, count: u64) -> Self {
+        Self {
+            flops: self.flops.saturating_mul(count),
+            bytes_read: self.bytes_read.saturating_mul(count),
+            bytes_written: self.bytes_written.saturating_mul(count),
+        }
+    }
 }
 
 impl std::ops::Add for Work {

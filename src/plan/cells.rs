@@ -4,7 +4,7 @@ use super::size::Size;
 use super::{Cell, Contender, Fate, Options};
 use crate::backends::{DeviceKind, FAMILIES, Family, Lane, Packing, family_of};
 use crate::host::Facts;
-use crate::program::Program;
+use crate::program::{Kind, Program, Step};
 use crate::suite::{Case, Threads};
 use crate::units::Bytes;
 use std::sync::Arc;
@@ -103,24 +103,18 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// Every contender of a case at one point.
-pub(super) fn cells(
-    case: &Case,
-    program: &Arc<Program>,
-    size: &Size,
-    facts: &Facts,
-    options: &Options,
-) -> Vec<Cell> {
+pub(super) fn cells(case: &Case, variants: &mut Variants, facts: &Facts, options: &Options) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();
-    let mut variants = Variants { program, known: Vec::new() };
+    let (program, size) = (variants.whole.program.clone(), variants.whole.size);
     for backend in options.available.of_case(case, options) {
         let Some(family) = family_of(&backend.name) else { continue };
-        for lane in lanes(case, backend, family, size, facts, options) {
+        for lane in lanes(case, backend, family, &size, facts, options) {
             let contender = Contender { backend: backend.name.clone(), lane: lane.clone(), twin: false };
             if cells.iter().all(|cell| cell.contender != contender) {
-                let cell = match disguised(backend, size, options) {
-                    Some(reason) => skipped(contender, program, reason),
-                    None => match backend.missing.clone().or_else(|| obstacle(&lane, size, facts, case)) {
-                        Some(reason) => skipped(contender, program, reason),
+                let cell = match disguised(backend, &size, options) {
+                    Some(reason) => skipped(contender, &program, reason),
+                    None => match backend.missing.clone().or_else(|| obstacle(&lane, &size, facts, case)) {
+                        Some(reason) => skipped(contender, &program, reason),
                         None => variants.cell(contender, family),
                     },
                 };
@@ -192,43 +186,82 @@ fn disguised(backend: &Backend, size: &Size, options: &Options) -> Option<String
 }
 
 /// A program as different contenders run it.
-struct Variants<'a> {
-    program: &'a Arc<Program>,
-    /// Every expansion so far, with the steps that were refused: lanes of a backend mostly refuse the same.
-    known: Vec<(Vec<usize>, Arc<Program>, Vec<String>)>,
+pub(super) struct Variants {
+    /// As the workload wrote it.
+    pub(super) whole: Variant,
+    /// Every expansion so far, with the steps that were refused and the names of their ops: lanes of a backend mostly
+    /// refuse the same.
+    known: Vec<(Vec<usize>, Variant, Vec<String>)>,
 }
 
-impl Variants<'_> {
+/// A program with what is counted of it once, however many contenders run it.
+pub(super) struct Variant {
+    /// What is computed.
+    pub(super) program: Arc<Program>,
+    kinds: Vec<Kind>,
+    /// What it takes.
+    pub(super) size: Size,
+}
+
+impl Variant {
+    fn new(program: Program) -> Self {
+        let kinds = program.kinds();
+        let size = Size::of(&program, &kinds);
+        Self { program: Arc::new(program), kinds, size }
+    }
+
+    /// The first step of each kind that is not supported.
+    fn refused<'a>(&'a self, supports: &'a impl Supports) -> impl Iterator<Item = usize> + 'a {
+        let firsts = self.kinds.iter().map(|kind| kind.first);
+        firsts.filter(move |&number| supports(&self.program.steps[number], &self.program).is_err())
+    }
+}
+
+impl Variants {
+    /// None so far but the program itself.
+    pub(super) fn new(program: Program) -> Self {
+        Self { whole: Variant::new(program), known: Vec::new() }
+    }
+
+    /// What one of the programs takes.
+    pub(super) fn size_of(&self, program: &Arc<Program>) -> Size {
+        let expanded = self.known.iter().map(|(_, variant, _)| variant);
+        let same = expanded.into_iter().find(|variant| Arc::ptr_eq(&variant.program, program));
+        same.unwrap_or(&self.whole).size
+    }
+
     /// The program as the contender's family runs it: as it is, where every step of it is supported.
     fn cell(&mut self, contender: Contender, family: &dyn Family) -> Cell {
         let lane = contender.lane.clone();
         let supports =
-            |step: &_, program: &_| family.supports(&lane, step, program).map_err(|reason| reason.0);
-        let runs = |program: &Program| program.steps.iter().all(|step| supports(step, program).is_ok());
-        let steps = self.program.steps.iter().enumerate();
-        let refused: Vec<usize> = steps
-            .filter(|(_, step)| supports(step, self.program).is_err())
-            .map(|(number, _)| number)
-            .collect();
+            |step: &Step, program: &Program| family.supports(&lane, step, program).map_err(|reason| reason.0);
+        let whole = &self.whole.program;
+        let refused: Vec<usize> = self.whole.refused(&supports).collect();
         if refused.is_empty() {
-            let program = self.program.clone();
-            return Cell { contender, program, expanded: Vec::new(), fate: Fate::Run };
+            return Cell { contender, program: whole.clone(), expanded: Vec::new(), fate: Fate::Run };
         }
-        let same = self.known.iter().find(|(known, program, _)| *known == refused && runs(program));
-        if let Some((_, program, names)) = same {
-            let (program, expanded) = (program.clone(), names.clone());
+        let fits = |variant: &Variant| variant.refused(&supports).next().is_none();
+        let same = self.known.iter().find(|(known, variant, _)| *known == refused && fits(variant));
+        if let Some((_, variant, names)) = same {
+            let (program, expanded) = (variant.program.clone(), names.clone());
             return Cell { contender, program, expanded, fate: Fate::Run };
         }
-        match self.program.expand_for(supports) {
-            Err(error) => skipped(contender, self.program, error.to_string()),
+        match whole.expand_for(supports) {
+            Err(error) => skipped(contender, whole, error.to_string()),
             Ok(other) => {
-                let program = Arc::new(other.program);
-                self.known.push((refused, program.clone(), other.names.clone()));
-                Cell { contender, program, expanded: other.names, fate: Fate::Run }
+                let (variant, expanded) = (Variant::new(other.program), other.names);
+                let program = variant.program.clone();
+                self.known.push((refused, variant, expanded.clone()));
+                Cell { contender, program, expanded, fate: Fate::Run }
             }
         }
     }
 }
+
+/// Whether a step of a program runs, or why not.
+trait Supports: Fn(&Step, &Program) -> Result<(), String> {}
+
+impl<T: Fn(&Step, &Program) -> Result<(), String>> Supports for T {}
 
 /// What this machine lacks for a lane, whoever computes.
 fn obstacle(lane: &Lane, size: &Size, facts: &Facts, case: &Case) -> Option<String> {

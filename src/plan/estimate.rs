@@ -3,6 +3,7 @@
 
 use super::size::Size;
 use super::{Cell, Fate, Group, SeriesKind};
+use crate::program::Program;
 use crate::suite::{Effort, Load, Scope};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,14 +103,15 @@ const SHARE: f64 = 0.5;
 const PLAIN_LOOPS: f64 = 1e9;
 
 /// Expected duration of a group, all of its visits and of the first alone: its contenders run one after
-/// another, and only the first visit has a sustained window. `size` is that of the program as it was written.
-pub(super) fn group(group: &Group, size: &Size, rates: &Rates) -> (Duration, Duration) {
+/// another, and only the first visit has a sustained window. `size` is that of a cell's program.
+pub(super) fn group(
+    group: &Group,
+    size: impl Fn(&Arc<Program>) -> Size,
+    rates: &Rates,
+) -> (Duration, Duration) {
     let pace = Pace::of(group.effort);
     let running = group.cells.iter().filter(|cell| cell.fate == Fate::Run);
-    let sized = |cell: &Cell| {
-        if Arc::ptr_eq(&cell.program, &group.program) { *size } else { Size::of(&cell.program) }
-    };
-    let running: Vec<(&Cell, Size)> = running.map(|cell| (cell, sized(cell))).collect();
+    let running: Vec<(&Cell, Size)> = running.map(|cell| (cell, size(&cell.program))).collect();
     let of = |visit: u32| -> f64 {
         let wanted = |kind: &&SeriesKind| visit == 0 || kind.load == Load::Burst;
         let series: Vec<SeriesKind> = group.series.iter().filter(wanted).copied().collect();

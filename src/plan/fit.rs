@@ -5,7 +5,7 @@ use crate::suite::Suite;
 use std::time::Duration;
 
 /// Keeps groups whose id contains one of `parts`; all of them where there are none.
-pub(super) fn only(plan: &mut Plan, parts: &[String]) -> Result<(), PlanError> {
+pub(super) fn only<P>(plan: &mut Plan<P>, parts: &[String]) -> Result<(), PlanError> {
     if parts.is_empty() {
         return Ok(());
     }
@@ -21,7 +21,7 @@ pub(super) fn only(plan: &mut Plan, parts: &[String]) -> Result<(), PlanError> {
 
 /// Keeps part `part` of `parts`. Groups are dealt out in turn, so that every part gets its share of each
 /// case, and all parts together are the plan, whatever each machine drops for want of time.
-pub(super) fn shard(plan: &mut Plan, shard: Option<(usize, usize)>) {
+pub(super) fn shard<P>(plan: &mut Plan<P>, shard: Option<(usize, usize)>) {
     let Some((part, parts)) = shard else { return };
     let mut number = 0;
     plan.groups.retain(|_| {
@@ -32,7 +32,7 @@ pub(super) fn shard(plan: &mut Plan, shard: Option<(usize, usize)>) {
 
 /// Drops groups until the estimate fits: of all groups into `minutes`, else of each suite's into its own
 /// budget.
-pub(super) fn trim(plan: &mut Plan, suites: &[Suite], minutes: Option<f64>) {
+pub(super) fn trim<P>(plan: &mut Plan<P>, suites: &[Suite], minutes: Option<f64>) {
     if let Some(minutes) = minutes {
         let allowed = Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::MAX);
         return drop_until(plan, |_| true, allowed);
@@ -44,8 +44,8 @@ pub(super) fn trim(plan: &mut Plan, suites: &[Suite], minutes: Option<f64>) {
 }
 
 /// Drops the lowest priority first, and of one priority the longest.
-fn drop_until(plan: &mut Plan, concerns: impl Fn(&Group) -> bool, allowed: Duration) {
-    let total = |plan: &Plan| -> Duration {
+fn drop_until<P>(plan: &mut Plan<P>, concerns: impl Fn(&Group<P>) -> bool, allowed: Duration) {
+    let total = |plan: &Plan<P>| -> Duration {
         plan.groups.iter().filter(|group| concerns(group)).map(|group| group.estimate).sum()
     };
     let all = total(plan);

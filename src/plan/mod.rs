@@ -9,11 +9,12 @@ mod point;
 mod size;
 
 pub use adhoc::{COMMAND_LINE, ad_hoc, ad_hoc_text};
-pub use build::build;
+pub use build::{build, outline};
 pub use cells::{Available, Backend};
 pub use estimate::{Pace, Rates};
 
 use crate::backends::Lane;
+use crate::ops::Work;
 use crate::program::Program;
 use crate::suite::{Effort, Load, Scope, SuiteError, Sync, Temperature, Threads};
 use crate::units::Bytes;
@@ -63,13 +64,13 @@ pub enum Fate {
     Skip(String),
 }
 
-/// A point with one contender.
+/// A point with one contender. `P` is a program, or nothing in an outline of a plan.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cell {
+pub struct Cell<P = Arc<Program>> {
     /// Who computes.
     pub contender: Contender,
     /// The program as this backend runs it, fused ops it lacks expanded.
-    pub program: Arc<Program>,
+    pub program: P,
     /// Names of the ops that were expanded.
     pub expanded: Vec<String>,
     /// What becomes of it.
@@ -78,7 +79,7 @@ pub struct Cell {
 
 /// All contenders at one point of a case.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Group {
+pub struct Group<P = Arc<Program>> {
     /// `suite/case/point`, unique in the plan: `matmul/square/m=512,n=512,k=512`.
     pub id: String,
     /// Name of the suite.
@@ -94,11 +95,13 @@ pub struct Group {
     /// The point, every parameter of the workload present.
     pub point: Params,
     /// The program as the workload wrote it.
-    pub program: Arc<Program>,
+    pub program: P,
+    /// Its work on paper.
+    pub work: Work,
     /// Series wanted of each cell.
     pub series: Vec<SeriesKind>,
     /// Contenders.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<Cell<P>>,
     /// Larger is kept longer when time is short.
     pub priority: i64,
     /// How much is spent on each cell.
@@ -115,7 +118,35 @@ pub struct Group {
     pub first: Duration,
 }
 
-impl Group {
+impl<P> Group<P> {
+    /// The same with `of` each program.
+    fn map<Q>(self, of: impl Fn(P) -> Q) -> Group<Q> {
+        let cell = |cell: Cell<P>| {
+            let Cell { contender, program, expanded, fate } = cell;
+            Cell { contender, program: of(program), expanded, fate }
+        };
+        Group {
+            cells: self.cells.into_iter().map(cell).collect(),
+            program: of(self.program),
+            id: self.id,
+            suite: self.suite,
+            case: self.case,
+            why: self.why,
+            label: self.label,
+            workload: self.workload,
+            point: self.point,
+            work: self.work,
+            series: self.series,
+            priority: self.priority,
+            effort: self.effort,
+            memory: self.memory,
+            limit: self.limit,
+            max_memory: self.max_memory,
+            estimate: self.estimate,
+            first: self.first,
+        }
+    }
+
     /// How often a run comes back to it.
     pub fn visits(&self) -> u32 {
         Pace::of(self.effort).visits
@@ -130,15 +161,21 @@ impl Group {
 }
 
 /// What a run will do.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan<P = Arc<Program>> {
     /// Groups in the order they run.
-    pub groups: Vec<Group>,
+    pub groups: Vec<Group<P>>,
     /// Groups left out: id and reason.
     pub dropped: Vec<(String, String)>,
 }
 
-impl Plan {
+impl<P> Default for Plan<P> {
+    fn default() -> Self {
+        Self { groups: vec![], dropped: vec![] }
+    }
+}
+
+impl<P> Plan<P> {
     /// Expected duration of all groups: an estimate.
     pub fn estimate(&self) -> Duration {
         self.groups.iter().map(|group| group.estimate).sum()

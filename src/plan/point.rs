@@ -1,24 +1,21 @@
-//! From a point of a sweep to a program: footprints are solved for the machine at hand.
+//! From a point of a sweep to a workload's parameters: footprints are solved for the machine at hand.
 
 use crate::host::Facts;
 use crate::program::Program;
 use crate::suite::{CacheLevel, Footprint, Point, grammar};
 use crate::units::Bytes;
 use crate::workloads::{ParamError, Params, Workload};
-use std::sync::Arc;
 
-/// A point whose parameters are all known, with its program.
+/// A point whose parameters are all known.
 #[derive(Clone, Debug)]
 pub(super) struct Solved {
     /// What a reader calls it; may be empty.
     pub label: String,
     /// Every parameter of the workload.
     pub params: Params,
-    /// What is computed.
-    pub program: Arc<Program>,
 }
 
-/// Why a point gives no program.
+/// Why a point gives no parameters, or no program.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Unsolved {
     /// The machine lacks what the point is relative to: the point is left out.
@@ -38,16 +35,15 @@ pub(super) fn bytes(program: &Program) -> u64 {
     program.bytes_by_state().values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
 }
 
-/// The program at a point.
+/// The parameters at a point.
 pub(super) fn solve(workload: &Workload, point: &Point, facts: &Facts) -> Result<Solved, Unsolved> {
     let (params, footprint) = match &point.footprint {
         None => (point.params.clone(), None),
         Some((_, size)) => (fitted(workload, point, target(*size, facts)?)?, Some(size.to_string())),
     };
     let params = workload.complete(&params)?;
-    let program = Arc::new(workload.program(&params)?);
     let label = point.label.clone().or(footprint).unwrap_or_default();
-    Ok(Solved { label, params, program })
+    Ok(Solved { label, params })
 }
 
 /// Bytes that a footprint means on this machine.

@@ -2,7 +2,7 @@
 
 use super::point::bytes;
 use crate::ops::Work;
-use crate::program::{Program, State};
+use crate::program::{Kind, Program, State};
 
 /// Sizes of one execution of a program.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,14 +18,16 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Counts.
-    pub(super) fn of(program: &Program) -> Self {
+    /// Counts; `kinds` are the program's.
+    pub(super) fn of(program: &Program, kinds: &[Kind]) -> Self {
         let mut carried = vec![false; program.values.len()];
         program.carries.iter().for_each(|carry| carried[carry.input] = true);
         let kept = program.outputs.iter().copied().chain(program.carries.iter().map(|carry| carry.input));
         let fixed = |&id: &usize| program.values[id].state == State::Parameter && !carried[id];
         Self {
-            work: program.work(),
+            work: kinds.iter().fold(Work::default(), |sum, kind| {
+                sum + program.work_of(&program.steps[kind.first]).times(kind.count)
+            }),
             bytes: bytes(program),
             reset: kept.fold(0, |sum, id| program.values[id].spec.bytes().saturating_add(sum)),
             packable: program.inputs().any(|id| fixed(&id)),

@@ -29,6 +29,14 @@ impl Program {
         &self,
         supports: impl Fn(&Step, &Program) -> Result<(), String>,
     ) -> Result<Expanded, ExpandError> {
+        // Most backends lack most ops, and say so before anything is copied.
+        let refused = self.steps.iter().find_map(|step| Some((step, supports(step, self).err()?)));
+        if let Some((step, why)) = refused {
+            let op = step.op.operation();
+            if op.expand(&self.specs(&step.args)).is_none() {
+                return Err(ExpandError { op: op.name(), why });
+            }
+        }
         let Self { values, outputs, carries, .. } = self;
         let (values, outputs, carries) = (values.clone(), outputs.clone(), carries.clone());
         let program = Program { values, steps: Vec::with_capacity(self.steps.len()), outputs, carries };

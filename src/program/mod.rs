@@ -4,11 +4,13 @@
 mod check;
 mod expand;
 mod interpret;
+mod kinds;
 mod liveness;
 
 pub use check::ProgramError;
 pub use expand::{ExpandError, Expanded};
 pub use interpret::whole_reference;
+pub use kinds::Kind;
 pub use liveness::Liveness;
 
 use crate::ops::{Op, ShapeError, Work};
@@ -167,9 +169,12 @@ impl Program {
 
     /// Total work on paper.
     pub fn work(&self) -> Work {
-        self.steps
-            .iter()
-            .fold(Work::default(), |sum, step| sum + step.op.operation().work(&self.specs(&step.args)))
+        self.steps.iter().fold(Work::default(), |sum, step| sum + self.work_of(step))
+    }
+
+    /// Work of one step on paper.
+    pub fn work_of(&self, step: &Step) -> Work {
+        step.op.operation().work(&self.specs(&step.args))
     }
 
     /// Ids of the inputs.
