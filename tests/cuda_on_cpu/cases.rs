@@ -162,6 +162,7 @@ fn products() -> Vec<(Op, Vec<ValueSpec>)> {
                 cases.push((Op::Gemm(op), shapes.map(|shape| spec(&shape, dtype)).into()));
             }
             if (m, n) == (130, 136) {
+                cases.extend(tiles_of_warpgroups(trans_a, trans_b));
                 // Enough tiles for the large ones.
                 for dtype in FLOATS {
                     let op = Gemm { trans_a, trans_b, ..Gemm::plain(dtype) };
@@ -176,6 +177,27 @@ fn products() -> Vec<(Op, Vec<ValueSpec>)> {
                 let args = vec![spec(&shapes[0], a), spec(&shapes[1], DType::I8)];
                 cases.push((Op::GemmI8(op), args));
             }
+        }
+    }
+    cases
+}
+
+/// Enough tiles for both widths of Hopper's kernel, with more depth than its stages hold where that costs little; rows
+/// of D that are whole vectors or not, and what is added to them.
+fn tiles_of_warpgroups(trans_a: bool, trans_b: bool) -> Vec<(Op, Vec<ValueSpec>)> {
+    let turned = |rows, columns, turned| if turned { [columns, rows] } else { [rows, columns] };
+    let mut cases = vec![];
+    for (batch, n, beta, deep) in [(48, 136, 0.0, !trans_a && !trans_b), (12, 200, 0.5, trans_a && !trans_b)]
+    {
+        let (m, n, k) = (136, if trans_b { n - 3 } else { n }, if deep { 392 } else { 72 });
+        for dtype in [DType::Bf16, DType::F16] {
+            let output = if beta == 0.0 { DType::F32 } else { dtype };
+            let shape = |[rows, columns]: [usize; 2], dtype| spec(&[batch, rows, columns], dtype);
+            let mut args = vec![shape(turned(m, k, trans_a), dtype), shape(turned(k, n, trans_b), dtype)];
+            if beta != 0.0 {
+                args.push(shape([m, n], output));
+            }
+            cases.push((Op::Gemm(Gemm { trans_a, trans_b, beta, ..Gemm::plain(output) }), args));
         }
     }
     cases

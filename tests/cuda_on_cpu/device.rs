@@ -2,7 +2,7 @@
 
 use crate::toolchain::library;
 use cutgpu::backends::cuda::kernels::Source;
-use cutgpu::backends::cuda::launch::{Argument, Launch, Plan};
+use cutgpu::backends::cuda::launch::{Argument, Launch, Plan, TensorMap};
 use cutgpu::tensor::{HostArray, ValueSpec};
 use libloading::Library;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
@@ -150,9 +150,26 @@ impl Buffers {
             Argument::I32(x) => x.to_ne_bytes().to_vec(),
             Argument::U32(x) => x.to_ne_bytes().to_vec(),
             Argument::I64(x) => x.to_ne_bytes().to_vec(),
-            Argument::TensorMap(_) => panic!("no kernel takes a tensor map yet"),
+            Argument::TensorMap(map) => encoded(map, self.value(&Argument::Input(map.input))),
         }
     }
+}
+
+/// A map as `hopper.h` declares it.
+fn encoded(map: &TensorMap, address: Vec<u8>) -> Vec<u8> {
+    assert!(map.swizzle == 128 && map.extents.len() == 3, "{map:?}: what the emulator knows");
+    // What the driver asks for: rows of whole vectors, a tile's row within what is swizzled, and short axes.
+    assert!(map.strides.iter().all(|stride| stride.is_multiple_of(16)), "{map:?}");
+    assert!(map.tile[0] as usize * map.dtype.size() == 128 && map.tile.iter().all(|&extent| extent <= 256));
+    let words = [map.dtype.size() as u64]
+        .into_iter()
+        .chain(map.extents.iter().copied())
+        .chain(map.strides.iter().copied());
+    let mut bytes = address;
+    bytes.extend(words.flat_map(u64::to_ne_bytes));
+    bytes.extend(map.tile.iter().flat_map(|extent| extent.to_ne_bytes()));
+    bytes.resize(128, 0);
+    bytes
 }
 
 fn start(library: &Library, launch: &Launch, buffers: &Buffers, order: Order) -> Result<(), String> {

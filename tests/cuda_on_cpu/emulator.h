@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <sys/mman.h>
 #include <type_traits>
 #include <utility>
@@ -25,6 +26,7 @@
 #define __restrict__ __restrict
 #define __align__(n) alignas(n)
 #define SHARED_MEMORY(NAME) unsigned char* const NAME = emulator::shared_memory
+#define TENSOR_MAP(NAME) const TensorMap NAME
 
 struct alignas(8) uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
@@ -35,6 +37,9 @@ static inline float2 make_float2(float x, float y) { return {x, y}; }
 using std::max;
 using std::min;
 
+struct TensorMap;
+struct Barrier;
+
 namespace emulator {
 
 constexpr size_t STACK = 64 * 1024;
@@ -43,6 +48,7 @@ constexpr int WARP = 32;
 
 struct Dim { unsigned x, y, z; };
 struct Copy { void* to; const void* from; int size, bytes; };
+struct Tile { unsigned char* to; const TensorMap* map; int at[3]; Barrier* barrier; };
 
 // What all lanes of a warp do together, once each has brought its operand.
 using Together = void (*)(void** operands);
@@ -58,11 +64,14 @@ struct Thread {
   void* operand;
   std::vector<std::vector<Copy>> groups;  // closed groups of copies that are not done
   std::vector<Copy> open;
+  std::vector<std::vector<std::function<void()>>> batches;  // of products, kept by the first lane of a warp
+  std::vector<std::function<void()>> products;
 };
 
 static unsigned char* shared_memory;
 static Thread* current;
 static std::vector<Thread> threads;
+static std::vector<Tile> tiles;  // on their way to shared memory
 static void* scheduler_stack;
 static Dim block_index, block_dim, grid_dim;
 static void (*body)(void*);
@@ -116,6 +125,8 @@ static inline void prepare(Thread& thread, int number, char* stack) {
   thread.index = {n % x, n / x % y, n / (x * y)};
   thread.groups.clear();
   thread.open.clear();
+  thread.batches.clear();
+  thread.products.clear();
   uint64_t* top = (uint64_t*)(stack + STACK);
   *--top = 0;
   *--top = (uint64_t)&thread_main;
@@ -157,6 +168,8 @@ static inline bool run_warp(int first, int lanes) {
   }
 }
 
+static inline void bring_any_tile();
+
 static inline void run_block(char* stacks) {
   const int count = (int)threads.size(), warps = (count + WARP - 1) / WARP;
   for (int number = 0; number < count; ++number) prepare(threads[number], number, stacks + number * STACK);
@@ -172,10 +185,18 @@ static inline void run_block(char* stacks) {
       barrier += thread.state == AT_BARRIER;
       looking += thread.state == LOOKING;
     }
-    if (done == count) return;
+    if (done == count) {
+      if (!tiles.empty()) fail("a block ended before a tile had come");
+      return;
+    }
     if (barrier + done == count) {
       if (done) fail("threads ended that others wait for at a barrier");
       for (Thread& thread : threads) thread.state = READY;
+    }
+    // A tile comes when nobody can go on without it.
+    if (!moved && !tiles.empty()) {
+      bring_any_tile();
+      moved = true;
     }
     idle = moved ? 0 : idle + 1;
     if (idle > 1000) fail("nobody can go on");
@@ -420,6 +441,8 @@ DEVICE int dot_u8(int a, int b, int c) {
   for (int i = 0; i < 4; ++i) c += emulator::unsigned_byte((unsigned)a, i) * emulator::signed_byte((unsigned)b, i);
   return c;
 }
+
+#include "hopper.h"
 
 // Seed of the order of threads, and when copies are done.
 extern "C" void emulator_setup(uint64_t seed, int mode) {

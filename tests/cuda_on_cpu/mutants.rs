@@ -44,7 +44,10 @@ impl Equivalent {
 }
 
 /// Calls that may be removed.
-const CALLS: [&str; 4] = ["__syncthreads(", "__syncwarp(", "copies_wait<", "inside("];
+const CALLS: [&str; 6] =
+    ["__syncthreads(", "__syncwarp(", "copies_wait<", "products_wait<", "barrier_wait(", "inside("];
+/// Files that the emulator replaces.
+const REPLACED: [&str; 2] = ["ptx.cuh", "hopper.cuh"];
 
 /// What stands where a call was. A check lets so many more through that no thread of a block meets it: without
 /// any a loop would never end, and a compiler may leave out what a loop without an end would have touched.
@@ -53,7 +56,7 @@ fn stand_in(call: &str) -> String {
     check.map_or("(void)0".to_string(), |check| format!("{check} + 4096)"))
 }
 
-/// Every removal from every file but the one that the emulator replaces.
+/// Every removal from every file but those that the emulator replaces.
 pub(crate) fn mutants() -> Vec<Mutant> {
     let own = SOURCES.iter().map(|source| (source.file, source.text));
     let mut files: Vec<_> = HEADERS.iter().copied().chain(own).collect();
@@ -61,7 +64,7 @@ pub(crate) fn mutants() -> Vec<Mutant> {
     files.dedup();
     files
         .into_iter()
-        .filter(|(file, _)| *file != "ptx.cuh")
+        .filter(|(file, _)| !REPLACED.contains(file))
         .flat_map(|(file, text)| of_file(file, text))
         .collect()
 }

@@ -12,7 +12,7 @@
 //!
 //! An entry point is declared by a line that begins with `ENTRY(name`. Shared memory is dynamic, declared by
 //! `SHARED_MEMORY(name)`. Every bounds check is a call of `inside(index, extent)`, so that tests can remove
-//! it. What a processor cannot execute stands in `ptx.cuh` alone.
+//! it. What a processor cannot execute stands in `ptx.cuh` and `hopper.cuh` alone.
 
 use super::launch::Arch;
 
@@ -34,6 +34,7 @@ pub const HEADERS: &[(&str, &str)] = &[
     ("common.cuh", include_str!("common.cuh")),
     ("gemm.cuh", include_str!("gemm.cuh")),
     ("gemm_i8.cuh", include_str!("gemm_i8.cuh")),
+    ("hopper.cuh", include_str!("hopper.cuh")),
     ("map.cuh", include_str!("map.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
     ("simt.cuh", include_str!("simt.cuh")),
@@ -93,6 +94,7 @@ pub static REARRANGE: Source = unit("rearrange", "rearrange.cu", include_str!("r
 
 const GEMM_SIMT: Source = unit("gemm_simt", "gemm_simt.cu", include_str!("gemm_simt.cu"));
 const GEMM_MMA: Source = unit("gemm_mma", "gemm_mma.cu", include_str!("gemm_mma.cu"));
+const GEMM_WGMMA: Source = unit("gemm_wgmma", "gemm_wgmma.cu", include_str!("gemm_wgmma.cu"));
 /// Products in f32.
 pub static GEMM_F32: Source = with(GEMM_SIMT, "gemm_simt_f32", &["INPUT=float"]);
 /// Products of bf16 without tensor cores.
@@ -103,6 +105,10 @@ pub static GEMM_F16: Source = with(GEMM_SIMT, "gemm_simt_f16", &["INPUT=f16"]);
 pub static GEMM_MMA_BF16: Source = with(GEMM_MMA, "gemm_mma_bf16", &["INPUT=bf16"]);
 /// Products of f16 by tensor cores.
 pub static GEMM_MMA_F16: Source = with(GEMM_MMA, "gemm_mma_f16", &["INPUT=f16"]);
+/// Products of bf16 by Hopper's tensor cores.
+pub static GEMM_WGMMA_BF16: Source = with(GEMM_WGMMA, "gemm_wgmma_bf16", &["INPUT=bf16"]);
+/// Products of f16 by Hopper's tensor cores.
+pub static GEMM_WGMMA_F16: Source = with(GEMM_WGMMA, "gemm_wgmma_f16", &["INPUT=f16"]);
 /// Products of 8-bit integers by tensor cores.
 pub static GEMM_I8_MMA: Source = unit("gemm_i8_mma", "gemm_i8_mma.cu", include_str!("gemm_i8_mma.cu"));
 /// Products of 8-bit integers by dot products of four.
@@ -133,6 +139,8 @@ pub static ATTENTION_GRAD_F16: Source = with(GRAD_ATTENTION, "attention_grad_f16
 pub static SOURCES: &[&Source] = &[
     &ATTENTION_MMA_BF16,
     &ATTENTION_MMA_F16,
+    &GEMM_WGMMA_BF16,
+    &GEMM_WGMMA_F16,
     &ATTENTION_F32,
     &ATTENTION_BF16,
     &ATTENTION_F16,

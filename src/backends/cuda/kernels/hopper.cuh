@@ -1,0 +1,104 @@
+// What Hopper's cards alone have (PTX ISA, "mbarrier", "Data Movement", "Asynchronous Warpgroup Level Matrix
+// Instructions"): copies of whole tiles by the tensor memory accelerator, barriers that count their bytes, and products
+// that a group of four warps starts and waits for. As in ptx.cuh, the tests' emulator has functions of the same names.
+#pragma once
+#include "ptx.cuh"
+#ifndef CUDA_ON_CPU
+
+// What the accelerator must know of an array; the driver encodes it.
+struct __align__(64) TensorMap { unsigned long long words[16]; };
+// A parameter that a kernel hands to the accelerator.
+#define TENSOR_MAP(NAME) const __grid_constant__ TensorMap NAME
+
+// Counts arrivals and bytes; each time that all have come it turns to its next phase, 0 or 1.
+struct Barrier { unsigned long long word; };
+
+DEVICE void barrier_init(Barrier* barrier, unsigned arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
+}
+// Lets the accelerator see barriers that were just made.
+DEVICE void barriers_ready() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+// Arrives; the phase ends no sooner than so many bytes have come.
+DEVICE void barrier_expect(Barrier* barrier, unsigned bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
+               : "memory");
+}
+DEVICE void barrier_arrive(Barrier* barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+}
+// Waits until the phase `phase` is over; the one before the first is.
+DEVICE void barrier_wait(Barrier* barrier, unsigned phase) {
+  asm volatile(
+      "{\n.reg .pred over;\nagain:\nmbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1;\n"
+      "@!over bra again;\n}" ::"r"(shared_address(barrier)), "r"(phase)
+      : "memory");
+}
+// Brings the tile at x, y, z of an array of three axes, zeros where the array ends, and counts its bytes.
+DEVICE void tile_async(void* to, const TensorMap& map, int x, int y, int z, Barrier* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
+          shared_address(to)),
+      "l"(&map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z)
+      : "memory");
+}
+
+// Where a product finds an operand in shared memory, in rows of 128 bytes that were swizzled as they were brought:
+// bytes from one group of 64 lines to the next, where lines are neighbours in a row, and between groups of eight rows.
+DEVICE unsigned long long operand_at(const void* start, unsigned group_bytes, unsigned rows_bytes) {
+  const auto part = [](unsigned bytes) { return (unsigned long long)(bytes >> 4 & 0x3fffu); };
+  return part(shared_address(start)) | part(group_bytes) << 16 | part(rows_bytes) << 32 | 1ull << 62;
+}
+// Before the first product, and after anybody else wrote to the sums.
+DEVICE void products_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+// Closes a batch of products.
+DEVICE void products_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+// Waits until all batches but the last `PENDING` are done.
+template <int PENDING>
+DEVICE void products_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
+}
+
+// c += a b on 64 lines and WIDTH columns, 16 deep, fragments as those of mma for each warp's 16 lines. An operand lies
+// with its depth along a row, or ACROSS rows.
+#define FOUR(C) "+f"(C[0]), "+f"(C[1]), "+f"(C[2]), "+f"(C[3])
+#define PRODUCT_128(TYPE)                                                                                             \
+  asm volatile("{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n"                                                         \
+               "wgmma.mma_async.sync.aligned.m64n128k16.f32." TYPE "." TYPE " {"                                      \
+               "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                               \
+               "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "                     \
+               "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "                     \
+               "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"                       \
+               "}, %64, %65, add, 1, 1, %66, %67;\n}"                                                                 \
+               : FOUR(c[0]), FOUR(c[1]), FOUR(c[2]), FOUR(c[3]), FOUR(c[4]), FOUR(c[5]), FOUR(c[6]), FOUR(c[7]),      \
+                     FOUR(c[8]), FOUR(c[9]), FOUR(c[10]), FOUR(c[11]), FOUR(c[12]), FOUR(c[13]), FOUR(c[14]), FOUR(c[15])\
+               : "l"(a), "l"(b), "n"(ACROSS_A), "n"(ACROSS_B))
+#define PRODUCT_256(TYPE)                                                                                             \
+  asm volatile("{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n"                                                         \
+               "wgmma.mma_async.sync.aligned.m64n256k16.f32." TYPE "." TYPE " {"                                      \
+               "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                               \
+               "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "                     \
+               "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "                     \
+               "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "                     \
+               "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "                     \
+               "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "                     \
+               "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "         \
+               "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"       \
+               "}, %128, %129, add, 1, 1, %130, %131;\n}"                                                             \
+               : FOUR(c[0]), FOUR(c[1]), FOUR(c[2]), FOUR(c[3]), FOUR(c[4]), FOUR(c[5]), FOUR(c[6]), FOUR(c[7]),      \
+                     FOUR(c[8]), FOUR(c[9]), FOUR(c[10]), FOUR(c[11]), FOUR(c[12]), FOUR(c[13]), FOUR(c[14]), FOUR(c[15]),\
+                     FOUR(c[16]), FOUR(c[17]), FOUR(c[18]), FOUR(c[19]), FOUR(c[20]), FOUR(c[21]), FOUR(c[22]), FOUR(c[23]),\
+                     FOUR(c[24]), FOUR(c[25]), FOUR(c[26]), FOUR(c[27]), FOUR(c[28]), FOUR(c[29]), FOUR(c[30]), FOUR(c[31])\
+               : "l"(a), "l"(b), "n"(ACROSS_A), "n"(ACROSS_B))
+
+template <bool ACROSS_A, bool ACROSS_B, int COLUMNS>
+DEVICE void product_bf16(float (&c)[COLUMNS][4], unsigned long long a, unsigned long long b) {
+  if constexpr (COLUMNS == 32) PRODUCT_256("bf16");
+  else PRODUCT_128("bf16");
+}
+template <bool ACROSS_A, bool ACROSS_B, int COLUMNS>
+DEVICE void product_f16(float (&c)[COLUMNS][4], unsigned long long a, unsigned long long b) {
+  if constexpr (COLUMNS == 32) PRODUCT_256("f16");
+  else PRODUCT_128("f16");
+}
+
+#endif
