@@ -1,13 +1,12 @@
 //! What a card can do at best, measured: arithmetic in registers, memory, the bus, a launch.
 //!
-//! The tensor cores are driven by mma.sync, which on Hopper reaches about two thirds of what wgmma does: a
-//! kernel that uses wgmma may lie above that ceiling.
+//! Tensor cores are driven by mma.sync, and on Hopper, where that reaches about two thirds of what they do, by wgmma.
 
 use super::clock;
 use super::driver::Address;
 use super::gpu::{Buffer, Gpu, HostMemory, Stream};
 use super::kernels::Source;
-use super::launch::{Argument, Launch, Plan};
+use super::launch::{Arch, Argument, Launch, Plan};
 use super::native::Native;
 use crate::backends::{Ceiling, Fault};
 use crate::units::Reading;
@@ -17,6 +16,17 @@ use std::time::Instant;
 /// The probes' kernels.
 pub(super) static PROBES: Source =
     Source { name: "probes", file: "probes.cu", text: include_str!("kernels/probes.cu"), defines: &[] };
+
+/// Those that only Hopper's cards have code for.
+pub(super) static PROBES_HOPPER: Source = Source {
+    name: "probes_hopper",
+    file: "probes_hopper.cu",
+    text: include_str!("kernels/probes_hopper.cu"),
+    defines: &[],
+};
+const HOPPER: Arch = Arch(90);
+/// Shared memory of theirs: 64 lines and 256 of 128 bytes.
+const HOPPER_SHARED: u32 = (64 + 256) * 128;
 
 const THREADS: u32 = 256;
 /// Blocks of one multiprocessor: as many as its registers hold of the probes.
@@ -67,12 +77,24 @@ impl Probe<'_> {
 
     /// Seconds of one launch of `kernel`, at best, by the device's clock.
     fn seconds(&mut self, kernel: &str, arguments: Vec<Argument>, args: &[Address]) -> Result<f64, Fault> {
+        self.seconds_of(&PROBES, 0, kernel, arguments, args)
+    }
+
+    /// The same of a kernel of `source`, whose blocks want `shared_bytes`.
+    fn seconds_of(
+        &mut self,
+        source: &'static Source,
+        shared_bytes: u32,
+        kernel: &str,
+        arguments: Vec<Argument>,
+        args: &[Address],
+    ) -> Result<f64, Fault> {
         let launch = Launch {
-            source: &PROBES,
+            source,
             kernel: kernel.to_string(),
             grid: [self.blocks(), 1, 1],
             block: [THREADS, 1, 1],
-            shared_bytes: 0,
+            shared_bytes,
             arguments,
         };
         let recipe = self.native.recipe(Plan { launches: vec![launch], scratch: vec![] })?;
@@ -91,24 +113,37 @@ impl Probe<'_> {
         const ROUNDS: i32 = 4096;
         /// f32 operations of a thread and round: 16 chains of a multiply-add.
         const FMA: f64 = 32.0;
-        /// Operations of a warp and round: 8 products of 16 x 8 x 16, or x 32.
-        const MMA: f64 = 8.0 * 2.0 * 16.0 * 8.0 * 16.0;
         let threads = f64::from(self.blocks() * THREADS);
-        let rounds = f64::from(ROUNDS);
-        let start = vec![Argument::Input(0), Argument::I32(ROUNDS)];
-        let fma = [start.clone(), vec![Argument::F32(0.999), Argument::F32(0.001)]].concat();
-        let mma = [start, vec![Argument::U32(0x3c12_3f45)]].concat();
-        [
-            ("f32 multiply-add", "probe_fma", fma, FMA * threads),
-            ("bf16 tensor cores", "probe_mma_bf16", mma.clone(), MMA * threads / 32.0),
-            ("f16 tensor cores", "probe_mma_f16", mma.clone(), MMA * threads / 32.0),
-            ("int8 tensor cores", "probe_mma_i8", mma, 2.0 * MMA * threads / 32.0),
-        ]
-        .map(|(name, kernel, arguments, operations)| {
-            let seconds = self.seconds(kernel, arguments, &[self.sink.address]);
-            ceiling(name, "op/s", seconds.map(|seconds| operations * rounds / seconds))
-        })
-        .into()
+        let arguments =
+            vec![Argument::Input(0), Argument::I32(ROUNDS), Argument::F32(0.999), Argument::F32(0.001)];
+        let fma = self.seconds("probe_fma", arguments, &[self.sink.address]);
+        let fma = fma.map(|seconds| FMA * threads * f64::from(ROUNDS) / seconds);
+        let tensor = [("bf16", 1.0), ("f16", 1.0), ("i8", 2.0)].map(|(dtype, times)| {
+            let name = if dtype == "i8" { "int8" } else { dtype };
+            ceiling(&format!("{name} tensor cores"), "op/s", self.tensor(dtype, times, ROUNDS))
+        });
+        [ceiling("f32 multiply-add", "op/s", fma)].into_iter().chain(tensor).collect()
+    }
+
+    /// Operations a second of tensor cores, which do `times` as many as of 16-bit elements.
+    fn tensor(&mut self, dtype: &str, times: f64, rounds: i32) -> Result<f64, Fault> {
+        /// Operations of a warp and round: 8 products of 16 x 8 x 16.
+        const MMA: f64 = 8.0 * 2.0 * 16.0 * 8.0 * 16.0;
+        /// Of four warps and a round: 4 products of 64 x 256 x 16.
+        const WGMMA: f64 = 4.0 * 2.0 * 64.0 * 256.0 * 16.0;
+        let (args, arguments) = (
+            [self.sink.address],
+            vec![Argument::Input(0), Argument::I32(rounds), Argument::U32(0x3c12_3f45)],
+        );
+        let warps = f64::from(self.blocks() * THREADS / 32);
+        let (operations, seconds) = if self.gpu.arch == HOPPER {
+            let kernel = format!("probe_wgmma_{dtype}");
+            let seconds = self.seconds_of(&PROBES_HOPPER, HOPPER_SHARED, &kernel, arguments, &args)?;
+            (WGMMA * warps / 4.0, seconds)
+        } else {
+            (MMA * warps, self.seconds(&format!("probe_mma_{dtype}"), arguments, &args)?)
+        };
+        Ok(times * operations * f64::from(rounds) / seconds)
     }
 
     fn memory(&mut self) -> Vec<Ceiling> {
@@ -122,6 +157,9 @@ impl Probe<'_> {
             vec![Argument::Input(0), Argument::Input(1), vectors(bytes), Argument::I32(rounds as i32)]
         };
         let copy = vec![Argument::Input(0), Argument::Input(1), vectors(FOOTPRINT)];
+        // A thread reads 8 vectors of 16 bytes in a round.
+        let shared_rounds = 4096u64;
+        let shared = u64::from(self.blocks() * THREADS) * 8 * 16 * shared_rounds;
         let triad = vec![
             Argument::Input(0),
             Argument::Input(1),
@@ -134,6 +172,13 @@ impl Probe<'_> {
             ("memory copy", "probe_copy", copy, [a, b, 0], 2 * FOOTPRINT),
             ("memory triad", "probe_triad", triad, [a, b, c], 3 * FOOTPRINT),
             ("L2 read", "probe_read", read(cached, rounds), [a, sink, 0], cached * rounds),
+            (
+                "shared memory read",
+                "probe_shared",
+                vec![Argument::Input(0), Argument::I32(shared_rounds as i32)],
+                [sink, 0, 0],
+                shared,
+            ),
         ]
         .map(|(name, kernel, arguments, args, bytes)| {
             let seconds = self.seconds(kernel, arguments, &args);

@@ -2,7 +2,7 @@
 
 use super::blas::{BlasEngine, Cublas, CublasLt, LtEngine, Product};
 use super::cards::Seen;
-use super::ceilings::PROBES;
+use super::ceilings::{PROBES, PROBES_HOPPER};
 use super::compiler::{Compile, Nvrtc};
 use super::cubins::{self, Cubins};
 use super::driver::Driver;
@@ -85,7 +85,7 @@ fn start_cublaslt(id: &'static str, _: &Rc<Gpu>) -> Result<Box<dyn Engine>, Unsu
 /// Compiles every kernel for every card that its header declares and writes the cubins into `folder`, for
 /// machines without NVRTC; returns how many there are.
 pub fn pack_cubins(folder: &Path) -> Result<usize, Unsupported> {
-    let sources: Vec<_> = SOURCES.iter().copied().chain([&PROBES]).collect();
+    let sources: Vec<_> = SOURCES.iter().copied().chain([&PROBES, &PROBES_HOPPER]).collect();
     cubins::pack(&Nvrtc::open()?, &sources, folder)
 }
 

@@ -48,6 +48,8 @@ DEVICE unsigned long long operand_at(const void* start, unsigned group_bytes, un
   const auto part = [](unsigned bytes) { return (unsigned long long)(bytes >> 4 & 0x3fffu); };
   return part(shared_address(start)) | part(group_bytes) << 16 | part(rows_bytes) << 32 | 1ull << 62;
 }
+// Lets products see what threads wrote to shared memory.
+DEVICE void operands_ready() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 // Before the first product, and after anybody else wrote to the sums.
 DEVICE void products_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 // Closes a batch of products.
@@ -58,23 +60,25 @@ DEVICE void products_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
 }
 
-// c += a b on 64 lines and WIDTH columns, 16 deep, fragments as those of mma for each warp's 16 lines. An operand lies
-// with its depth along a row, or ACROSS rows.
-#define FOUR(C) "+f"(C[0]), "+f"(C[1]), "+f"(C[2]), "+f"(C[3])
-#define PRODUCT_128(TYPE)                                                                                             \
+// c += a b on 64 lines and 4 x COLUMNS / 2 columns, 16 deep or 32 bytes, fragments as those of mma for each warp's
+// 16 lines. An operand of 16 bits lies with its depth along a row, or ACROSS rows.
+#define FOUR(HOW, C) HOW(C[0]), HOW(C[1]), HOW(C[2]), HOW(C[3])
+#define PRODUCT_128(HOW, KIND, REST)                                                                                  \
   asm volatile("{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n"                                                         \
-               "wgmma.mma_async.sync.aligned.m64n128k16.f32." TYPE "." TYPE " {"                                      \
+               "wgmma.mma_async.sync.aligned.m64n128" KIND " {"                                                       \
                "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                               \
                "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "                     \
                "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "                     \
                "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"                       \
-               "}, %64, %65, add, 1, 1, %66, %67;\n}"                                                                 \
-               : FOUR(c[0]), FOUR(c[1]), FOUR(c[2]), FOUR(c[3]), FOUR(c[4]), FOUR(c[5]), FOUR(c[6]), FOUR(c[7]),      \
-                     FOUR(c[8]), FOUR(c[9]), FOUR(c[10]), FOUR(c[11]), FOUR(c[12]), FOUR(c[13]), FOUR(c[14]), FOUR(c[15])\
+               "}, %64, %65, add" REST ";\n}"                                                                         \
+               : FOUR(HOW, c[0]), FOUR(HOW, c[1]), FOUR(HOW, c[2]), FOUR(HOW, c[3]), FOUR(HOW, c[4]),                 \
+                 FOUR(HOW, c[5]), FOUR(HOW, c[6]), FOUR(HOW, c[7]), FOUR(HOW, c[8]), FOUR(HOW, c[9]),                 \
+                 FOUR(HOW, c[10]), FOUR(HOW, c[11]), FOUR(HOW, c[12]), FOUR(HOW, c[13]), FOUR(HOW, c[14]),            \
+                 FOUR(HOW, c[15])                                                                                     \
                : "l"(a), "l"(b), "n"(ACROSS_A), "n"(ACROSS_B))
-#define PRODUCT_256(TYPE)                                                                                             \
+#define PRODUCT_256(HOW, KIND, REST)                                                                                  \
   asm volatile("{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n"                                                         \
-               "wgmma.mma_async.sync.aligned.m64n256k16.f32." TYPE "." TYPE " {"                                      \
+               "wgmma.mma_async.sync.aligned.m64n256" KIND " {"                                                       \
                "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                               \
                "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "                     \
                "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "                     \
@@ -83,22 +87,30 @@ DEVICE void products_wait() {
                "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "                     \
                "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "         \
                "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"       \
-               "}, %128, %129, add, 1, 1, %130, %131;\n}"                                                             \
-               : FOUR(c[0]), FOUR(c[1]), FOUR(c[2]), FOUR(c[3]), FOUR(c[4]), FOUR(c[5]), FOUR(c[6]), FOUR(c[7]),      \
-                     FOUR(c[8]), FOUR(c[9]), FOUR(c[10]), FOUR(c[11]), FOUR(c[12]), FOUR(c[13]), FOUR(c[14]), FOUR(c[15]),\
-                     FOUR(c[16]), FOUR(c[17]), FOUR(c[18]), FOUR(c[19]), FOUR(c[20]), FOUR(c[21]), FOUR(c[22]), FOUR(c[23]),\
-                     FOUR(c[24]), FOUR(c[25]), FOUR(c[26]), FOUR(c[27]), FOUR(c[28]), FOUR(c[29]), FOUR(c[30]), FOUR(c[31])\
+               "}, %128, %129, add" REST ";\n}"                                                                       \
+               : FOUR(HOW, c[0]), FOUR(HOW, c[1]), FOUR(HOW, c[2]), FOUR(HOW, c[3]), FOUR(HOW, c[4]),                 \
+                 FOUR(HOW, c[5]), FOUR(HOW, c[6]), FOUR(HOW, c[7]), FOUR(HOW, c[8]), FOUR(HOW, c[9]),                 \
+                 FOUR(HOW, c[10]), FOUR(HOW, c[11]), FOUR(HOW, c[12]), FOUR(HOW, c[13]), FOUR(HOW, c[14]),            \
+                 FOUR(HOW, c[15]), FOUR(HOW, c[16]), FOUR(HOW, c[17]), FOUR(HOW, c[18]), FOUR(HOW, c[19]),            \
+                 FOUR(HOW, c[20]), FOUR(HOW, c[21]), FOUR(HOW, c[22]), FOUR(HOW, c[23]), FOUR(HOW, c[24]),            \
+                 FOUR(HOW, c[25]), FOUR(HOW, c[26]), FOUR(HOW, c[27]), FOUR(HOW, c[28]), FOUR(HOW, c[29]),            \
+                 FOUR(HOW, c[30]), FOUR(HOW, c[31])                                                                   \
                : "l"(a), "l"(b), "n"(ACROSS_A), "n"(ACROSS_B))
 
 template <bool ACROSS_A, bool ACROSS_B, int COLUMNS>
 DEVICE void product_bf16(float (&c)[COLUMNS][4], unsigned long long a, unsigned long long b) {
-  if constexpr (COLUMNS == 32) PRODUCT_256("bf16");
-  else PRODUCT_128("bf16");
+  if constexpr (COLUMNS == 32) PRODUCT_256("+f", "k16.f32.bf16.bf16", ", 1, 1, %130, %131");
+  else PRODUCT_128("+f", "k16.f32.bf16.bf16", ", 1, 1, %66, %67");
 }
 template <bool ACROSS_A, bool ACROSS_B, int COLUMNS>
 DEVICE void product_f16(float (&c)[COLUMNS][4], unsigned long long a, unsigned long long b) {
-  if constexpr (COLUMNS == 32) PRODUCT_256("f16");
-  else PRODUCT_128("f16");
+  if constexpr (COLUMNS == 32) PRODUCT_256("+f", "k16.f32.f16.f16", ", 1, 1, %130, %131");
+  else PRODUCT_128("+f", "k16.f32.f16.f16", ", 1, 1, %66, %67");
+}
+// Signed bytes, which lie along rows.
+DEVICE void product_i8(int (&c)[32][4], unsigned long long a, unsigned long long b) {
+  constexpr bool ACROSS_A = false, ACROSS_B = false;
+  PRODUCT_256("+r", "k32.s32.s8.s8", "");
 }
 
 #endif

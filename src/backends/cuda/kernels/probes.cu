@@ -79,6 +79,24 @@ ENTRY(probe_read)(const uint4* x, float* sink, long long vectors, int rounds) {
   if ((all.x ^ all.y ^ all.z ^ all.w) == 0x9e3779b9u) sink[threadIdx.x] = 1.0f;
 }
 
+// Reads of shared memory, a warp's 512 bytes after another's.
+ENTRY(probe_shared)(float* sink, int rounds) {
+  __shared__ uint4 words[256];
+  words[threadIdx.x] = make_uint4(threadIdx.x, rounds, 0, 1);
+  __syncthreads();
+  uint4 all = make_uint4(0, 0, 0, 0);
+  for (int round = 0; round < rounds; ++round) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const unsigned at = (unsigned)__cvta_generic_to_shared(words + (threadIdx.x + 32 * i) % 256);
+      uint4 v;
+      asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at));
+      all.x ^= v.x, all.y ^= v.y, all.z ^= v.z, all.w ^= v.w;
+    }
+  }
+  if ((all.x ^ all.y ^ all.z ^ all.w) == 0x9e3779b9u) sink[threadIdx.x] = 1.0f;
+}
+
 ENTRY(probe_copy)(const uint4* x, uint4* y, long long vectors) {
   const long long step = (long long)gridDim.x * blockDim.x;
   for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < vectors; i += step) y[i] = x[i];
