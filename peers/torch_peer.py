@@ -94,14 +94,14 @@ def bias_gelu(step, args, outs, scratch):
     return run
 
 
-def mask(scratch, rows, columns, dtype):
-    """What is added to scores under a causal mask; none where it hides nothing."""
+def mask(scratch, rows, columns, like):
+    """What is added to scores under a causal mask, as `like` holds them; none where it hides nothing."""
 
     def made():
-        hides = torch.from_numpy(hidden_scores(rows, columns))
-        return torch.zeros(rows, columns, dtype=dtype).masked_fill_(hides, -torch.inf)
+        hides = torch.from_numpy(hidden_scores(rows, columns)).to(like.device)
+        return torch.zeros(rows, columns, dtype=like.dtype, device=like.device).masked_fill_(hides, -torch.inf)
 
-    return scratch.keep(("mask", rows, columns, dtype), made) if rows > 1 else None
+    return scratch.keep(("mask", rows, columns, like.dtype), made) if rows > 1 else None
 
 
 def softmax(step, args, outs, scratch):
@@ -112,7 +112,7 @@ def softmax(step, args, outs, scratch):
         return lambda: torch.softmax(x, -1, out=y)
     scores = scratch.array(x.shape, wide(x))
     weights = y if y.dtype == scores.dtype else scratch.array(x.shape, scores.dtype)
-    hides = mask(scratch, *x.shape[-2:], scores.dtype) if step["causal"] else None
+    hides = mask(scratch, *x.shape[-2:], scores) if step["causal"] else None
 
     def run():
         scores.copy_(x).mul_(step["scale"]) if x.dtype != scores.dtype else torch.mul(x, step["scale"], out=scores)
@@ -149,7 +149,7 @@ def attention(step, args, outs, scratch):
     scale, queries, keys = step["scale"], args[0].shape[-2], args[1].shape[-2]
     # PyTorch's own mask lets query r see keys up to r.
     is_causal = step["causal"] and queries == keys
-    hides = mask(scratch, queries, keys, args[0].dtype) if step["causal"] and not is_causal else None
+    hides = mask(scratch, queries, keys, args[0]) if step["causal"] and not is_causal else None
     if not step["log_sum_exp"]:
 
         def one():
@@ -173,7 +173,7 @@ def adamw(step, args, outs, scratch):
     old = [args[0], args[2], args[3]]
     copies = [(out, arg) for out, arg in zip(new, old) if out is not arg]
     p, m, v = ([tensor] for tensor in new)
-    count, grad = [torch.tensor(float(step["step"]))], [args[1]]
+    count, grad = [torch.tensor(float(step["step"]), device=args[0].device)], [args[1]]
     names = {"lr": "rate", "beta1": "beta1", "beta2": "beta2", "weight_decay": "weight_decay", "eps": "eps"}
     settings = {theirs: step[ours] for theirs, ours in names.items()}
 

@@ -52,8 +52,10 @@ fn check(worker: &mut Worker, case: &Case, verifier: &mut Verifier) {
         answers.push(Answer::of(program, set, &mut Remote(worker)).unwrap());
     }
     load(worker, case, false);
-    for sync in [Sync::Batch, Sync::Each] {
-        ask(worker, &Ask::Sample { scope: Scope::Resident, sync, iters: 5 }, name);
+    for (scope, sync) in
+        [(Scope::Resident, Sync::Batch), (Scope::Resident, Sync::Each), (Scope::EndToEnd, Sync::Batch)]
+    {
+        ask(worker, &Ask::Sample { scope, sync, iters: 5 }, name);
         for set in 0..SETS {
             check_finite(program, set, &mut Remote(worker))
                 .unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
@@ -115,12 +117,25 @@ fn answers_like_the_references(backend: &str, lanes: &[(usize, Packing)], least:
 
 /// The same for these programs; at least so many must be served.
 fn answers_these(backend: &str, lanes: &[(usize, Packing)], cases: impl Fn() -> Vec<Case>, least: usize) {
+    answers_with(backend, lanes, cases, least, &[]);
+}
+
+/// The same, the worker with more variables.
+fn answers_with(
+    backend: &str,
+    lanes: &[(usize, Packing)],
+    cases: impl Fn() -> Vec<Case>,
+    least: usize,
+    variables: &[(&str, &str)],
+) {
     let folder = tempfile::tempdir().unwrap();
     let family = family_of(backend).unwrap();
     let mut verifier = Verifier::new(SEED, u64::MAX);
     for &(threads, packing) in lanes {
         let lane = Lane { threads, packing };
-        let launch = launch_in(backend, &lane, folder.path());
+        let more = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let mut launch = launch_in(backend, &lane, folder.path());
+        launch.iter_mut().for_each(|launch| launch.environment.extend(more.clone()));
         let Some(mut worker) = launch.as_ref().and_then(start) else { return };
         assert_eq!(worker.identity().threads, threads, "{backend}");
         let (mut ran, mut unsupported) = (0, 0);
@@ -152,6 +167,13 @@ fn numpy_answers_like_the_references() {
 #[test]
 fn torch_answers_like_the_references() {
     answers_like_the_references("peer/torch", &[PLAIN, PACKED], 100);
+}
+
+/// Its script on the processor: what a card alone has, its clock and its waits, is not proved here.
+#[test]
+fn torch_for_cards_answers_like_the_references() {
+    let cases = || programs().into_iter().chain(unusual()).collect();
+    answers_with("peer/torch-cuda/0", &[PLAIN], cases, 100, &[("CUTGPU_TORCH_DEVICE", "cpu")]);
 }
 
 #[test]

@@ -47,6 +47,42 @@ class Library:
         """The elements of an array, contiguous, as numpy stores them (`inputs.storage`)."""
         return array
 
+    def settle(self, array, view, place):
+        """What was written to a view becomes the array's, where the view is a copy; `place` is its set and value."""
+
+    def recall(self, array, place):
+        """Whether the array holds again what was settled at a place before."""
+        return False
+
+    def spoil(self, array):
+        """An element that nobody writes will show."""
+        spoil(self.view(array))
+
+    # A device with memory of its own has these three, and calls before which nothing waits.
+    is_host_memory = True
+
+    def upload(self, loaded, number):
+        """Copies what a batch brings to the device."""
+
+    def download(self, loaded, number):
+        """Copies the outputs to the host."""
+
+    def wait(self):
+        """Until the device has done what it was asked."""
+
+    has_clock = False
+
+    def device_time(self, run):
+        """Nanoseconds by the device's own clock of what `run` asks for."""
+        raise Unsupported(f"{self.backend} has no clock of its own")
+
+    @staticmethod
+    def clocked(run):
+        """Nanoseconds that `run` takes by the host's clock."""
+        begin = now()
+        run()
+        return now() - begin
+
     def check(self, step, values):
         """Raises `Unsupported` where a step has values of a type that its op is not served in."""
 
@@ -181,11 +217,13 @@ class Loaded:
         """An input from the seed; anything else to what nobody computes."""
         if value in self.aliases:
             return
-        view = self.library.view(self.arrays[number][value])
-        if self.is_input(value):
+        library, array, place = self.library, self.arrays[number][value], (number, value)
+        if not self.is_input(value):
+            library.spoil(array)
+        elif not library.recall(array, place):
+            view = library.view(array)
             fill(view, self.program["values"][value]["input"], self.seed, value + (number << 32))
-        else:
-            spoil(view)
+            library.settle(array, view, place)
 
     def reset(self):
         """Carried inputs from the seed, and no result of an earlier execution."""
@@ -199,23 +237,34 @@ class Loaded:
                         self.restore(number, value)
             self.turn[number] = None
 
+    def next_turn(self, number):
+        """The turn of the next execution on a set."""
+        turn = self.turn[number]
+        return 0 if turn is None else (turn + 1) % self.turns
+
     def next_calls(self, number):
         """The calls of the next execution on a set."""
-        turn = self.turn[number]
-        turn = 0 if turn is None else (turn + 1) % self.turns
-        self.turn[number] = turn
-        return self.calls[number][turn]
+        self.turn[number] = self.next_turn(number)
+        return self.calls[number][self.turn[number]]
 
     def execute(self, number):
         """One execution on a set."""
         for call in self.next_calls(number):
             call()
 
+    def round_trip(self, number):
+        """The same, with what a batch brings and what the caller wants back."""
+        self.library.upload(self, number)
+        self.execute(number)
+        self.library.download(self, number)
+
     def steps(self, number):
         """One execution on a set: nanoseconds of each step."""
+        wait = self.library.wait
         ends = [now()]
         for call in self.next_calls(number):
             call()
+            wait()
             ends.append(now())
         return [float(end - begin) for begin, end in zip(ends, ends[1:])]
 
@@ -230,7 +279,7 @@ class Loaded:
         for arrays in self.arrays:
             for number, (value, array) in enumerate(zip(self.program["values"], arrays)):
                 if number not in self.aliases:
-                    held[value["state"]] = held.get(value["state"], 0) + self.library.view(array).nbytes
+                    held[value["state"]] = held.get(value["state"], 0) + array.nbytes
         if self.packed:
             held["parameter"] = held.get("parameter", 0) + self.packed_bytes()
         if self.scratch.bytes():

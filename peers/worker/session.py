@@ -29,14 +29,15 @@ class Session:
             raise Refused(f"this worker speaks protocol {PROTOCOL}, not {ask['protocol']}")
         if self.library is not None:
             raise Refused(f"{self.backend} is open already: a worker serves one backend")
-        if ask["backend"] != self.backend:
+        # A family's devices are called by its name and a number.
+        if ask["backend"] != self.backend and not ask["backend"].startswith(self.backend + "/"):
             raise Refused(f"this worker is {self.backend}, not {ask['backend']}")
         if not 1 <= lane["threads"] <= 4096:
             raise Refused(f"{lane['threads']} threads: 1 to 4096 are possible")
         peer = self.found()
         if lane.get("packing", "plain") not in peer.PACKINGS:
             raise Refused(f"{self.backend} lays out nothing anew; ask for the packing `plain`")
-        self.library = peer(self.backend, lane)
+        self.library = peer(ask["backend"], lane)
         return {"reply": "hello", "protocol": PROTOCOL, "pid": os.getpid(), "identity": self.library.identity(),
                 "clock_precision_ns": precision()}
 
@@ -62,7 +63,8 @@ class Session:
         except (ValueError, IndexError) as why:
             raise Refused(f"the program is wrong: {why}") from None
         return {"reply": "loaded", "load_ns": float(now() - begin), "packing_ns": float(self.loaded.packing_ns),
-                "packing_bytes": self.loaded.packed_bytes(), "bytes": self.loaded.bytes(), "host_memory": True}
+                "packing_bytes": self.loaded.packed_bytes(), "bytes": self.loaded.bytes(),
+                "host_memory": self.library.is_host_memory}
 
     def held(self):
         if self.loaded is None:
@@ -74,45 +76,37 @@ class Session:
         loaded.reset()
         for number in range(loaded.sets):
             loaded.execute(number)
+        loaded.library.wait()
         return {"reply": "done"}
 
     def sample(self, ask):
         if not 0 < ask["iters"] < 1 << 64:
             raise Refused(f"a sample of {ask['iters']} executions makes no sense")
-        if ask["scope"] == "device":
-            raise Unsupported(f"{self.backend} has no clock of its own")
-        return dict(self.timed(ask["sync"] == "each", ask["iters"]), reply="sample")
+        return dict(self.timed(ask["scope"], ask["sync"] == "each", ask["iters"]), reply="sample")
 
-    def timed(self, each, iters):
+    def timed(self, scope, each, iters):
         loaded = self.held()
+        library, sets = loaded.library, loaded.sets
+        if scope == "device" and not library.has_clock:
+            raise Unsupported(f"{self.backend} has no clock of its own")
         loaded.reset()
-        sets, execute = loaded.sets, loaded.execute
-        stride = -(-iters // MOST_EACH)
-        kept = []
+        library.wait()
+        execute = loaded.round_trip if scope == "end_to_end" else loaded.execute
+        clock = library.device_time if scope == "device" else library.clocked
         delays, stolen = run_delays(), steal()
-        begin = last = now()
         if each:
-            for number in range(iters):
-                execute(number % sets)
-                moment = now()
-                if number % stride == stride - 1:
-                    kept.append(float(moment - last))
-                last = moment
+            ns, kept = by_execution(library, clock, execute, sets, iters)
         else:
-            for number in range(iters):
-                execute(number % sets)
-            last = now()
+            ns = clock(lambda: batch(library, execute, sets, iters, scope != "device"))
         waited = sum(delay - delays.get(thread, 0) for thread, delay in run_delays().items())
-        sample = {"ns": float(last - begin), "run_delay_ns": max(waited, 0), "steal_ns": max(steal() - stolen, 0)}
+        sample = {"ns": float(ns), "run_delay_ns": max(waited, 0), "steal_ns": max(steal() - stolen, 0)}
         return dict(sample, each_ns=kept) if each else sample
 
     def calibrate(self, ask):
-        if ask["scope"] == "device":
-            raise Unsupported(f"{self.backend} has no clock of its own")
         wanted = max(float(ask["min_ns"]), STEPS_OF_CLOCK * precision(), 1.0)
         iters = 1
         while True:
-            took = self.timed(ask["sync"] == "each", iters)["ns"]
+            took = self.timed(ask["scope"], ask["sync"] == "each", iters)["ns"]
             if took >= wanted:
                 each = took / iters
                 return {"reply": "calibrated", "iters": int(-(-wanted // each)), "each_ns": each}
@@ -128,10 +122,12 @@ class Session:
         if len(loaded.steps(0)) != len(loaded.program["steps"]):
             raise Unsupported(f"{self.backend} runs a program in one piece")
         loaded.execute(0)
-        whole, steps = [], []
+        whole, steps, wait = [], [], loaded.library.wait
+        wait()
         for _ in range(times):
             begin = now()
             loaded.execute(0)
+            wait()
             whole.append(float(now() - begin))
             steps.append(loaded.steps(0))
         return {"reply": "profiled", "whole_ns": whole, "steps_ns": steps}
@@ -190,6 +186,36 @@ class Session:
             return {"reply": "refused", "why": what}, True
         except Exception as why:
             return fault_of(why), True
+
+
+def batch(library, execute, sets, iters, waits):
+    """So many executions, and one wait for all of them."""
+    for number in range(iters):
+        execute(number % sets)
+    if waits:
+        library.wait()
+
+
+def by_execution(library, clock, execute, sets, iters):
+    """The same with a wait after each: nanoseconds of all, and of every n-th."""
+    stride, kept = -(-iters // MOST_EACH), []
+    if clock is library.clocked:
+        begin = last = now()
+        for number in range(iters):
+            execute(number % sets)
+            library.wait()
+            moment = now()
+            if number % stride == stride - 1:
+                kept.append(float(moment - last))
+            last = moment
+        return last - begin, kept
+    total = 0.0
+    for number in range(iters):
+        took = clock(lambda: execute(number % sets))
+        total += took
+        if number % stride == stride - 1:
+            kept.append(float(took))
+    return total, kept
 
 
 def fault_of(error):

@@ -74,6 +74,8 @@ pub const FAMILIES: &[&dyn Family] = &[
     &peer::NUMPY,
     &peer::TORCH,
     &peer::TORCH_COMPILED,
+    #[cfg(feature = "cuda")]
+    &peer::TORCH_CUDA,
     &peer::ORT,
     &peer::ORT_TUNED,
     &null::Null,

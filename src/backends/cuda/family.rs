@@ -180,11 +180,7 @@ impl Family for Cuda {
     }
 
     fn environment(&self, _: &Lane) -> Vec<(String, String)> {
-        // Numbers mean the order of the bus, as the files that list the cards do; and no variable of the
-        // user's makes f32 products in tf32.
-        [("CUDA_DEVICE_ORDER", "PCI_BUS_ID"), ("NVIDIA_TF32_OVERRIDE", "0")]
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .into()
+        super::variables().collect()
     }
 
     fn max_threads(&self) -> usize {

@@ -56,6 +56,29 @@ pub use compiler::options;
 #[cfg(feature = "cuda")]
 pub use family::{CUBLAS, CUBLASLT, Cuda, NATIVE, pack_cubins};
 
+/// How many cards CUDA would number, or why there is none.
+#[cfg(feature = "cuda")]
+pub(in crate::backends) fn visible_cards() -> Result<usize, super::Unsupported> {
+    let seen = cards::Seen::here();
+    match seen.visible().len() {
+        0 => Err(seen.absence()),
+        count => Ok(count),
+    }
+}
+
+/// How many cards CUDA would number: none in a build without it.
+#[cfg(not(feature = "cuda"))]
+pub(in crate::backends) fn visible_cards() -> Result<usize, super::Unsupported> {
+    Err(super::Unsupported("this build has no CUDA".to_string()))
+}
+
+/// Variables of a worker on a card: numbers mean the order of the bus, as the files that list the cards do; and no
+/// variable of the user's makes f32 products in tf32.
+pub(in crate::backends) fn variables() -> impl Iterator<Item = (String, String)> {
+    let variables = [("CUDA_DEVICE_ORDER", "PCI_BUS_ID"), ("NVIDIA_TF32_OVERRIDE", "0")];
+    variables.into_iter().map(|(name, value)| (name.to_string(), value.to_string()))
+}
+
 /// Compiles the kernels for every card that they are written for: a build without CUDA cannot.
 #[cfg(not(feature = "cuda"))]
 pub fn pack_cubins(folder: &std::path::Path) -> Result<usize, super::Unsupported> {

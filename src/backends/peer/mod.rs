@@ -11,10 +11,12 @@ mod ort;
 #[cfg(test)]
 mod tests;
 mod torch;
+mod torch_cuda;
 
 pub use numpy::NUMPY;
 pub use ort::{ORT, ORT_TUNED};
 pub use torch::{TORCH, TORCH_CHECK, TORCH_COMPILED};
+pub use torch_cuda::{TORCH_CUDA, TorchCuda};
 
 use super::cpu::blas::settings::{Settings, applied};
 use super::cpu::loaded::is_packable;

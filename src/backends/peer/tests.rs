@@ -76,6 +76,27 @@ fn the_tables_follow_the_scripts() {
 }
 
 #[test]
+fn on_a_card_torch_is_asked_for_less() {
+    let rows = |dtype| ValueSpec::new(&[4, 4], dtype);
+    let bytes = Op::GemmI8(GemmI8::default());
+    let attention = |log_sum_exp| Op::Attention(Attention { scale: 1.0, causal: true, log_sum_exp });
+    let cube = vec![ValueSpec::new(&[2, 4, 4], DType::F32); 3];
+    for (op, args, want) in [
+        (Op::Gemm(Gemm::plain(DType::Bf16)), squares(&[DType::Bf16; 2]), true),
+        (Op::Adamw(Adamw::default()), squares(&[DType::F32; 4]), true),
+        (Op::Cast(Cast { output: DType::Bf16 }), vec![rows(DType::F32)], true),
+        (attention(false), cube.clone(), true),
+        (attention(true), cube, false),
+        (Op::ReluGrad(ReluGrad {}), squares(&[DType::F32; 2]), false),
+        (bytes, vec![rows(DType::U8), rows(DType::I8)], false),
+    ] {
+        assert_eq!(is_served(&super::torch_cuda::PYTHON, &op, &args), want, "{op:?}");
+        assert!(!want || is_served(&TORCH, &op, &args), "{op:?}");
+    }
+    assert_eq!(TORCH_CUDA.kind(), DeviceKind::Gpu);
+}
+
+#[test]
 fn only_a_product_with_a_parameter_makes_a_packed_lane() {
     let gemm = Op::Gemm(Gemm::plain(DType::F32));
     let turned = Op::Gemm(Gemm { trans_a: true, ..Gemm::plain(DType::F32) });

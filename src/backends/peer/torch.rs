@@ -101,7 +101,7 @@ fn serves(step: &Step, program: &Program) -> Result<(), &'static str> {
 }
 
 /// Whether an op of training is served; none for another op.
-fn trains(step: &Step, program: &Program) -> Option<Result<(), &'static str>> {
+pub(super) fn trains(step: &Step, program: &Program) -> Option<Result<(), &'static str>> {
     let is_f32 = |id: &usize| matches!(program.values[*id].spec.dtype, DType::F32 | DType::I32);
     let wide = step.args.iter().chain(&step.outs).all(is_f32);
     match &step.op {
