@@ -359,6 +359,9 @@ pub struct Ceiling {
     pub unit: String,
     /// The rate, or why there is none.
     pub rate: Reading<f64>,
+    /// Bytes that a level of memory holds; none for the last level, and for what is no memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<u64>,
 }
 
 /// An open device.

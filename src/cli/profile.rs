@@ -12,12 +12,13 @@ use crate::measure::group::Interrupted;
 use crate::measure::peaks::Peaks;
 use crate::measure::profile::{Effort, Profile, profile};
 use crate::measure::staff::Staff;
-use crate::plan::{Cell, Fate, Group};
+use crate::plan::{Cell, Contender, Fate, Group, Plan};
 use crate::report::profile::{TrainingLoop, flame, stacks, trace, training_loops, word};
 use crate::run::Scratch;
 use crate::units::{Bytes, si, significant};
 use anyhow::Context;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -66,7 +67,8 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     })?;
     let scratch = Scratch::temporary()?;
     let staff = Staff { scratch: scratch.path().to_path_buf(), ..look::staff()? };
-    let peaks = Peaks::measure(&staff, &facts, PROBE_MS);
+    let mut peaks = Peaks::measure(&staff, &facts, PROBE_MS);
+    peaks.add_devices(&staff, devices(&plan).iter().map(String::as_str));
     let interrupted = signals::interrupted()?;
     let (mut failures, mut loops) = (0, Vec::new());
     for group in &plan.groups {
@@ -99,6 +101,16 @@ pub(super) fn main(args: &Args) -> anyhow::Result<u8> {
     Ok(if failures > 0 { exit::FAILED } else { exit::OK })
 }
 
+/// Whose ceilings are wanted beside the processor's: devices with memory of their own that run a cell.
+fn devices(plan: &Plan) -> BTreeSet<String> {
+    let cells = plan.groups.iter().flat_map(|group| &group.cells).filter(|cell| cell.fate == Fate::Run);
+    let has_own_memory = |backend: &&str| {
+        let kind = family_of(backend).map(|family| family.kind());
+        !matches!(kind, None | Some(DeviceKind::Cpu | DeviceKind::Null))
+    };
+    cells.map(|cell| cell.contender.backend.as_str()).filter(has_own_memory).map(measured_by).collect()
+}
+
 /// Whether the answer of one cell is right; says what is wrong with it. A wrong answer has no timing.
 fn is_right(
     group: &Group,
@@ -116,6 +128,25 @@ fn is_right(
     };
     eprintln!("{} {}: {}", group.id, alone.cells[0].contender, plain(why));
     Ok(false)
+}
+
+/// The roofs over a cell. Those of the processor stand over nothing that another device does.
+fn roofs(cell: &Cell, peaks: &Peaks) -> Roofs {
+    let Contender { backend, lane, .. } = &cell.contender;
+    if family_of(backend).is_some_and(|family| family.kind() == DeviceKind::Cpu) {
+        return Roofs::of(peaks, lane.threads);
+    }
+    let own = peaks.devices.iter().find(|device| device.backend == measured_by(backend));
+    own.map_or_else(Roofs::default, |device| Roofs::of_device(&device.ceilings))
+}
+
+/// Whose kernels measure the ceilings of a backend's device: this program's own, where it has some for it.
+fn measured_by(backend: &str) -> String {
+    let on_cuda = ["cuda/", "peer/torch-cuda/"].iter().any(|start| backend.starts_with(start));
+    match backend.rsplit_once('/') {
+        Some((_, card)) if on_cuda => format!("cuda/native/{card}"),
+        _ => backend.to_string(),
+    }
 }
 
 /// What is shown of one cell.
@@ -142,10 +173,7 @@ fn one(
             return Ok(None);
         }
     };
-    // The processor's roofs stand over nothing that another device does.
-    let family = family_of(&cell.contender.backend);
-    let is_cpu = family.is_some_and(|family| family.kind() == DeviceKind::Cpu);
-    let roofs = if is_cpu { Roofs::of(peaks, cell.contender.lane.threads) } else { Roofs::default() };
+    let roofs = roofs(cell, peaks);
     let steps = steps(&cell.program, &profile.steps_ns, &roofs);
     let balance = Balance::of(&profile.whole_ns, &profile.steps_ns);
     let shown = Shown { group, cell, profile, steps, balance };

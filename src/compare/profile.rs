@@ -1,11 +1,13 @@
 //! Where the time of a program goes, step by step, and how far each step is from what the machine can do.
 
 use super::estimate::quantile;
+use crate::backends::Ceiling;
 use crate::measure::peaks::Peaks;
 use crate::measure::probe::unit;
 use crate::measure::protocol::ProbeKind;
-use crate::ops::Work;
+use crate::ops::{Op, Work};
 use crate::program::{Phase, Program, Step};
+use crate::tensor::DType;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -19,6 +21,8 @@ pub struct Roofs {
     pub arithmetic: BTreeMap<ProbeKind, f64>,
     /// Levels of memory, smallest first: bytes that one holds, and bytes a second.
     pub memory: Vec<(u64, f64)>,
+    /// They are those of a device with memory of its own.
+    pub is_device: bool,
 }
 
 impl Roofs {
@@ -37,6 +41,33 @@ impl Roofs {
         }
         roofs.memory.sort_by_key(|level| level.0);
         roofs
+    }
+
+    /// Those of a device with memory of its own, by the names of its ceilings.
+    pub fn of_device(ceilings: &[Ceiling]) -> Self {
+        let mut roofs = Self::default();
+        for Ceiling { name, rate, holds, .. } in ceilings {
+            let Some(&rate) = rate.value() else { continue };
+            match name.as_str() {
+                "f32 multiply-add" => drop(roofs.arithmetic.insert(ProbeKind::Fma, rate)),
+                "bf16 tensor cores" => drop(roofs.arithmetic.insert(ProbeKind::Bf16, rate)),
+                "int8 tensor cores" => drop(roofs.arithmetic.insert(ProbeKind::Vnni, rate)),
+                // A device that reads no faster than it copies tells the latter only.
+                "memory read" | "L2 read" | "copy" => roofs.memory.push((holds.unwrap_or(u64::MAX), rate)),
+                _ => {}
+            }
+        }
+        roofs.memory.sort_by_key(|level| level.0);
+        roofs.is_device = true;
+        roofs
+    }
+
+    /// What does a step's arithmetic. A device's tensor cores take both types of 16 bits, and more than products.
+    fn unit(&self, program: &Program, step: &Step) -> ProbeKind {
+        let input = step.args.first().map(|&value| program.values[value].spec.dtype);
+        let is_narrow = matches!(input, Some(DType::Bf16 | DType::F16));
+        let multiplies = matches!(step.op, Op::Gemm(_) | Op::Attention(_) | Op::AttentionGrad(_));
+        if self.is_device && is_narrow && multiplies { ProbeKind::Bf16 } else { unit(program, step) }
     }
 
     /// Nanoseconds that `work` by `probe`'s unit takes at least, and what they are spent on. None where no roof is
@@ -101,7 +132,7 @@ pub fn steps(program: &Program, steps_ns: &[Vec<f64>], roofs: &Roofs) -> Vec<Spe
         let mut times: Vec<f64> = steps_ns.iter().filter_map(|each| each.get(number).copied()).collect();
         times.sort_by(f64::total_cmp);
         let work = step.op.operation().work(&program.specs(&step.args));
-        let least = roofs.least(work, unit(program, step));
+        let least = roofs.least(work, roofs.unit(program, step));
         let what = step.outs.first().map_or(String::new(), |&id| program.values[id].name.clone());
         Spent {
             phase: step.phase,
@@ -181,10 +212,10 @@ impl Balance {
 mod tests {
     use super::*;
     use crate::measure::peaks::Peak;
-    use crate::ops::{Add, Attention, Op};
+    use crate::ops::{Add, Attention};
     use crate::program::State;
     use crate::random::Fill;
-    use crate::tensor::{DType, ValueSpec};
+    use crate::tensor::ValueSpec;
     use crate::units::Reading;
 
     /// Attention of 64 queries, keys and columns, then two sums.
@@ -233,6 +264,36 @@ mod tests {
         assert_eq!(steps[1].limit, Some(Limit::Memory));
         // 1229 ns at the roof took 25: then the roof is wrong.
         assert!(steps[1].is_above_roof() && steps[1].share().is_none() && !steps[0].is_above_roof());
+    }
+
+    #[test]
+    fn a_device_has_roofs_of_its_own() {
+        let ceiling = |name: &str, rate, holds| Ceiling {
+            name: name.to_string(),
+            unit: String::new(),
+            rate: Reading::Value(rate),
+            holds,
+        };
+        let roofs = Roofs::of_device(&[
+            ceiling("f32 multiply-add", 6e13, None),
+            ceiling("bf16 tensor cores", 9e14, None),
+            ceiling("memory read", 4e12, None),
+            ceiling("memory copy", 3e12, None),
+            ceiling("L2 read", 9e12, Some(50 << 20)),
+            ceiling("shared memory read", 3e13, None),
+        ]);
+        assert_eq!(roofs.memory, [(50 << 20, 9e12), (u64::MAX, 4e12)]);
+        for (dtype, want) in [(DType::F32, 6e13), (DType::Bf16, 9e14), (DType::F16, 9e14)] {
+            let mut program = Program::default();
+            let spec = ValueSpec::new(&[512, 512], dtype);
+            let x = program.input("x", spec, State::Batch, Fill::UNIT);
+            let attention = Op::Attention(Attention { scale: 1.0, causal: false, log_sum_exp: false });
+            program.push(attention, &[x, x, x], Phase::Forward, State::Activation).unwrap();
+            let spent = &steps(&program, &[vec![1e6]], &roofs)[0];
+            let least = 1e9 * spent.work.flops as f64 / want;
+            let bytes = 1e9 * spent.work.bytes() as f64 / 9e12;
+            assert!((spent.least_ns.unwrap() - least.max(bytes)).abs() < 1e-9, "{dtype:?}");
+        }
     }
 
     #[test]

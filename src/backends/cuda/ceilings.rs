@@ -66,7 +66,7 @@ pub(super) fn measure(gpu: &Rc<Gpu>, native: &mut Native) -> Result<Vec<Ceiling>
 
 fn ceiling(name: &str, unit: &str, rate: Result<f64, Fault>) -> Ceiling {
     let rate = rate.map_or_else(|fault| Reading::Absent(fault.to_string()), Reading::Value);
-    Ceiling { name: name.to_string(), unit: unit.to_string(), rate }
+    Ceiling { name: name.to_string(), unit: unit.to_string(), rate, holds: None }
 }
 
 impl Probe<'_> {
@@ -182,7 +182,8 @@ impl Probe<'_> {
         ]
         .map(|(name, kernel, arguments, args, bytes)| {
             let seconds = self.seconds(kernel, arguments, &args);
-            ceiling(name, "B/s", seconds.map(|seconds| bytes as f64 / seconds))
+            let rate = ceiling(name, "B/s", seconds.map(|seconds| bytes as f64 / seconds));
+            Ceiling { holds: name.starts_with("L2").then_some(self.gpu.l2_bytes), ..rate }
         })
         .into()
     }

@@ -51,7 +51,7 @@ pub(super) fn measure(gpu: &Rc<Gpu>, kind: DeviceKind) -> Result<Vec<Ceiling>, F
 
 fn ceiling(name: &str, unit: &str, rate: Result<f64, Fault>) -> Ceiling {
     let rate = rate.map_or_else(|fault| Reading::Absent(fault.to_string()), Reading::Value);
-    Ceiling { name: name.to_string(), unit: unit.to_string(), rate }
+    Ceiling { name: name.to_string(), unit: unit.to_string(), rate, holds: None }
 }
 
 /// Seconds of one call, at best: by the adapter's clock where it has one.
