@@ -9,7 +9,8 @@ use super::schedule;
 use super::settings::Settings;
 use super::trial::{Phase, Tools, Trial};
 use super::verify::Verifier;
-use crate::plan::{Fate, Group};
+use crate::backends::{DeviceKind, family_of};
+use crate::plan::{Cell, Fate, Group};
 use crate::suite::{Load, Temperature};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -111,7 +112,8 @@ fn tools<'a>(bench: &Bench<'a>) -> Tools<'a> {
 /// The layouts that the group's series need, hot before cold.
 fn phases(group: &Group, bench: &Bench) -> Vec<Phase> {
     let wants = |temperature| group.series.iter().any(|kind| kind.temperature == temperature);
-    let cache = last_level_cache(bench);
+    let of_cards = if on_a_card(group) { OF_CARDS } else { 0 };
+    let cache = last_level_cache(bench).max(of_cards);
     [(Temperature::Hot, 1), (Temperature::Cold, memory::cold_sets(&group.program, cache))]
         .into_iter()
         .filter(|(temperature, _)| wants(*temperature))
@@ -121,6 +123,17 @@ fn phases(group: &Group, bench: &Bench) -> Vec<Phase> {
 
 /// Larger than most last-level caches: for machines that do not tell.
 const DEFAULT_CACHE: u64 = 128 << 20;
+
+/// The largest second-level cache of a graphics card, NVIDIA's B200: its own size is known once it is open.
+const OF_CARDS: u64 = 126 << 20;
+
+/// Whether a contender has a cache that is not the host's.
+fn on_a_card(group: &Group) -> bool {
+    let is_card = |cell: &Cell| {
+        family_of(&cell.contender.backend).is_some_and(|family| family.kind() == DeviceKind::Gpu)
+    };
+    group.cells.iter().any(|cell| cell.fate == Fate::Run && is_card(cell))
+}
 
 fn last_level_cache(bench: &Bench) -> u64 {
     bench.last_level_cache.unwrap_or(DEFAULT_CACHE)
@@ -308,6 +321,21 @@ mod tests {
                 .sets,
             171
         );
+    }
+
+    #[test]
+    fn what_is_cold_on_a_card_exceeds_a_cards_cache() {
+        let cold = SeriesKind { temperature: Temperature::Cold, ..BATCH };
+        let company = Company::of(&[("null/a", steady(1e5))]);
+        let sets = |backend: &str| {
+            let group = super::super::scripted::group([backend].into_iter(), &[cold]);
+            phases(&group, &bench_of(&company))[0].sets
+        };
+        for family in crate::backends::FAMILIES {
+            let backend = format!("{}/0", family.id());
+            let want = if family.kind() == DeviceKind::Gpu { 2 * (126 << 20) / 768 + 1 } else { 171 };
+            assert_eq!(sets(&backend), want, "{backend}");
+        }
     }
 
     #[test]
