@@ -40,6 +40,10 @@ if grep -q '^ok  *cuda/' "$out/doctor.txt"; then
     say "a GPU is here: answers first, then times"
     step answers ./cutgpu verify gpu --backend 'cuda/*'
     tail -n 30 "$out/answers.txt"
+    if grep -q '^ok  *peer/torch-cuda' "$out/doctor.txt"; then
+        step answers-torch ./cutgpu verify gpu --backend peer/torch-cuda
+        tail -n 10 "$out/answers-torch.txt"
+    fi
 else
     say "no GPU is usable by CUDA here:"
     grep -A2 'cuda/native' "$out/doctor.txt" | sed 's/^/   /' | tee -a "$out/steps.txt"

@@ -7,10 +7,9 @@ use super::probe::Prober;
 use super::rounds::{self, Position};
 use super::schedule;
 use super::settings::Settings;
-use super::trial::{Phase, Tools, Trial};
+use super::trial::{Phase, Tools, Trial, is_on_a_card};
 use super::verify::Verifier;
-use crate::backends::{DeviceKind, family_of};
-use crate::plan::{Cell, Fate, Group};
+use crate::plan::{Fate, Group};
 use crate::suite::{Load, Temperature};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,21 +42,17 @@ impl Bench<'_> {
 
 /// Measures every cell of `group`, one piece of evidence each, in the group's order.
 pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupted> {
-    let runs = group.cells.iter().filter(|cell| cell.fate == Fate::Run);
-    let mut trials: Vec<Trial> = runs.map(|cell| Trial::new(cell, &group.series, &bench.settings)).collect();
     let phases = phases(group, bench);
     let widest = phases.iter().map(|phase| phase.sets).max().unwrap_or(1) as u64;
-    let sizes = trials.iter().map(|trial| memory::bytes(&trial.cell.program).saturating_mul(widest));
-    let together = memory::fit_together(sizes, bench.free_memory);
-    let mut tools = tools(bench);
-    // A contender so slow that it has one round a visit has odd and even ones over several visits.
-    let mut position = Position { start: 0, round: bench.settings.visit };
-    for start in 0..bench.settings.starts {
-        position.start = start;
-        let batch = if together { trials.len().max(1) } else { 1 };
-        for trials in trials.chunks_mut(batch) {
-            session(&mut trials.iter_mut().collect::<Vec<_>>(), &phases, &mut position, &mut tools, bench)?;
-        }
+    let running = group.cells.iter().filter(|cell| cell.fate == Fate::Run);
+    let sizes = running.map(|cell| memory::bytes(&cell.program).saturating_mul(widest));
+    let mut together = memory::fit_together(sizes, bench.free_memory);
+    let mut trials = trials(group, &phases, together, bench)?;
+    // A card that takes one process at a time, or whose memory another contender fills: one by one they may find room.
+    let on_cards = trials.iter().filter(|trial| trial.is_on_a_card()).count();
+    if together && on_cards > 1 && trials.iter().any(Trial::found_no_room_on_its_card) {
+        together = false;
+        trials = self::trials(group, &phases, together, bench)?;
     }
     let interleaved = together && trials.len() > 1;
     let mut evidence = trials.into_iter().map(|trial| trial.finish(interleaved));
@@ -80,6 +75,28 @@ pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupte
         }
     }
     Ok(cells)
+}
+
+/// Every cell that runs, measured; all of them loaded at the same time, or one after another.
+fn trials<'a>(
+    group: &'a Group,
+    phases: &[Phase],
+    together: bool,
+    bench: &'a Bench,
+) -> Result<Vec<Trial<'a>>, Interrupted> {
+    let runs = group.cells.iter().filter(|cell| cell.fate == Fate::Run);
+    let mut trials: Vec<Trial> = runs.map(|cell| Trial::new(cell, &group.series, &bench.settings)).collect();
+    let mut tools = tools(bench);
+    // A contender so slow that it has one round a visit has odd and even ones over several visits.
+    let mut position = Position { start: 0, round: bench.settings.visit };
+    for start in 0..bench.settings.starts {
+        position.start = start;
+        let batch = if together { trials.len().max(1) } else { 1 };
+        for trials in trials.chunks_mut(batch) {
+            session(&mut trials.iter_mut().collect::<Vec<_>>(), phases, &mut position, &mut tools, bench)?;
+        }
+    }
+    Ok(trials)
 }
 
 /// Checks the answer of every cell of `group` and times nothing.
@@ -129,10 +146,7 @@ const OF_CARDS: u64 = 126 << 20;
 
 /// Whether a contender has a cache that is not the host's.
 fn on_a_card(group: &Group) -> bool {
-    let is_card = |cell: &Cell| {
-        family_of(&cell.contender.backend).is_some_and(|family| family.kind() == DeviceKind::Gpu)
-    };
-    group.cells.iter().any(|cell| cell.fate == Fate::Run && is_card(cell))
+    group.cells.iter().any(|cell| cell.fate == Fate::Run && is_on_a_card(&cell.contender.backend))
 }
 
 fn last_level_cache(bench: &Bench) -> u64 {
@@ -177,6 +191,7 @@ mod tests {
     use super::super::stop::Stop;
     use super::*;
     use crate::backends::null::Behaviour;
+    use crate::backends::{DeviceKind, FAMILIES};
     use crate::plan::SeriesKind;
     use crate::suite::{Effort, Scope, Sync};
     use crate::units::Nanos;
@@ -277,6 +292,28 @@ mod tests {
     }
 
     #[test]
+    fn contenders_that_find_no_room_on_a_card_take_turns() {
+        let Some(family) = FAMILIES.iter().find(|family| family.kind() == DeviceKind::Gpu) else {
+            return assert!(!is_on_a_card("cpu/native"), "this build knows no cards");
+        };
+        let [first, second] = [0, 1].map(|number| format!("{}/{number}", family.id()));
+        // Its memory holds one program.
+        let greedy = || Part { wants_all: true, ..steady(1e4) };
+        for (parts, turns) in [
+            ([(&*first, greedy()), (&*second, greedy())], true),
+            ([(&*first, greedy()), ("null/a", greedy())], false),
+            ([("null/a", greedy()), ("null/b", greedy())], false),
+        ] {
+            let company = Company::of(&parts);
+            let evidence = company.measure(settings(), &[BATCH]);
+            let measured = evidence.iter().filter(|evidence| evidence.outcome == Outcome::Measured).count();
+            // Where they are not given turns, one is left.
+            assert_eq!(measured, if turns { 2 } else { 1 }, "{:?}", parts.each_ref().map(|part| part.0));
+            assert!(!turns || evidence.iter().all(|evidence| !evidence.interleaved));
+        }
+    }
+
+    #[test]
     fn end_to_end_on_a_hosts_memory_is_resident_and_recorded_once() {
         let kinds = [
             BATCH,
@@ -331,7 +368,7 @@ mod tests {
             let group = super::super::scripted::group([backend].into_iter(), &[cold]);
             phases(&group, &bench_of(&company))[0].sets
         };
-        for family in crate::backends::FAMILIES {
+        for family in FAMILIES {
             let backend = format!("{}/0", family.id());
             let want = if family.kind() == DeviceKind::Gpu { 2 * (126 << 20) / 768 + 1 } else { 171 };
             assert_eq!(sets(&backend), want, "{backend}");

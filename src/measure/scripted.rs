@@ -15,7 +15,7 @@ use crate::suite::{Load, Scope, Sync, Temperature};
 use crate::tensor::HostArray;
 use crate::workloads::{self, Param, Params};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub(super) struct Part {
     pub(super) crash: Option<(&'static str, usize, CrashKind)>,
     /// It was disturbed while it was calibrated: one execution seemed to last as long as was wanted.
     pub(super) disturbed: bool,
+    /// It finds memory for a program only while no other contender has one.
+    pub(super) wants_all: bool,
     /// Nanoseconds that its samples wait for a core, one after another; the rest wait for none.
     pub(super) waits: Vec<u64>,
 }
@@ -43,6 +45,8 @@ pub(super) struct Company {
     pub(super) parts: BTreeMap<String, Part>,
     pub(super) log: Log,
     counts: Rc<RefCell<BTreeMap<String, usize>>>,
+    /// Contenders that have a program.
+    loaded: Rc<RefCell<BTreeSet<String>>>,
     scratch: tempfile::TempDir,
 }
 
@@ -52,6 +56,7 @@ impl Company {
             parts: parts.iter().map(|(name, part)| (name.to_string(), part.clone())).collect(),
             log: Log::default(),
             counts: Rc::default(),
+            loaded: Rc::default(),
             scratch: tempfile::tempdir().unwrap(),
         }
     }
@@ -138,6 +143,7 @@ impl Hire for Company {
             part: part.clone(),
             log: self.log.clone(),
             counts: self.counts.clone(),
+            loaded: self.loaded.clone(),
             file: self.scratch.path().join("value"),
             identity: Identity::default(),
             values: vec![],
@@ -157,6 +163,7 @@ struct ScriptedPeer {
     part: Part,
     log: Log,
     counts: Rc<RefCell<BTreeMap<String, usize>>>,
+    loaded: Rc<RefCell<BTreeSet<String>>>,
     file: std::path::PathBuf,
     identity: Identity,
     values: Vec<crate::tensor::ValueSpec>,
@@ -178,11 +185,22 @@ impl ScriptedPeer {
     }
 }
 
+impl Drop for ScriptedPeer {
+    fn drop(&mut self) {
+        self.loaded.borrow_mut().remove(&self.name);
+    }
+}
+
 impl Peer for ScriptedPeer {
     fn ask(&mut self, ask: &Ask, _: Duration) -> Result<Reply, Crash> {
         let name = serde_json::to_value(ask).unwrap()["ask"].as_str().unwrap().to_string();
         let number = self.note(&name)?;
         if let Ask::Load { program, .. } = ask {
+            let mut loaded = self.loaded.borrow_mut();
+            if self.part.wants_all && loaded.iter().any(|name| *name != self.name) {
+                return Err(Crash::new(CrashKind::OutOfMemory, "another has it all"));
+            }
+            loaded.insert(self.name.clone());
             self.values = program.values.iter().map(|value| value.spec.clone()).collect();
         }
         match self.session.answer(ask.clone()) {

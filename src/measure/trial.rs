@@ -69,6 +69,11 @@ pub(super) struct Tools<'a> {
     pub(super) verifier: Verifier,
 }
 
+/// Whether a backend computes on a graphics card.
+pub(super) fn is_on_a_card(backend: &str) -> bool {
+    kind_of(backend) == Some(DeviceKind::Gpu)
+}
+
 /// One cell while it is measured.
 pub(super) struct Trial<'a> {
     pub(super) cell: &'a Cell,
@@ -107,6 +112,24 @@ impl<'a> Trial<'a> {
     /// Whether it is still in.
     pub(super) fn is_alive(&self) -> bool {
         self.evidence.outcome == Outcome::Measured
+    }
+
+    /// Whether it computes on a graphics card.
+    pub(super) fn is_on_a_card(&self) -> bool {
+        is_on_a_card(&self.cell.contender.backend)
+    }
+
+    /// Whether its card had no memory left, or was another process's: in a driver's words, or PyTorch's.
+    pub(super) fn found_no_room_on_its_card(&self) -> bool {
+        let taken = |message: &str| {
+            ["uses the device exclusively", "busy or unavailable"].iter().any(|words| message.contains(words))
+        };
+        self.is_on_a_card()
+            && match &self.evidence.outcome {
+                Outcome::Failed { kind, message } => kind == CrashKind::OutOfMemory.name() || taken(message),
+                Outcome::Skipped { reason } => taken(reason),
+                Outcome::Measured | Outcome::Wrong { .. } => false,
+            }
     }
 
     /// Does `work`; trouble costs this cell and nothing else.
