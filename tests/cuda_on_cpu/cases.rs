@@ -60,6 +60,7 @@ fn spec(shape: &[usize], dtype: DType) -> ValueSpec {
 
 fn own() -> Vec<(Op, Vec<ValueSpec>)> {
     let mut cases = products();
+    cases.extend(few_rows());
     cases.extend(long_rows());
     cases.extend(elementwise());
     cases.extend(attentions());
@@ -198,6 +199,27 @@ fn tiles_of_warpgroups(trans_a: bool, trans_b: bool) -> Vec<(Op, Vec<ValueSpec>)
                 args.push(shape([m, n], output));
             }
             cases.push((Op::Gemm(Gemm { trans_a, trans_b, beta, ..Gemm::plain(output) }), args));
+        }
+    }
+    cases
+}
+
+/// Few rows: every number that a kernel is made for and some between, whole vectors or not, a depth that is split over
+/// blocks, more than one product, and what is added to them.
+fn few_rows() -> Vec<(Op, Vec<ValueSpec>)> {
+    let mut cases = vec![];
+    for (batch, m, n, k) in
+        [(1, 1, 264, 200), (1, 2, 129, 131), (2, 3, 520, 72), (1, 4, 72, 640), (3, 8, 131, 264), (1, 7, 8, 5)]
+    {
+        for (dtype, trans_b) in FLOATS.into_iter().flat_map(|dtype| [(dtype, false), (dtype, true)]) {
+            let (beta, output) = if m == 3 { (0.5, DType::F32) } else { (0.0, dtype) };
+            let shape = |rows, columns, dtype| spec(&[batch, rows, columns], dtype);
+            let b = if trans_b { shape(n, k, dtype) } else { shape(k, n, dtype) };
+            let mut args = vec![shape(m, k, dtype), b];
+            if beta != 0.0 {
+                args.push(shape(m, n, output));
+            }
+            cases.push((Op::Gemm(Gemm { trans_b, alpha: 0.75, beta, ..Gemm::plain(output) }), args));
         }
     }
     cases

@@ -94,6 +94,7 @@ pub static REARRANGE: Source = unit("rearrange", "rearrange.cu", include_str!("r
 
 const GEMM_SIMT: Source = unit("gemm_simt", "gemm_simt.cu", include_str!("gemm_simt.cu"));
 const GEMM_MMA: Source = unit("gemm_mma", "gemm_mma.cu", include_str!("gemm_mma.cu"));
+const GEMM_FEW: Source = unit("gemm_few", "gemm_few.cu", include_str!("gemm_few.cu"));
 const GEMM_WGMMA: Source = unit("gemm_wgmma", "gemm_wgmma.cu", include_str!("gemm_wgmma.cu"));
 /// Products in f32.
 pub static GEMM_F32: Source = with(GEMM_SIMT, "gemm_simt_f32", &["INPUT=float"]);
@@ -109,6 +110,12 @@ pub static GEMM_MMA_F16: Source = with(GEMM_MMA, "gemm_mma_f16", &["INPUT=f16"])
 pub static GEMM_WGMMA_BF16: Source = with(GEMM_WGMMA, "gemm_wgmma_bf16", &["INPUT=bf16"]);
 /// Products of f16 by Hopper's tensor cores.
 pub static GEMM_WGMMA_F16: Source = with(GEMM_WGMMA, "gemm_wgmma_f16", &["INPUT=f16"]);
+/// Products of few rows in f32.
+pub static GEMM_FEW_F32: Source = with(GEMM_FEW, "gemm_few_f32", &["INPUT=float"]);
+/// Products of few rows of bf16.
+pub static GEMM_FEW_BF16: Source = with(GEMM_FEW, "gemm_few_bf16", &["INPUT=bf16"]);
+/// Products of few rows of f16.
+pub static GEMM_FEW_F16: Source = with(GEMM_FEW, "gemm_few_f16", &["INPUT=f16"]);
 /// Products of 8-bit integers by tensor cores.
 pub static GEMM_I8_MMA: Source = unit("gemm_i8_mma", "gemm_i8_mma.cu", include_str!("gemm_i8_mma.cu"));
 /// Products of 8-bit integers by dot products of four.
@@ -146,6 +153,9 @@ pub static SOURCES: &[&Source] = &[
     &ATTENTION_F16,
     &GEMM_MMA_BF16,
     &GEMM_MMA_F16,
+    &GEMM_FEW_F32,
+    &GEMM_FEW_BF16,
+    &GEMM_FEW_F16,
     &GEMM_F32,
     &GEMM_BF16,
     &GEMM_F16,

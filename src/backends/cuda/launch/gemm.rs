@@ -4,8 +4,8 @@ use super::Argument::{F32, I32, I64, Input, Null, Output};
 use super::{Arch, Argument, Launch, Plan, Shapes, TensorMap, along_x, extent};
 use crate::backends::Unsupported;
 use crate::backends::cuda::kernels::{
-    GEMM_BF16, GEMM_F16, GEMM_F32, GEMM_I8_DOT, GEMM_I8_MMA, GEMM_MMA_BF16, GEMM_MMA_F16, GEMM_WGMMA_BF16,
-    GEMM_WGMMA_F16, Source,
+    GEMM_BF16, GEMM_F16, GEMM_F32, GEMM_FEW_BF16, GEMM_FEW_F16, GEMM_FEW_F32, GEMM_I8_DOT, GEMM_I8_MMA,
+    GEMM_MMA_BF16, GEMM_MMA_F16, GEMM_WGMMA_BF16, GEMM_WGMMA_F16, Source,
 };
 use crate::ops::{Gemm, GemmDims, GemmI8};
 use crate::tensor::DType;
@@ -41,6 +41,15 @@ fn mma(tile: usize, op: &Gemm) -> Kernel {
     Kernel { tile: [tile; 2], threads: if tile == 128 { 256 } else { 128 }, shared_bytes: 3 * stage as u32 }
 }
 
+/// Most rows of the kernels that read B once, which are made for each power of two.
+const FEW: usize = 8;
+/// Warps of a block of theirs.
+const FEW_WARPS: usize = 8;
+/// Blocks that read memory at its pace: two on each multiprocessor of a large card.
+const FEW_BLOCKS: usize = 264;
+/// Fewest depths that a block is worth starting for.
+const FEW_DEPTHS: usize = 64;
+
 /// Rows and depths of a tile in `gemm_wgmma.cu`, and elements of the rows of 128 bytes in which it lies.
 const WGMMA_TILE: [usize; 2] = [128, 64];
 const WGMMA_ROW: usize = 64;
@@ -61,8 +70,14 @@ fn tiles(dims: &GemmDims, [rows, columns]: [usize; 2]) -> usize {
     dims.m.div_ceil(rows).saturating_mul(dims.n.div_ceil(columns)).saturating_mul(dims.batch)
 }
 
+/// Products that share B are one product with more rows.
+fn flat(op: &Gemm, dims: GemmDims) -> GemmDims {
+    let is_one = dims.shared_b && !op.trans_a;
+    if is_one { GemmDims { batch: 1, m: dims.batch * dims.m, ..dims } } else { dims }
+}
+
 pub(super) fn gemm(shapes: &Shapes, op: &Gemm) -> Result<Plan, Unsupported> {
-    let dims = op.dims(shapes.args).map_err(|error| Unsupported(error.to_string()))?;
+    let dims = flat(op, op.dims(shapes.args).map_err(|error| Unsupported(error.to_string()))?);
     if op.accumulate != DType::F32 {
         let accumulate = op.accumulate.name();
         return Err(Unsupported(format!(
@@ -75,6 +90,9 @@ pub(super) fn gemm(shapes: &Shapes, op: &Gemm) -> Result<Plan, Unsupported> {
     let width = 16 / shapes.args[0].dtype.size();
     let vectors = [if op.trans_a { dims.m } else { dims.k }, if op.trans_b { dims.k } else { dims.n }]
         .map(|columns| columns.is_multiple_of(width));
+    if dims.m <= FEW && !op.trans_a {
+        return few(op, &dims, shapes.args[0].dtype, vectors[1]);
+    }
     if shapes.arch == HOPPER && input != "f32" && vectors == [true, true] {
         let busy = WGMMA.into_iter().find(|(kernel, fewest)| tiles(&dims, kernel.tile) >= *fewest);
         if let Some((kernel, _)) = busy {
@@ -117,6 +135,49 @@ fn scales(op: &Gemm) -> [Argument; 3] {
         _ => 2,
     };
     [F32(op.alpha as f32), F32(op.beta as f32), I32(output)]
+}
+
+/// Products of few rows; where B has few columns, its depth is split over blocks whose sums are added up.
+fn few(op: &Gemm, dims: &GemmDims, dtype: DType, vectors: bool) -> Result<Plan, Unsupported> {
+    let source: &'static Source = match dtype {
+        DType::F32 => &GEMM_FEW_F32,
+        DType::Bf16 => &GEMM_FEW_BF16,
+        _ => &GEMM_FEW_F16,
+    };
+    // A lane has a vector of 16 bytes of B: of its columns, or of its depth.
+    let lanes = 32 * 16 / dtype.size();
+    let columns = if op.trans_b { FEW_WARPS } else { lanes };
+    let blocks = dims.n.div_ceil(columns).saturating_mul(dims.batch);
+    let splits = if op.trans_b { 1 } else { (FEW_BLOCKS / blocks).min(dims.k / FEW_DEPTHS).max(1) };
+    let each = dims.k.div_ceil(splits).next_multiple_of(FEW_WARPS);
+    let splits = dims.k.div_ceil(each);
+    let [c, d] = outputs(op);
+    let mut plan = Plan::default();
+    let elements = dims.batch * dims.m * dims.n;
+    let parts = if splits > 1 { plan.buffer(splits * elements) } else { Null };
+    let buffers = [Input(0), Input(1), c.clone(), d.clone()];
+    let rest = [flag(vectors), parts.clone(), I32(extent(each)?)];
+    let arguments = buffers.into_iter().chain(sizes(dims)?).chain(scales(op)).chain(rest).collect();
+    plan.launches.push(Launch {
+        source,
+        kernel: name("few", op, dims.m.next_power_of_two()),
+        grid: [along_x(blocks as u64)?, splits as u32, 1],
+        block: [32 * FEW_WARPS as u32, 1, 1],
+        shared_bytes: if op.trans_b { 0 } else { (FEW_WARPS * lanes * 4) as u32 },
+        arguments,
+    });
+    if splits > 1 {
+        let sizes = [I64(elements as i64), I32(extent(splits)?)];
+        plan.launches.push(Launch {
+            source,
+            kernel: "gemm_few_sum".to_string(),
+            grid: [along_x(elements.div_ceil(256) as u64)?, 1, 1],
+            block: [256, 1, 1],
+            shared_bytes: 0,
+            arguments: [parts, c, d].into_iter().chain(sizes).chain(scales(op)).collect(),
+        });
+    }
+    Ok(plan)
 }
 
 fn by_warpgroups(op: &Gemm, dims: &GemmDims, dtype: DType, kernel: Kernel) -> Result<Plan, Unsupported> {
