@@ -11,10 +11,14 @@ import torch
 import torch_peer
 import torch_training as training
 from worker.errors import Unsupported
+from worker.machine import mapped, now, short_hash
 
-# A kernel that only waits holds the card back while launches are queued behind it: so many of its cycles a nanosecond.
-CYCLES = 2
-LONGEST_GATE = 5 * 10**8  # nanoseconds
+# A kernel that only waits holds the card back while launches are queued behind it: so many of its cycles a nanosecond,
+# for half as long again as queueing took before. Beyond some thousand launches the host would wait for the card.
+CYCLES, GATE = 2, 1.5
+LAUNCHES = 256
+LONGEST_GATE = 10**8  # nanoseconds
+USUAL_LAUNCH = 10_000  # nanoseconds of the host, until it has been seen
 # Integer products and steps of training, but for these two, are the processor's.
 LEFT_OUT = {"gemm_i8", "quantize", "dequantize", *training.OPS} - {"cast", "embedding"}
 
@@ -23,29 +27,41 @@ class Peer(torch_peer.Peer):
     """PyTorch on one card, by the number that the backend's name ends in."""
 
     PACKINGS = ("plain",)
-    OPS = dict(torch_peer.Peer.OPS)
-    for left_out in LEFT_OUT:
-        del OPS[left_out]
+    OPS = {op: call for op, call in torch_peer.Peer.OPS.items() if op not in LEFT_OUT}
     PACKED = {}
+    HAS_DEVICES = True
     is_host_memory = False
 
     def __init__(self, backend, lane):
         name = os.environ.get("CUTGPU_TORCH_DEVICE") or f"cuda:{backend.rpartition('/')[2]}"
         self.device = torch.device(name)
-        if self.device.type == "cuda":
+        self.has_clock = self.device.type == "cuda"
+        if self.has_clock:
             if not torch.cuda.is_available():
-                built = torch.version.cuda
-                why = "finds no card that it can use" if built else "was built without CUDA"
+                why = "finds no card that it can use" if torch.version.cuda else "was built without CUDA"
                 raise Unsupported(f"this PyTorch ({torch.__version__}) {why}")
             if self.device.index >= torch.cuda.device_count():
                 raise Unsupported(f"PyTorch sees {torch.cuda.device_count()} cards, and this would be one more")
             torch.cuda.set_device(self.device)
-        self.has_clock = self.device.type == "cuda"
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        for product in ("bf16", "fp16"):
-            setattr(torch.backends.cuda.matmul, f"allow_{product}_reduced_precision_reduction", False)
-        self.queued_ns = 0
+        products = torch.backends.cuda.matmul
+        products.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        products.allow_bf16_reduced_precision_reduction = products.allow_fp16_reduced_precision_reduction = False
+        self.forget()
         super().__init__(backend, lane)
+
+    def forget(self):
+        self.carried, self.pristine, self.host, self.results = set(), {}, [], {}
+        self.launch_ns = USUAL_LAUNCH
+        if self.has_clock:
+            # Whoever computes beside this one finds the memory free.
+            torch.cuda.empty_cache()
+
+    def room(self):
+        return (torch.cuda.mem_get_info(self.device)[0], "the card has free") if self.has_clock else None
+
+    def load(self, program, seed, sets, keep_all):
+        self.carried = {carry["input"] for carry in program["carries"]}
+        return super().load(program, seed, sets, keep_all)
 
     def empty(self, shape, dtype):
         return torch.empty(shape, dtype=dtype, device=self.device)
@@ -53,18 +69,19 @@ class Peer(torch_peer.Peer):
     def array(self, shape, dtype):
         return self.empty(shape, self.TYPES[dtype])
 
-    def view(self, array):
-        return super().view(array.cpu())
+    def at_host(self, array):
+        """A copy in host memory, page-locked where a card reads it."""
+        copy = array.detach().to("cpu", copy=True)
+        return copy.pin_memory() if self.has_clock else copy
 
-    def load(self, program, seed, sets, keep_all):
-        self.carried, self.pristine = {carry["input"] for carry in program["carries"]}, {}
-        return super().load(program, seed, sets, keep_all)
+    def view(self, array):
+        return super().view(array.to("cpu", copy=True))
 
     def settle(self, array, view, place):
-        host = torch.from_numpy(view)
-        array.copy_(host.view(torch.bfloat16) if array.dtype == torch.bfloat16 else host)
+        made = torch.from_numpy(view)
+        array.copy_(made.view(torch.bfloat16) if array.dtype == torch.bfloat16 else made)
         if place[1] in self.carried:
-            self.pristine[place] = array.clone()
+            self.pristine[place] = self.at_host(array)
 
     def recall(self, array, place):
         if place in self.pristine:
@@ -81,48 +98,55 @@ class Peer(torch_peer.Peer):
 
     def prepare(self, loaded):
         # The host's side of transfers: what a batch brings, and where outputs go.
-        pinned = self.device.type == "cuda"
         values = loaded.program["values"]
-        batch = [value for value, of in enumerate(values) if of["state"] == "batch" and loaded.is_input(value)]
+        is_brought = lambda value: values[value]["state"] == "batch" and value not in self.carried
+        batch = [value for value in range(len(values)) if loaded.is_input(value) and is_brought(value)]
         self.host = [
-            {value: loaded.array(number, 0, value).to("cpu", copy=True) for value in batch}
-            for number in range(loaded.sets)
+            {value: self.at_host(loaded.array(number, 0, value)) for value in batch} for number in range(loaded.sets)
         ]
-        self.results = {value: loaded.array(0, 0, value).to("cpu", copy=True) for value in loaded.program["outputs"]}
-        if pinned:
-            self.host = [{value: array.pin_memory() for value, array in arrays.items()} for arrays in self.host]
-            self.results = {value: array.pin_memory() for value, array in self.results.items()}
+        self.results = {value: self.at_host(loaded.array(0, 0, value)) for value in loaded.program["outputs"]}
         return super().prepare(loaded)
 
     def upload(self, loaded, number):
+        turn = loaded.next_turn(number)
         for value, array in self.host[number].items():
-            loaded.array(number, loaded.next_turn(number), value).copy_(array, non_blocking=True)
+            loaded.array(number, turn, value).copy_(array, non_blocking=True)
 
     def download(self, loaded, number):
         for value, array in self.results.items():
             array.copy_(loaded.array(number, loaded.turn[number] or 0, value), non_blocking=True)
 
     def wait(self):
-        if self.device.type == "cuda":
+        if self.has_clock:
             torch.cuda.synchronize()
 
-    def device_time(self, run):
-        """Nanoseconds of what `run` queues, by the card's clock; launches are queued behind a gate."""
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda._sleep(int(min(self.queued_ns + 10**6, LONGEST_GATE) * CYCLES))
-        first.record()
-        self.queued_ns = self.clocked(run)
-        last.record()
-        last.synchronize()
-        return first.elapsed_time(last) * 1e6
+    def device_time(self, loaded, first, iters):
+        steps, total = max(len(loaded.program["steps"]), 1), 0.0
+        most = max(LAUNCHES // steps, 1)
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        for start in range(0, iters, most):
+            count = min(most, iters - start)
+            gate = min(self.launch_ns * steps * count * GATE, LONGEST_GATE)
+            torch.cuda._sleep(int(gate * CYCLES))
+            begin.record()
+            moment = now()
+            for number in range(start, start + count):
+                loaded.execute((first + number) % loaded.sets)
+            self.launch_ns = (now() - moment) / (steps * count)
+            end.record()
+            end.synchronize()
+            total += begin.elapsed_time(end) * 1e6
+        return total
 
     def identity(self):
         said = super().identity()
-        if self.device.type == "cuda":
-            about = torch.cuda.get_device_properties(self.device)
-            said["name"] = f"PyTorch on {about.name}"
+        said["threads"] = 1
+        said["notes"]["tf32"] = "off; attention in f32 may take three products of it for one"
+        if self.has_clock:
+            path = mapped("libtorch_cuda")
+            said["name"] = f"PyTorch on {torch.cuda.get_device_properties(self.device).name}"
+            if path:
+                said["origin"], said["hash"] = f"pip:torch/{os.path.basename(path)}", short_hash(path)
             cudnn = torch.backends.cudnn.version()
             said["notes"].update(cuda=str(torch.version.cuda), cudnn=str(cudnn), launches="hidden behind a gate")
-        said["threads"] = 1
-        said["notes"]["tf32"] = "off"
         return said

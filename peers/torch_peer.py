@@ -130,7 +130,9 @@ def softmax(step, args, outs, scratch):
 def layer_norm(step, args, outs, scratch):
     """y = (x - mean) rstd gain + bias, mean and rstd; the last two in the type of gain and bias."""
     x, eps = args[0], step["eps"]
-    gain, bias = (scratch.array(row.shape, wide(row)) if row.dtype != wide(row) else row for row in args[1:])
+    # A card takes them in the type of x.
+    widened = wide if x.device.type == "cpu" else lambda row: row.dtype
+    gain, bias = (scratch.array(row.shape, widened(row)) if row.dtype != widened(row) else row for row in args[1:])
 
     def run():
         if gain is not args[1]:

@@ -129,7 +129,9 @@ fn answers_with(
     variables: &[(&str, &str)],
 ) {
     let folder = tempfile::tempdir().unwrap();
-    let family = family_of(backend).unwrap();
+    let Some(family) = family_of(backend) else {
+        return eprintln!("{backend} is not tested: it is not in this build");
+    };
     let mut verifier = Verifier::new(SEED, u64::MAX);
     for &(threads, packing) in lanes {
         let lane = Lane { threads, packing };

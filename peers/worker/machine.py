@@ -18,6 +18,16 @@ def precision():
     return float(min(steps, default=1))
 
 
+def waiting(call, wait):
+    """A call, and the wait for what it asked a device for."""
+
+    def run():
+        call()
+        wait()
+
+    return run
+
+
 def text(path):
     try:
         with open(path, encoding="ascii", errors="replace") as file:

@@ -8,7 +8,7 @@ import numpy as np
 
 from worker.errors import Unsupported
 from worker.inputs import check_generator, fill, spoil, storage
-from worker.machine import now
+from worker.machine import now, waiting
 from worker.shapes import check_shapes, fits, sound
 
 
@@ -26,7 +26,7 @@ class Library:
     def load(self, program, seed, sets, keep_all):
         """A program, ready to execute."""
         sound(program)
-        fits(program, sets)
+        fits(program, sets, self.room())
         return Loaded(self, program, seed, sets, keep_all)
 
     def identity(self):
@@ -58,30 +58,33 @@ class Library:
         """An element that nobody writes will show."""
         spoil(self.view(array))
 
-    # A device with memory of its own has these three, and calls before which nothing waits.
+    # What a device with memory of its own does besides. On the host's memory none of it is called.
+    HAS_DEVICES = False  # backends are called by the family's name and a number
     is_host_memory = True
+    has_clock = False
 
     def upload(self, loaded, number):
         """Copies what a batch brings to the device."""
+        raise NotImplementedError
 
     def download(self, loaded, number):
         """Copies the outputs to the host."""
+        raise NotImplementedError
 
     def wait(self):
         """Until the device has done what it was asked."""
+        raise NotImplementedError
 
-    has_clock = False
+    def device_time(self, loaded, first, iters):
+        """Nanoseconds by the device's own clock of so many executions, the first on the set of that number."""
+        raise NotImplementedError
 
-    def device_time(self, run):
-        """Nanoseconds by the device's own clock of what `run` asks for."""
-        raise Unsupported(f"{self.backend} has no clock of its own")
+    def room(self):
+        """Bytes of memory that values may take, and whose it is; none for the machine's."""
+        return None
 
-    @staticmethod
-    def clocked(run):
-        """Nanoseconds that `run` takes by the host's clock."""
-        begin = now()
-        run()
-        return now() - begin
+    def forget(self):
+        """Drops what was kept beside a loaded program."""
 
     def check(self, step, values):
         """Raises `Unsupported` where a step has values of a type that its op is not served in."""
@@ -260,11 +263,12 @@ class Loaded:
 
     def steps(self, number):
         """One execution on a set: nanoseconds of each step."""
-        wait = self.library.wait
+        calls = self.next_calls(number)
+        if not self.library.is_host_memory:
+            calls = [waiting(call, self.library.wait) for call in calls]
         ends = [now()]
-        for call in self.next_calls(number):
+        for call in calls:
             call()
-            wait()
             ends.append(now())
         return [float(end - begin) for begin, end in zip(ends, ends[1:])]
 

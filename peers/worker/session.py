@@ -6,7 +6,7 @@ import math
 import os
 
 from worker.errors import Refused, Unsupported
-from worker.machine import die_with_parent, now, precision, private_streams, resident, run_delays, steal
+from worker.machine import die_with_parent, now, precision, private_streams, resident, run_delays, steal, waiting
 
 PROTOCOL = 1
 MOST_EACH = 4096  # longest each_ns of a sample
@@ -29,17 +29,22 @@ class Session:
             raise Refused(f"this worker speaks protocol {PROTOCOL}, not {ask['protocol']}")
         if self.library is not None:
             raise Refused(f"{self.backend} is open already: a worker serves one backend")
-        # A family's devices are called by its name and a number.
-        if ask["backend"] != self.backend and not ask["backend"].startswith(self.backend + "/"):
+        family, _, number = str(ask["backend"]).rpartition("/")
+        is_device = family == self.backend and number.isdigit()
+        if ask["backend"] != self.backend and not is_device:
             raise Refused(f"this worker is {self.backend}, not {ask['backend']}")
         if not 1 <= lane["threads"] <= 4096:
             raise Refused(f"{lane['threads']} threads: 1 to 4096 are possible")
         peer = self.found()
+        if peer.HAS_DEVICES != is_device:
+            raise Refused(f"{self.backend} {'wants the number of a device' if peer.HAS_DEVICES else 'has one device only'}")
         if lane.get("packing", "plain") not in peer.PACKINGS:
             raise Refused(f"{self.backend} lays out nothing anew; ask for the packing `plain`")
-        self.library = peer(ask["backend"], lane)
-        return {"reply": "hello", "protocol": PROTOCOL, "pid": os.getpid(), "identity": self.library.identity(),
-                "clock_precision_ns": precision()}
+        library = peer(ask["backend"], lane)
+        hello = {"reply": "hello", "protocol": PROTOCOL, "pid": os.getpid(), "identity": library.identity(),
+                 "clock_precision_ns": precision()}
+        self.library = library
+        return hello
 
     def found(self):
         """The library's class, once what it wraps has been loaded."""
@@ -55,6 +60,7 @@ class Session:
         self.loaded = None
         if self.library is None:
             raise Refused("say hello first")
+        self.library.forget()
         if not 1 <= ask["sets"] <= 1 << 16:
             raise Refused(f"{ask['sets']} input sets: 1 to {1 << 16} are possible")
         begin = now()
@@ -76,7 +82,8 @@ class Session:
         loaded.reset()
         for number in range(loaded.sets):
             loaded.execute(number)
-        loaded.library.wait()
+        if not loaded.library.is_host_memory:
+            loaded.library.wait()
         return {"reply": "done"}
 
     def sample(self, ask):
@@ -86,18 +93,19 @@ class Session:
 
     def timed(self, scope, each, iters):
         loaded = self.held()
-        library, sets = loaded.library, loaded.sets
+        library = loaded.library
         if scope == "device" and not library.has_clock:
             raise Unsupported(f"{self.backend} has no clock of its own")
         loaded.reset()
-        library.wait()
-        execute = loaded.round_trip if scope == "end_to_end" else loaded.execute
-        clock = library.device_time if scope == "device" else library.clocked
+        execute, wait = loaded.execute, None
+        if not library.is_host_memory:
+            library.wait()
+            wait, execute = library.wait, loaded.round_trip if scope == "end_to_end" else execute
         delays, stolen = run_delays(), steal()
-        if each:
-            ns, kept = by_execution(library, clock, execute, sets, iters)
+        if scope == "device":
+            ns, kept = by_device(loaded, each, iters)
         else:
-            ns = clock(lambda: batch(library, execute, sets, iters, scope != "device"))
+            ns, kept = by_host(execute, wait, loaded.sets, each, iters)
         waited = sum(delay - delays.get(thread, 0) for thread, delay in run_delays().items())
         sample = {"ns": float(ns), "run_delay_ns": max(waited, 0), "steal_ns": max(steal() - stolen, 0)}
         return dict(sample, each_ns=kept) if each else sample
@@ -121,13 +129,17 @@ class Session:
         loaded.reset()
         if len(loaded.steps(0)) != len(loaded.program["steps"]):
             raise Unsupported(f"{self.backend} runs a program in one piece")
-        loaded.execute(0)
-        whole, steps, wait = [], [], loaded.library.wait
-        wait()
+
+        def execute():
+            loaded.execute(0)
+
+        if not loaded.library.is_host_memory:
+            execute = waiting(execute, loaded.library.wait)
+        execute()
+        whole, steps = [], []
         for _ in range(times):
             begin = now()
-            loaded.execute(0)
-            wait()
+            execute()
             whole.append(float(now() - begin))
             steps.append(loaded.steps(0))
         return {"reply": "profiled", "whole_ns": whole, "steps_ns": steps}
@@ -163,6 +175,8 @@ class Session:
 
     def free(self, ask):
         self.loaded = None
+        if self.library is not None:
+            self.library.forget()
         return {"reply": "done"}
 
     quit = free
@@ -188,41 +202,45 @@ class Session:
             return fault_of(why), True
 
 
-def batch(library, execute, sets, iters, waits):
-    """So many executions, and one wait for all of them."""
-    for number in range(iters):
-        execute(number % sets)
-    if waits:
-        library.wait()
-
-
-def by_execution(library, clock, execute, sets, iters):
-    """The same with a wait after each: nanoseconds of all, and of every n-th."""
-    stride, kept = -(-iters // MOST_EACH), []
-    if clock is library.clocked:
-        begin = last = now()
+def by_host(execute, wait, sets, each, iters):
+    """Nanoseconds of so many executions by the host's clock, and with a wait after each of every n-th."""
+    kept, stride = [], -(-iters // MOST_EACH)
+    begin = last = now()
+    if each:
         for number in range(iters):
             execute(number % sets)
-            library.wait()
+            if wait:
+                wait()
             moment = now()
             if number % stride == stride - 1:
                 kept.append(float(moment - last))
             last = moment
-        return last - begin, kept
-    total = 0.0
-    for number in range(iters):
-        took = clock(lambda: execute(number % sets))
-        total += took
-        if number % stride == stride - 1:
-            kept.append(float(took))
-    return total, kept
+    else:
+        for number in range(iters):
+            execute(number % sets)
+        if wait:
+            wait()
+        last = now()
+    return last - begin, kept
+
+
+def by_device(loaded, each, iters):
+    """The same by the device's own clock."""
+    if not each:
+        return loaded.library.device_time(loaded, 0, iters), []
+    stride = -(-iters // MOST_EACH)
+    times = [loaded.library.device_time(loaded, number, 1) for number in range(iters)]
+    return sum(times), [float(took) for took in times[stride - 1 :: stride]]
 
 
 def fault_of(error):
     """What a library's own error means: memory that it did not get, by whatever class it says so, or a fault."""
     message = " ".join(str(error).split())[:400] or type(error).__name__
-    is_memory = "allocate" in message.lower() or "bad_alloc" in message
-    return {"reply": "fault", "fault": "out_of_memory" if is_memory else "library", "message": message}
+    is_memory = any(word in message.lower() for word in ("allocate", "bad_alloc", "out of memory"))
+    # After an error of CUDA's every later call of the process fails.
+    is_lost = not is_memory and "CUDA error" in message
+    kind = "out_of_memory" if is_memory else "device_lost" if is_lost else "library"
+    return {"reply": "fault", "fault": kind, "message": message}
 
 
 def main(backend, module):

@@ -24,13 +24,13 @@ def sound(program):
     need(all(0 <= value < count for value in ids), f"it names a value beyond its {count}")
 
 
-def fits(program, sets):
-    """Refuses what this machine's memory can never hold, before the attempt makes it swap."""
+def fits(program, sets, room=None):
+    """Refuses what the memory can never hold, before the attempt makes a machine swap: this machine's, or `room`."""
     sizes = (storage(value["dtype"]).itemsize * math.prod(value["shape"]) for value in program["values"])
     wanted = sum(sizes) * sets
-    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if wanted > physical:
-        raise MemoryError(f"the values take {wanted / 1e9:.3g} GB and this machine has {physical / 1e9:.3g} GB")
+    has, whose = room or (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "this machine has")
+    if wanted > has:
+        raise MemoryError(f"the values take {wanted / 1e9:.3g} GB and {whose} {has / 1e9:.3g} GB")
 
 
 def alike(step, args, outs):

@@ -283,6 +283,14 @@ pub fn family_of(backend: &str) -> Option<&'static dyn Family> {
     FAMILIES.iter().find(named).copied()
 }
 
+/// The number of the card, in the order of the bus, that a backend by way of CUDA computes on: `0` of
+/// `cuda/native/0/pageable`.
+pub fn cuda_card(backend: &str) -> Option<&str> {
+    let family = family_of(backend)?.id();
+    let on_cuda = family.starts_with("cuda/") || family == "peer/torch-cuda";
+    backend.strip_prefix(family)?.split('/').nth(1).filter(|_| on_cuda)
+}
+
 /// Opens `backend` at `lane`, or says in one sentence why not.
 pub fn open(backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported> {
     let unknown =

@@ -4,7 +4,7 @@ use super::libraries::Libraries;
 use super::select::Selection;
 use super::table::table;
 use super::{exit, look, signals, verify};
-use crate::backends::{DeviceKind, family_of};
+use crate::backends::{DeviceKind, cuda_card, family_of};
 use crate::compare::profile::{Balance, Limit, Roofs, Spent, by_op, steps};
 use crate::host::{self, plain};
 use crate::measure::evidence::Outcome;
@@ -142,11 +142,7 @@ fn roofs(cell: &Cell, peaks: &Peaks) -> Roofs {
 
 /// Whose kernels measure the ceilings of a backend's device: this program's own, where it has some for it.
 fn measured_by(backend: &str) -> String {
-    let on_cuda = ["cuda/", "peer/torch-cuda/"].iter().any(|start| backend.starts_with(start));
-    match backend.rsplit_once('/') {
-        Some((_, card)) if on_cuda => format!("cuda/native/{card}"),
-        _ => backend.to_string(),
-    }
+    cuda_card(backend).map_or_else(|| backend.to_string(), |card| format!("cuda/native/{card}"))
 }
 
 /// What is shown of one cell.

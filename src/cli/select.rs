@@ -61,7 +61,9 @@ impl Selection {
             wanted.push((word, point));
             words = rest;
         }
-        wanted.par_iter().map(|(word, point)| one(word, point)).collect()
+        // Read side by side; of several errors the first word's is told.
+        let read: Vec<_> = wanted.par_iter().map(|(word, point)| one(word, point)).collect();
+        read.into_iter().collect()
     }
 
     /// These arguments as a plan takes them.

@@ -73,7 +73,9 @@ impl Roofs {
     /// Nanoseconds that `work` by `probe`'s unit takes at least, and what they are spent on. None where no roof is
     /// known.
     fn least(&self, work: Work, probe: ProbeKind) -> Option<(f64, Limit)> {
-        let unit = self.arithmetic.get(&probe).or_else(|| self.arithmetic.get(&ProbeKind::Fma))?;
+        // A card without a probe for its tensor cores may have them all the same.
+        let usual = if self.is_device { None } else { self.arithmetic.get(&ProbeKind::Fma) };
+        let unit = self.arithmetic.get(&probe).or(usual)?;
         let (_, bandwidth) = self.memory.iter().find(|level| work.bytes() <= level.0)?;
         let (compute, memory) = (work.flops as f64 / unit, work.bytes() as f64 / bandwidth);
         let limit = if compute > memory { Limit::Compute } else { Limit::Memory };

@@ -9,6 +9,7 @@ use super::schedule;
 use super::settings::Settings;
 use super::trial::{Phase, Tools, Trial, is_on_a_card};
 use super::verify::Verifier;
+use crate::backends::cuda_card;
 use crate::plan::{Fate, Group};
 use crate::suite::{Load, Temperature};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +62,9 @@ pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupte
         Fate::Run => evidence.next(),
     });
     let mut cells: Vec<Evidence> = cells.flatten().collect();
+    if interleaved {
+        share_conditions(group, &mut cells);
+    }
     for (cell, evidence) in group.cells.iter().zip(&mut cells) {
         bench.check()?;
         if evidence.outcome == Outcome::Measured && bench.settings.memory_peak {
@@ -75,6 +79,18 @@ pub fn measure(group: &Group, bench: &Bench) -> Result<Vec<Evidence>, Interrupte
         }
     }
     Ok(cells)
+}
+
+/// A worker without telemetry of its own was on its card in the same rounds as others, which told of it.
+fn share_conditions(group: &Group, cells: &mut [Evidence]) {
+    let card = |number: usize| cuda_card(&group.cells[number].contender.backend);
+    for number in 0..cells.len() {
+        if card(number).is_none() || cells[number].device.is_some() {
+            continue;
+        }
+        let beside = (0..cells.len()).filter(|&other| card(other) == card(number));
+        cells[number].device = beside.into_iter().find_map(|other| cells[other].device.clone());
+    }
 }
 
 /// Every cell that runs, measured; all of them loaded at the same time, or one after another.
@@ -311,6 +327,26 @@ mod tests {
             assert_eq!(measured, if turns { 2 } else { 1 }, "{:?}", parts.each_ref().map(|part| part.0));
             assert!(!turns || evidence.iter().all(|evidence| !evidence.interleaved));
         }
+    }
+
+    #[test]
+    fn who_shares_a_card_shares_what_is_known_of_it() {
+        let backends = ["cuda/native/0", "cuda/cublas/0", "cuda/cublas/1", "null/a"];
+        let group = super::super::scripted::group(backends.into_iter(), &[BATCH]);
+        let mut cells = vec![Evidence::of(Outcome::Measured); 4];
+        let told = super::super::evidence::DeviceConditions {
+            foreign: Reading::Value(0),
+            throttled: Reading::Value(2),
+            power_capped: Reading::Value(false),
+        };
+        cells[0].device = Some(told.clone());
+        share_conditions(&group, &mut cells);
+        let known: Vec<bool> = cells.iter().map(|cell| cell.device == Some(told.clone())).collect();
+        // A build without CUDA knows no card.
+        let shared = cuda_card("cuda/native/0").is_some();
+        assert_eq!(known, [true, shared, false, false]);
+        assert_eq!(cuda_card("cuda/native/0/pageable"), cuda_card("cuda/cublas/0"));
+        assert_eq!(cuda_card("wgpu/0"), None);
     }
 
     #[test]

@@ -71,7 +71,8 @@ pub(super) struct Tools<'a> {
 
 /// Whether a backend computes on a graphics card.
 pub(super) fn is_on_a_card(backend: &str) -> bool {
-    kind_of(backend) == Some(DeviceKind::Gpu)
+    let of_family = || family_of(backend).map(|family| family.kind());
+    kind_of(backend).or_else(of_family) == Some(DeviceKind::Gpu)
 }
 
 /// One cell while it is measured.

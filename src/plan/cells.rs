@@ -10,8 +10,11 @@ use crate::units::Bytes;
 use std::sync::Arc;
 
 /// Families that take part only when they are named: one measures nothing, one takes so long that a suite must ask
-/// for it at a size that it can end, and one computes nothing but products and is seldom here.
-const BY_NAME_ONLY: [&str; 3] = ["null", "cpu/naive", "cubek"];
+/// for it at a size that it can end, one computes nothing but products and is seldom here, and one is a card's.
+const BY_NAME_ONLY: [&str; 4] = ["null", "cpu/naive", "cubek", ON_A_CARD];
+
+/// PyTorch on cards: `peer/*` means the libraries of the processor.
+const ON_A_CARD: &str = "peer/torch-cuda";
 
 /// The family of libraries whose files the user names: naming one asks for it in every case, and where
 /// none is named nobody wants to read that it is missing.
@@ -91,7 +94,10 @@ impl Backend {
 }
 
 fn pattern_names(pattern: &str, backend: &Backend) -> bool {
-    matches(pattern, &backend.name) && (pattern == backend.name || !backend.is_unasked())
+    let is_wide = pattern.strip_suffix('*').is_some_and(|start| start.len() < ON_A_CARD.len());
+    matches(pattern, &backend.name)
+        && (pattern == backend.name || !backend.is_unasked())
+        && !(is_wide && matches(ON_A_CARD, &backend.name))
 }
 
 /// Whether a pattern names a backend: itself, its family, or its start before a `*`.

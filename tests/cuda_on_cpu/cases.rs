@@ -190,7 +190,15 @@ fn tiles_of_warpgroups(trans_a: bool, trans_b: bool) -> Vec<(Op, Vec<ValueSpec>)
     let mut cases = vec![];
     for (batch, n, beta, deep) in [(48, 136, 0.0, !trans_a && !trans_b), (12, 200, 0.5, trans_a && !trans_b)]
     {
-        let (m, n, k) = (136, if trans_b { n - 3 } else { n }, if deep { 392 } else { 72 });
+        // Three rounds of the stages, which are 4 of the wide kernel and 5 of the other.
+        let deep = if deep && n == 136 {
+            520
+        } else if deep {
+            712
+        } else {
+            72
+        };
+        let (m, n, k) = (136, if trans_b { n - 3 } else { n }, deep);
         for dtype in [DType::Bf16, DType::F16] {
             let output = if beta == 0.0 { DType::F32 } else { dtype };
             let shape = |[rows, columns]: [usize; 2], dtype| spec(&[batch, rows, columns], dtype);
@@ -200,6 +208,11 @@ fn tiles_of_warpgroups(trans_a: bool, trans_b: bool) -> Vec<(Op, Vec<ValueSpec>)
             }
             cases.push((Op::Gemm(Gemm { trans_a, trans_b, beta, ..Gemm::plain(output) }), args));
         }
+    }
+    if trans_a && !trans_b {
+        // One B for all, which only a transposed A leaves apart.
+        let args = vec![spec(&[24, 72, 136], DType::Bf16), spec(&[72, 136], DType::Bf16)];
+        cases.push((Op::Gemm(Gemm { trans_a, alpha: 0.75, ..Gemm::plain(DType::F32) }), args));
     }
     cases
 }

@@ -29,7 +29,7 @@ const HOPPER: Arch = Arch(90);
 const HOPPER_SHARED: u32 = (64 + 256) * 128;
 
 const THREADS: u32 = 256;
-/// Blocks of one multiprocessor: as many as its registers hold of the probes.
+/// Blocks of one multiprocessor: as many as its registers hold of the smaller probes; of others several in turn.
 const BLOCKS: u32 = 8;
 /// Bytes of each buffer: far more than any last-level cache.
 const FOOTPRINT: u64 = 256 << 20;

@@ -11,7 +11,7 @@
 //! `arch INPUT=bf16` stands for `arch` in the unit with that define.
 //!
 //! An entry point is declared by a line that begins with `ENTRY(name`. Shared memory is dynamic, declared by
-//! `SHARED_MEMORY(name)`. Every bounds check is a call of `inside(index, extent)`, so that tests can remove
+//! `SHARED_MEMORY(name)`, but for a probe's. Every bounds check is a call of `inside(index, extent)`, so that tests can remove
 //! it. What a processor cannot execute stands in `ptx.cuh` and `hopper.cuh` alone.
 
 use super::launch::Arch;
