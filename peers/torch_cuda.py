@@ -11,7 +11,7 @@ import torch
 import torch_peer
 import torch_training as training
 from worker.errors import Unsupported
-from worker.machine import mapped, now, short_hash
+from worker.machine import now
 
 # A kernel that only waits holds the card back while launches are queued behind it: so many of its cycles a nanosecond,
 # for half as long again as queueing took before. Beyond some thousand launches the host would wait for the card.
@@ -31,6 +31,8 @@ class Peer(torch_peer.Peer):
     PACKED = {}
     HAS_DEVICES = True
     is_host_memory = False
+    # More than a gigabyte, which each start would read: the version has to do.
+    LIBRARY, digest = "libtorch_cuda", staticmethod(lambda path: "")
 
     def __init__(self, backend, lane):
         name = os.environ.get("CUTGPU_TORCH_DEVICE") or f"cuda:{backend.rpartition('/')[2]}"
@@ -143,10 +145,7 @@ class Peer(torch_peer.Peer):
         said["threads"] = 1
         said["notes"]["tf32"] = "off; attention in f32 may take three products of it for one"
         if self.has_clock:
-            path = mapped("libtorch_cuda")
             said["name"] = f"PyTorch on {torch.cuda.get_device_properties(self.device).name}"
-            if path:
-                said["origin"], said["hash"] = f"pip:torch/{os.path.basename(path)}", short_hash(path)
             cudnn = torch.backends.cudnn.version()
             said["notes"].update(cuda=str(torch.version.cuda), cudnn=str(cudnn), launches="hidden behind a gate")
         return said

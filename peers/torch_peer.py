@@ -392,8 +392,10 @@ class Peer(Library):
             return self.PACKED[step["op"]](loaded, step, number, turn)
         return super().call(loaded, step, number, turn)
 
+    LIBRARY, digest = "libtorch_cpu", staticmethod(short_hash)
+
     def identity(self):
-        path = mapped("libtorch_cpu")
+        path = mapped(self.LIBRARY)
         said = torch.__config__.show()
         lines = [line.strip(" -") for line in said.splitlines()]
         libraries = {
@@ -405,7 +407,7 @@ class Peer(Library):
             "name": "PyTorch",
             "version": torch.__version__,
             "origin": f"pip:torch/{os.path.basename(path)}" if path else "pip:torch",
-            "hash": short_hash(path) if path else "",
+            "hash": self.digest(path) if path else "",
             "threads": torch.get_num_threads(),
             "notes": self.notes(capability=torch.backends.cpu.get_cpu_capability(), mode="eager", **libraries),
         }
