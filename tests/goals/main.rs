@@ -9,6 +9,7 @@ mod aa;
 mod buyer;
 mod clone;
 mod commands;
+mod compose;
 mod cpu;
 mod cuda;
 mod gpu;

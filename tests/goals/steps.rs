@@ -4,12 +4,14 @@
 
 use super::Measured;
 use super::commands::{failure, program, root, run};
+use super::compose::by_ops;
 use cutgpu::compare::{self, OWN};
 use cutgpu::measure::protocol::ProbeKind;
 use cutgpu::ops::Work;
 use cutgpu::program::{Phase, Program, State};
 use cutgpu::record::{Record, Run};
 use cutgpu::workloads;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -53,7 +55,8 @@ pub(crate) fn large() -> Measured {
     Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// The head alone on cached features against a full step: how far the measured ratio is from the predicted one.
+/// The head alone on cached features against a full step: how far the measured ratio is from the one that their ops
+/// predict, each measured alone.
 pub(crate) fn features() -> Measured {
     let cutgpu = program()?;
     let words = ["finetune", "--only", "finetune/bert-base-modes", "--backend", OWN, "--quick"];
@@ -62,12 +65,20 @@ pub(crate) fn features() -> Measured {
         let is = |record: &&Record| record.point.get("mode").is_some_and(|value| value.to_string() == mode);
         run.records.iter().find(is)
     };
-    let error = of("train").zip(of("features")).and_then(|(full, head)| {
-        let measured = time(full)? / time(head)?;
-        let predicted = least(full, &run)? / least(head, &run)?;
-        Some(100.0 * (measured / predicted).max(predicted / measured) - 100.0)
-    });
-    Ok(error.into_iter().map(|error| ("train.features", error)).collect())
+    let (Some(full), Some(head)) = (of("train"), of("features")) else { return Ok(BTreeMap::new()) };
+    let (Some(measured), Some(head_measured)) = (time(full), time(head)) else { return Ok(BTreeMap::new()) };
+    let predicted = |record: &Record| match program_of(record) {
+        Some(program) => by_ops(&program, &record.contender),
+        None => Err(format!("{} has no program", record.workload)),
+    };
+    let (full_by_ops, head_by_ops) = (predicted(full)?, predicted(head)?);
+    eprintln!(
+        "full step {measured:.0} ns, by its ops {full_by_ops:.0} ns; head {head_measured:.0} ns, by its ops \
+         {head_by_ops:.0} ns"
+    );
+    let (measured, predicted) = (measured / head_measured, full_by_ops / head_by_ops);
+    let error = 100.0 * (measured / predicted).max(predicted / measured) - 100.0;
+    Ok(BTreeMap::from([("train.features", error)]))
 }
 
 /// A run in `target/train/NAME`.
@@ -139,26 +150,6 @@ fn memory_error(record: &Record) -> Option<f64> {
     let workspace = peak.held.get(&State::Workspace).copied().unwrap_or(0);
     let modelled = (program_of(record)?.liveness().total() + workspace) as f64;
     Some(100.0 * (peak.peak as f64 / modelled - 1.0).abs())
-}
-
-/// Nanoseconds that the steps of a record's program take at least by the probes of a run: arithmetic by that of
-/// multiply-adds, bytes by the fastest stream.
-fn least(record: &Record, run: &Run) -> Option<f64> {
-    let ceilings = compare::ceilings(&run.records);
-    let threads = record.contender.lane.threads;
-    let of = |operations: bool| {
-        let alike = ceilings
-            .iter()
-            .filter(|one| one.threads == threads && compare::counts_operations(one.probe) == operations);
-        alike.map(|one| one.rate).reduce(f64::max)
-    };
-    let (flops, bytes) = (of(true)?, of(false)?);
-    let program = program_of(record)?;
-    let step = |step: &cutgpu::program::Step| {
-        let work = step.op.operation().work(&program.specs(&step.args));
-        (work.flops as f64 / flops).max(work.bytes() as f64 / bytes)
-    };
-    Some(1e9 * program.steps.iter().map(step).sum::<f64>())
 }
 
 fn middle(values: &[f64]) -> Option<f64> {
