@@ -3,11 +3,10 @@
 use super::estimate::quantile;
 use crate::backends::Ceiling;
 use crate::measure::peaks::Peaks;
-use crate::measure::probe::unit;
+use crate::measure::probe::{card_unit, unit};
 use crate::measure::protocol::ProbeKind;
-use crate::ops::{Op, Work};
+use crate::ops::Work;
 use crate::program::{Phase, Program, Step};
-use crate::tensor::DType;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -60,14 +59,6 @@ impl Roofs {
         roofs.memory.sort_by_key(|level| level.0);
         roofs.is_device = true;
         roofs
-    }
-
-    /// What does a step's arithmetic. A device's tensor cores take both types of 16 bits, and more than products.
-    fn unit(&self, program: &Program, step: &Step) -> ProbeKind {
-        let input = step.args.first().map(|&value| program.values[value].spec.dtype);
-        let is_narrow = matches!(input, Some(DType::Bf16 | DType::F16));
-        let multiplies = matches!(step.op, Op::Gemm(_) | Op::Attention(_) | Op::AttentionGrad(_));
-        if self.is_device && is_narrow && multiplies { ProbeKind::Bf16 } else { unit(program, step) }
     }
 
     /// Nanoseconds that `work` by `probe`'s unit takes at least, and what they are spent on. None where no roof is
@@ -134,7 +125,8 @@ pub fn steps(program: &Program, steps_ns: &[Vec<f64>], roofs: &Roofs) -> Vec<Spe
         let mut times: Vec<f64> = steps_ns.iter().filter_map(|each| each.get(number).copied()).collect();
         times.sort_by(f64::total_cmp);
         let work = step.op.operation().work(&program.specs(&step.args));
-        let least = roofs.least(work, roofs.unit(program, step));
+        let unit = if roofs.is_device { card_unit } else { unit };
+        let least = roofs.least(work, unit(program, step));
         let what = step.outs.first().map_or(String::new(), |&id| program.values[id].name.clone());
         Spent {
             phase: step.phase,
@@ -214,10 +206,10 @@ impl Balance {
 mod tests {
     use super::*;
     use crate::measure::peaks::Peak;
-    use crate::ops::{Add, Attention};
+    use crate::ops::{Add, Attention, Op};
     use crate::program::State;
     use crate::random::Fill;
-    use crate::tensor::ValueSpec;
+    use crate::tensor::{DType, ValueSpec};
     use crate::units::Reading;
 
     /// Attention of 64 queries, keys and columns, then two sums.

@@ -75,6 +75,16 @@ pub(crate) fn unit(program: &Program, step: &Step) -> ProbeKind {
     }
 }
 
+/// The same on a card, whose tensor cores take both types of 16 bits, and more than products.
+pub(crate) fn card_unit(program: &Program, step: &Step) -> ProbeKind {
+    let input = step.args.first().map(|&value| program.values[value].spec.dtype);
+    let is_narrow = matches!(input, Some(DType::Bf16 | DType::F16));
+    match &step.op {
+        Op::Gemm(_) | Op::Attention(_) | Op::AttentionGrad(_) if is_narrow => ProbeKind::Bf16,
+        _ => unit(program, step),
+    }
+}
+
 /// The worker that serves every probe of a run, started when it is first needed.
 pub(super) struct Prober<'a> {
     hire: &'a dyn Hire,
