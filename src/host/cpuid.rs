@@ -26,3 +26,13 @@ pub fn adds_bytes_exactly() -> bool {
         features.is_some_and(|has| has.has_avx512vnni() || has.has_avx_vnni())
     })
 }
+
+/// Whether the processor has AVX-512 with its parts BW, DQ and VL, without which PyTorch's oneDNN lays out no weights of
+/// 16 bits.
+pub fn has_words_of_avx512() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let features = cpuid().get_extended_feature_info();
+        features.is_some_and(|has| has.has_avx512bw() && has.has_avx512dq() && has.has_avx512vl())
+    })
+}

@@ -4,6 +4,7 @@ use super::{Python, common_type, specs_of, unused_blas};
 use crate::backends::Packing;
 use crate::backends::cpu::blas::settings::Settings;
 use crate::backends::cpu::loaded::is_packable;
+use crate::host::cpuid::has_words_of_avx512;
 use crate::ops::{Gemm, GemmI8, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
@@ -158,5 +159,10 @@ fn packs(step: &Step, program: &Program) -> bool {
         _ => return false,
     };
     let b = &program.values[step.args[1]].spec;
-    is_packable(program, step.args[1]) && b.shape.len() == rank && matches!(b.dtype, DType::F32 | DType::Bf16)
+    let has_layout = match b.dtype {
+        DType::F32 => true,
+        DType::Bf16 => has_words_of_avx512(),
+        _ => false,
+    };
+    is_packable(program, step.args[1]) && b.shape.len() == rank && has_layout
 }
