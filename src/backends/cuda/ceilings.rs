@@ -24,7 +24,6 @@ pub(super) static PROBES_HOPPER: Source = Source {
     text: include_str!("kernels/probes_hopper.cu"),
     defines: &[],
 };
-const HOPPER: Arch = Arch(90);
 /// Shared memory of theirs: 64 lines and 256 of 128 bytes.
 const HOPPER_SHARED: u32 = (64 + 256) * 128;
 
@@ -136,7 +135,7 @@ impl Probe<'_> {
             vec![Argument::Input(0), Argument::I32(rounds), Argument::U32(0x3c12_3f45)],
         );
         let warps = f64::from(self.blocks() * THREADS / 32);
-        let (operations, seconds) = if self.gpu.arch == HOPPER {
+        let (operations, seconds) = if self.gpu.arch == Arch::HOPPER {
             let kernel = format!("probe_wgmma_{dtype}");
             let seconds = self.seconds_of(&PROBES_HOPPER, HOPPER_SHARED, &kernel, arguments, &args)?;
             (WGMMA * warps / 4.0, seconds)

@@ -14,7 +14,7 @@ pub const TORCH_CUDA: TorchCuda = TorchCuda;
 
 const ID: &str = "peer/torch-cuda";
 
-/// Its script computes on the processor where this is `cpu`: a proof of the script, and no GPU.
+/// Its script computes where this says, on the processor where it is `cpu`: a proof of the script, never counted as a GPU.
 const STANDS_IN: &str = "CUTGPU_TORCH_DEVICE";
 
 pub(super) const PYTHON: Python = Python {
@@ -60,7 +60,7 @@ impl Family for TorchCuda {
             kind,
             about: PYTHON.about.to_string(),
         };
-        if std::env::var_os(STANDS_IN).is_some() {
+        if std::env::var_os(STANDS_IN).is_some_and(|device| !device.is_empty()) {
             return vec![found(0, DeviceKind::SoftwareGpu)];
         }
         (0..cuda::visible_cards().unwrap_or(0)).map(|number| found(number, DeviceKind::Gpu)).collect()

@@ -60,7 +60,7 @@ DEVICE void products_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
 }
 
-// c += a b on 64 lines and 4 x COLUMNS / 2 columns, 16 deep or 32 bytes, fragments as those of mma for each warp's
+// c += a b on 64 lines and 8 x COLUMNS columns, 16 deep or 32 bytes, fragments as those of mma for each warp's
 // 16 lines. An operand of 16 bits lies with its depth along a row, or ACROSS rows.
 #define FOUR(HOW, C) HOW(C[0]), HOW(C[1]), HOW(C[2]), HOW(C[3])
 #define PRODUCT_128(HOW, KIND, REST)                                                                                  \

@@ -12,8 +12,6 @@ use crate::tensor::DType;
 
 /// The first cards whose tensor cores take 16 x 8 x 16 elements of 16 bits, and that copy asynchronously.
 const AMPERE: Arch = Arch(80);
-/// The cards whose tensor cores read shared memory themselves, in this kernel's way: later ones have another.
-const HOPPER: Arch = Arch(90);
 /// Tiles that keep a card busy: fewer leave multiprocessors idle, and then smaller ones are faster.
 const BUSY: usize = 96;
 
@@ -45,7 +43,7 @@ fn mma(tile: usize, op: &Gemm) -> Kernel {
 const FEW: usize = 8;
 /// Warps of a block of theirs.
 const FEW_WARPS: usize = 8;
-/// Blocks that read memory at its pace: two on each multiprocessor of a large card.
+/// Blocks that should read memory at its pace, two on each multiprocessor of a large card. Not tuned yet.
 const FEW_BLOCKS: usize = 264;
 /// Fewest depths that a block is worth starting for.
 const FEW_DEPTHS: usize = 64;
@@ -61,8 +59,8 @@ const fn wgmma(columns: usize, stages: usize) -> Kernel {
     Kernel { tile: [rows, columns], threads: 3 * 128, shared_bytes: shared_bytes as u32 }
 }
 
-/// Kernels with the fewest tiles that they are worth it for. The larger one fetches less for each product. A tile of the
-/// smaller one is four of `mma`'s small ones, computed several times as fast.
+/// Kernels with the fewest tiles that they are taken for. The larger one fetches less for each product; a tile of the
+/// smaller one is four of `mma`'s small ones. Not tuned: no card has run them yet.
 const WGMMA: [(Kernel, usize); 2] = [(wgmma(256, 4), BUSY), (wgmma(128, 5), BUSY / 2)];
 
 /// Tiles that cover all products.
@@ -93,7 +91,7 @@ pub(super) fn gemm(shapes: &Shapes, op: &Gemm) -> Result<Plan, Unsupported> {
     if dims.m <= FEW && !op.trans_a {
         return few(op, &dims, shapes.args[0].dtype, vectors[1]);
     }
-    if shapes.arch == HOPPER && input != "f32" && vectors == [true, true] {
+    if shapes.arch == Arch::HOPPER && input != "f32" && vectors == [true, true] {
         let busy = WGMMA.into_iter().find(|(kernel, fewest)| tiles(&dims, kernel.tile) >= *fewest);
         if let Some((kernel, _)) = busy {
             return by_warpgroups(op, &dims, shapes.args[0].dtype, kernel);

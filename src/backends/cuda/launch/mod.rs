@@ -25,6 +25,8 @@ pub struct Arch(pub u32);
 impl Arch {
     /// The oldest card that any kernel runs on: NVRTC 13 knows none before it.
     pub const OLDEST: Self = Self(75);
+    /// The cards whose tensor cores are driven by wgmma: later ones have another way.
+    pub const HOPPER: Self = Self(90);
 
     /// Bytes of shared memory that one block may ask for (CUDA C++ Programming Guide, "Technical
     /// Specifications per Compute Capability").
