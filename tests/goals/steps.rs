@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Cases of the suite `peers` that are whole models, and the one whose probe moves bytes as AdamW does.
-const PEERS: &str = "peers/bert-,peers/vgg16-,peers/adamw-memory";
+const PEERS: &str = "peers/bert-inference,peers/bert-step,peers/vgg16-step,peers/adamw-memory";
 
 /// PyTorch op by op, and by its compiler.
 const EAGER: &str = "peer/torch";
