@@ -1,10 +1,12 @@
 //! What a program should take by what its ops take alone.
 
-use cutgpu::backends::{self, Device, LoadOptions, Loaded};
+use super::Measured;
+use cutgpu::backends::{self, Device, Lane, LoadOptions, Loaded, Packing};
+use cutgpu::compare::OWN;
 use cutgpu::host;
 use cutgpu::measure::memory::cold_sets;
-use cutgpu::plan::Contender;
 use cutgpu::program::{Program, State, Step, ValueId};
+use cutgpu::workloads::{self, Param, Params};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -13,21 +15,63 @@ const MOST_SETS: usize = 1024;
 /// Each of several times, of which the middle one counts, is as long as this, or one execution.
 const LONG: Duration = Duration::from_millis(30);
 const TIMES: usize = 7;
+/// Of what takes longer than this, few times do.
+const SLOW: Duration = Duration::from_secs(1);
+const FEW: usize = 3;
 
-/// Nanoseconds of a program on a contender: one step of each kind is timed as a program of its own, and counts as often
-/// as there are such steps. In a program that exceeds the last cache, steps find their values cold.
-pub(crate) fn by_ops(program: &Program, contender: &Contender) -> Result<f64, String> {
-    let cache = host::facts().last_level_bytes().map_or(32 << 20, |bytes| bytes.0);
-    let is_large = program.total_bytes(1) > cache;
-    let mut device =
-        backends::open(&contender.backend, &contender.lane).map_err(|error| error.to_string())?;
-    let mut sum = 0.0;
-    for kind in program.kinds() {
-        let alone = alone(program, &program.steps[kind.first])?;
-        let sets = if is_large { cold_sets(&alone, cache).min(MOST_SETS) } else { 1 };
-        sum += kind.count as f64 * nanoseconds(&mut *device, &alone, sets)?;
+/// How often a program and its ops are timed; the middle one counts.
+const ROUNDS: usize = 3;
+
+/// BERT-base's head alone on cached features against a full step: how far the measured ratio is from the one that their
+/// ops predict, each measured alone, all in one process and in turn.
+pub(crate) fn features() -> Measured {
+    let (full, head) = (bert("train")?, bert("features")?);
+    let lane = Lane { threads: host::facts().usable_cores(), packing: Packing::Plain };
+    let mut device = backends::open(OWN, &lane).map_err(|error| error.to_string())?;
+    let mut errors = Vec::new();
+    for _ in 0..ROUNDS {
+        let (full, head) = (Times::of(&mut *device, &full)?, Times::of(&mut *device, &head)?);
+        eprintln!("full step {full:?}\nhead {head:?}");
+        let (measured, predicted) = (full.whole / head.whole, full.by_ops / head.by_ops);
+        errors.push(100.0 * (measured / predicted).max(predicted / measured) - 100.0);
     }
-    Ok(sum)
+    errors.sort_by(f64::total_cmp);
+    Ok(BTreeMap::from([("train.features", errors[ROUNDS / 2])]))
+}
+
+fn bert(mode: &str) -> Result<Program, String> {
+    let text = |word: &str| Param::Text(word.to_string());
+    let words =
+        [("size", text("base")), ("mode", text(mode)), ("batch", Param::Int(8)), ("length", Param::Int(128))];
+    let params: Params = words.into_iter().map(|(axis, value)| (axis.to_string(), value)).collect();
+    let bert = workloads::find("bert").ok_or("there is no workload `bert`")?;
+    bert.program(&params).map_err(|error| error.to_string())
+}
+
+/// Nanoseconds of a program.
+#[derive(Debug)]
+struct Times {
+    /// As one.
+    whole: f64,
+    /// By its ops: one step of each kind is timed as a program of its own, and counts as often as there are such steps.
+    by_ops: f64,
+}
+
+impl Times {
+    /// In a program that exceeds the last cache, steps find their values cold.
+    fn of(device: &mut dyn Device, program: &Program) -> Result<Self, String> {
+        let cache = host::facts().last_level_bytes().map_or(32 << 20, |bytes| bytes.0);
+        let is_large = program.total_bytes(1) > cache;
+        let before = nanoseconds(device, program, 1)?;
+        let mut by_ops = 0.0;
+        for kind in program.kinds() {
+            let alone = alone(program, &program.steps[kind.first])?;
+            let sets = if is_large { cold_sets(&alone, cache).min(MOST_SETS) } else { 1 };
+            by_ops += kind.count as f64 * nanoseconds(device, &alone, sets)?;
+        }
+        let after = nanoseconds(device, program, 1)?;
+        Ok(Self { whole: (before + after) / 2.0, by_ops })
+    }
 }
 
 /// A step as a program: what it reads are inputs, and what it updates in place stays so.
@@ -68,13 +112,14 @@ fn nanoseconds(device: &mut dyn Device, program: &Program, sets: usize) -> Resul
         Ok(start.elapsed())
     };
     // Every set once, so that pages are there and caches as they will be.
-    execute(&mut *loaded, sets as u32)?;
-    let once = execute(&mut *loaded, 4)? / 4;
+    let first = execute(&mut *loaded, sets as u32)? / sets as u32;
+    let is_slow = first > SLOW;
+    let once = if is_slow { first } else { execute(&mut *loaded, 4)? / 4 };
     let count = (LONG.as_secs_f64() / once.as_secs_f64().max(1e-8)).clamp(1.0, 1e6) as u32;
     let mut times = Vec::new();
-    for _ in 0..TIMES {
+    for _ in 0..if is_slow { FEW } else { TIMES } {
         times.push(execute(&mut *loaded, count)?.as_secs_f64() * 1e9 / f64::from(count));
     }
     times.sort_by(f64::total_cmp);
-    Ok(times[TIMES / 2])
+    Ok(times[times.len() / 2])
 }

@@ -82,7 +82,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("train_gradients", tests::gradients),
     ("train_check", train::check),
     ("train_steps", steps::steps),
-    ("train_features", steps::features),
+    ("train_features", compose::features),
     ("train_large", steps::large),
     ("truth", truth::truth),
     ("clone", clone::clone),

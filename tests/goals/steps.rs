@@ -4,14 +4,12 @@
 
 use super::Measured;
 use super::commands::{failure, program, root, run};
-use super::compose::by_ops;
 use cutgpu::compare::{self, OWN};
 use cutgpu::measure::protocol::ProbeKind;
 use cutgpu::ops::Work;
 use cutgpu::program::{Phase, Program, State};
 use cutgpu::record::{Record, Run};
 use cutgpu::workloads;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -55,32 +53,6 @@ pub(crate) fn large() -> Measured {
     Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// The head alone on cached features against a full step: how far the measured ratio is from the one that their ops
-/// predict, each measured alone.
-pub(crate) fn features() -> Measured {
-    let cutgpu = program()?;
-    let words = ["finetune", "--only", "finetune/bert-base-modes", "--backend", OWN, "--quick"];
-    let run = measured(&cutgpu, "features", &words)?;
-    let of = |mode: &str| {
-        let is = |record: &&Record| record.point.get("mode").is_some_and(|value| value.to_string() == mode);
-        run.records.iter().find(is)
-    };
-    let (Some(full), Some(head)) = (of("train"), of("features")) else { return Ok(BTreeMap::new()) };
-    let (Some(measured), Some(head_measured)) = (time(full), time(head)) else { return Ok(BTreeMap::new()) };
-    let predicted = |record: &Record| match program_of(record) {
-        Some(program) => by_ops(&program, &record.contender),
-        None => Err(format!("{} has no program", record.workload)),
-    };
-    let (full_by_ops, head_by_ops) = (predicted(full)?, predicted(head)?);
-    eprintln!(
-        "full step {measured:.0} ns, by its ops {full_by_ops:.0} ns; head {head_measured:.0} ns, by its ops \
-         {head_by_ops:.0} ns"
-    );
-    let (measured, predicted) = (measured / head_measured, full_by_ops / head_by_ops);
-    let error = 100.0 * (measured / predicted).max(predicted / measured) - 100.0;
-    Ok(BTreeMap::from([("train.features", error)]))
-}
-
 /// A run in `target/train/NAME`.
 fn measured(cutgpu: &Path, name: &str, words: &[&str]) -> Result<Run, String> {
     let folder = root().join("target/train").join(name);
@@ -109,11 +81,6 @@ fn ratios(run: &Run, case: &str, without: &str) -> Vec<f64> {
 
 fn own<'a>(run: &'a Run, case: &str) -> Option<&'a Record> {
     run.records.iter().find(|record| record.case == case && record.contender.backend == OWN)
-}
-
-/// Nanoseconds of one execution.
-fn time(record: &Record) -> Option<f64> {
-    Some(compare::estimate(record.series.first()?)?.ns.centre)
 }
 
 fn program_of(record: &Record) -> Option<Program> {
