@@ -1,7 +1,7 @@
 """PyTorch on an NVIDIA card, op by op as in eager mode: values live on the card, whose clock is CUDA's events.
 
-f32 products are f32: TF32 is switched off. `CUTGPU_TORCH_DEVICE=cpu` computes on the processor instead, which proves
-this script where there is no card; that has no clock of its own.
+f32 products are f32: TF32 is off but in those that may be in it. `CUTGPU_TORCH_DEVICE=cpu` computes on the processor
+instead, which proves this script where there is no card; that has no clock of its own.
 """
 
 import os
@@ -23,11 +23,28 @@ USUAL_LAUNCH = 10_000  # nanoseconds of the host, until it has been seen
 LEFT_OUT = {"gemm_i8", "quantize", "dequantize", *training.OPS} - {"cast", "embedding"}
 
 
+def gemm(step, args, outs, scratch):
+    """D = alpha A B + beta C; TF32 is a setting for whatever is launched next."""
+    launch = torch_peer.gemm(step, args, outs, scratch)
+    if step.get("factors") != "tf32":
+        return launch
+    products = torch.backends.cuda.matmul
+
+    def rounded():
+        products.allow_tf32 = True
+        try:
+            launch()
+        finally:
+            products.allow_tf32 = False
+
+    return rounded
+
+
 class Peer(torch_peer.Peer):
     """PyTorch on one card, by the number that the backend's name ends in."""
 
     PACKINGS = ("plain",)
-    OPS = {op: call for op, call in torch_peer.Peer.OPS.items() if op not in LEFT_OUT}
+    OPS = {op: call for op, call in torch_peer.Peer.OPS.items() if op not in LEFT_OUT} | {"gemm": gemm}
     PACKED = {}
     HAS_DEVICES = True
     is_host_memory = False
@@ -60,6 +77,15 @@ class Peer(torch_peer.Peer):
 
     def room(self):
         return (torch.cuda.mem_get_info(self.device)[0], "the card has free") if self.has_clock else None
+
+    def held(self, reset_peak):
+        if not self.has_clock:
+            return None
+        if reset_peak:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        free, total = torch.cuda.mem_get_info(self.device)
+        now, peak = torch.cuda.memory_allocated(self.device), torch.cuda.max_memory_allocated(self.device)
+        return {"resident": now, "peak": max(peak, 1), "taken": total - free}
 
     def load(self, program, seed, sets, keep_all):
         self.carried = {carry["input"] for carry in program["carries"]}
@@ -143,7 +169,7 @@ class Peer(torch_peer.Peer):
     def identity(self):
         said = super().identity()
         said["threads"] = 1
-        said["notes"]["tf32"] = "off; attention in f32 may take three products of it for one"
+        said["notes"]["tf32"] = "off but in products that may be in it; attention in f32 may take three of it for one"
         if self.has_clock:
             said["name"] = f"PyTorch on {torch.cuda.get_device_properties(self.device).name}"
             cudnn = torch.backends.cudnn.version()

@@ -2,7 +2,7 @@
 //!
 //! Modules stand in layers, and imports point down this list only:
 //! [`cli`], [`report`], [`claims`], [`advise`], [`cost`], [`exchange`], [`catalog`], [`compare`], [`run`], [`record`], [`measure`], [`plan`],
-//! [`suite`], [`train`], [`accuracy`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`date`], [`nearest`],
+//! [`suite`], [`train`], [`accuracy`], [`backends`], [`host`], [`workloads`], [`program`], [`ops`], [`random`], [`tensor`], [`float8`], [`date`], [`nearest`],
 //! [`units`].
 
 pub mod accuracy;
@@ -15,6 +15,7 @@ pub mod compare;
 pub mod cost;
 pub mod date;
 pub mod exchange;
+pub mod float8;
 pub mod host;
 pub mod measure;
 pub mod nearest;

@@ -68,7 +68,7 @@ impl Fill {
             DType::I8 => Self::Integers { low: -128, high: 127 },
             DType::U8 => Self::Integers { low: 0, high: 255 },
             DType::I32 => Self::Integers { low: -(1 << 20), high: 1 << 20 },
-            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 => Self::UNIT,
+            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 | DType::F8e4m3 => Self::UNIT,
         }
     }
 }

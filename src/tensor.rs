@@ -1,5 +1,6 @@
 //! Dense host arrays in row-major order, and what a value looks like without its data.
 
+use crate::float8::F8e4m3;
 use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -17,6 +18,8 @@ pub enum DType {
     Bf16,
     /// IEEE binary16.
     F16,
+    /// OCP's 8 bits with 4 of exponent and 3 of significand.
+    F8e4m3,
     /// Two's complement, 32 bits.
     I32,
     /// Two's complement, 8 bits.
@@ -27,7 +30,8 @@ pub enum DType {
 
 impl DType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 7] = [Self::F64, Self::F32, Self::Bf16, Self::F16, Self::I32, Self::I8, Self::U8];
+    pub const ALL: [Self; 8] =
+        [Self::F64, Self::F32, Self::Bf16, Self::F16, Self::F8e4m3, Self::I32, Self::I8, Self::U8];
 
     /// Bytes of one element.
     pub fn size(self) -> usize {
@@ -35,7 +39,7 @@ impl DType {
             Self::F64 => 8,
             Self::F32 | Self::I32 => 4,
             Self::Bf16 | Self::F16 => 2,
-            Self::I8 | Self::U8 => 1,
+            Self::F8e4m3 | Self::I8 | Self::U8 => 1,
         }
     }
 
@@ -46,6 +50,7 @@ impl DType {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::F16 => "f16",
+            Self::F8e4m3 => "f8e4m3",
             Self::I32 => "i32",
             Self::I8 => "i8",
             Self::U8 => "u8",
@@ -54,16 +59,18 @@ impl DType {
 
     /// Whether it holds floating-point numbers.
     pub fn is_float(self) -> bool {
-        matches!(self, Self::F64 | Self::F32 | Self::Bf16 | Self::F16)
+        matches!(self, Self::F64 | Self::F32 | Self::Bf16 | Self::F16 | Self::F8e4m3)
     }
 
     /// Absolute error of a result next to zero: the smallest normal number, because hardware may flush
-    /// what is smaller; for f16, whose subnormals are kept everywhere, half their spacing. 0 for integers.
+    /// what is smaller; for f16 and those of 8 bits, whose subnormals are kept everywhere, half their spacing. 0 for
+    /// integers.
     pub fn tiny(self) -> f64 {
         match self {
             Self::F64 => f64::MIN_POSITIVE,
             Self::F32 | Self::Bf16 => f64::from(f32::MIN_POSITIVE),
             Self::F16 => 2f64.powi(-25),
+            Self::F8e4m3 => 2f64.powi(-10),
             Self::I32 | Self::I8 | Self::U8 => 0.0,
         }
     }
@@ -75,6 +82,7 @@ impl DType {
             Self::F32 => 2f64.powi(-24),
             Self::Bf16 => 2f64.powi(-8),
             Self::F16 => 2f64.powi(-11),
+            Self::F8e4m3 => 2f64.powi(-4),
             Self::I32 | Self::I8 | Self::U8 => 0.0,
         }
     }
@@ -138,6 +146,8 @@ pub enum HostArray {
     Bf16(Vec<bf16>),
     /// binary16 elements.
     F16(Vec<f16>),
+    /// 8-bit floating-point elements.
+    F8e4m3(Vec<F8e4m3>),
     /// 32-bit integers.
     I32(Vec<i32>),
     /// Signed bytes.
@@ -152,14 +162,15 @@ impl HostArray {
         Self::from_f64(dtype, std::iter::repeat_n(0.0, len))
     }
 
-    /// Rounds each value to `dtype`: to nearest even, 16-bit types by way of f32; integers drop the
-    /// fraction and saturate.
+    /// Rounds each value to `dtype`: to nearest even, narrower types by way of f32; integers drop the
+    /// fraction, and they and types of 8 bits saturate.
     pub fn from_f64(dtype: DType, values: impl Iterator<Item = f64>) -> Self {
         match dtype {
             DType::F64 => Self::F64(values.collect()),
             DType::F32 => Self::F32(values.map(|x| x as f32).collect()),
             DType::Bf16 => Self::Bf16(values.map(|x| bf16::from_f32(x as f32)).collect()),
             DType::F16 => Self::F16(values.map(|x| f16::from_f32(x as f32)).collect()),
+            DType::F8e4m3 => Self::F8e4m3(values.map(|x| F8e4m3::from_f32(x as f32)).collect()),
             DType::I32 => Self::I32(values.map(|x| x as i32).collect()),
             DType::I8 => Self::I8(values.map(|x| x as i8).collect()),
             DType::U8 => Self::U8(values.map(|x| x as u8).collect()),
@@ -173,6 +184,7 @@ impl HostArray {
             Self::F32(_) => DType::F32,
             Self::Bf16(_) => DType::Bf16,
             Self::F16(_) => DType::F16,
+            Self::F8e4m3(_) => DType::F8e4m3,
             Self::I32(_) => DType::I32,
             Self::I8(_) => DType::I8,
             Self::U8(_) => DType::U8,
@@ -186,6 +198,7 @@ impl HostArray {
             Self::F32(v) => v.len(),
             Self::Bf16(v) => v.len(),
             Self::F16(v) => v.len(),
+            Self::F8e4m3(v) => v.len(),
             Self::I32(v) => v.len(),
             Self::I8(v) => v.len(),
             Self::U8(v) => v.len(),
@@ -204,6 +217,7 @@ impl HostArray {
             Self::F32(v) => v[range].iter().map(|&x| f64::from(x)).collect(),
             Self::Bf16(v) => v[range].iter().map(|x| x.to_f64()).collect(),
             Self::F16(v) => v[range].iter().map(|x| x.to_f64()).collect(),
+            Self::F8e4m3(v) => v[range].iter().map(|x| f64::from(x.to_f32())).collect(),
             Self::I32(v) => v[range].iter().map(|&x| f64::from(x)).collect(),
             Self::I8(v) => v[range].iter().map(|&x| f64::from(x)).collect(),
             Self::U8(v) => v[range].iter().map(|&x| f64::from(x)).collect(),
@@ -217,6 +231,7 @@ impl HostArray {
             Self::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::Bf16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F8e4m3(v) => v.iter().map(|x| x.to_bits()).collect(),
             Self::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::I8(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::U8(v) => v.clone(),
@@ -230,6 +245,7 @@ impl HostArray {
             DType::F32 => Self::F32(words(bytes).map(f32::from_le_bytes).collect()),
             DType::Bf16 => Self::Bf16(words(bytes).map(bf16::from_le_bytes).collect()),
             DType::F16 => Self::F16(words(bytes).map(f16::from_le_bytes).collect()),
+            DType::F8e4m3 => Self::F8e4m3(bytes.iter().map(|&bits| F8e4m3::from_bits(bits)).collect()),
             DType::I32 => Self::I32(words(bytes).map(i32::from_le_bytes).collect()),
             DType::I8 => Self::I8(words(bytes).map(i8::from_le_bytes).collect()),
             DType::U8 => Self::U8(bytes.to_vec()),
@@ -248,11 +264,11 @@ mod tests {
     #[test]
     fn bytes_survive_the_crossing_in_every_type() {
         for dtype in DType::ALL {
-            let array = HostArray::from_f64(dtype, [0.0, 1.0, 3.0, 100.0].into_iter());
+            let array = HostArray::from_f64(dtype, [0.0, 1.0, 3.0, 112.0].into_iter());
             let back = HostArray::from_le_bytes(dtype, &array.to_le_bytes());
             assert_eq!(back, array);
             assert_eq!(array.to_le_bytes().len(), 4 * dtype.size());
-            assert_eq!(back.to_f64(1..4), [1.0, 3.0, 100.0]);
+            assert_eq!(back.to_f64(1..4), [1.0, 3.0, 112.0]);
         }
     }
 
@@ -265,6 +281,9 @@ mod tests {
             (DType::F16, 1.0 + 2f64.powi(-11), 1.0),
             (DType::F16, 1.0 + 2f64.powi(-11) + 2f64.powi(-22), 1.0 + 2f64.powi(-10)),
             (DType::F16, 65520.0, f64::INFINITY),
+            (DType::F8e4m3, 1.0 + 2f64.powi(-4), 1.0),
+            (DType::F8e4m3, 1.0 + 2f64.powi(-4) + 2f64.powi(-20), 1.0 + 2f64.powi(-3)),
+            (DType::F8e4m3, -1000.0, -448.0),
             (DType::F32, 1.0 + 2f64.powi(-24), 1.0),
             (DType::I8, 200.0, 127.0),
             (DType::I8, -200.5, -128.0),

@@ -76,7 +76,10 @@ fn mistakes_in_the_sweep_have_their_reason() {
         ("m = \"many\", n = 64, k = 64", "is not a whole number"),
         ("m = [], n = 64, k = 64", "must not be empty"),
         ("m = 9000000000000000000, n = 64, k = 64", "too large"),
-        ("m = 64, n = 64, k = 64, dtype = \"fp16\"", "one of f32, bf16, f16 is wanted; did you mean `f16`?"),
+        (
+            "m = 64, n = 64, k = 64, dtype = \"fp16\"",
+            "one of f32, bf16, f16, tf32, f8e4m3 is wanted; did you mean `f16`?",
+        ),
         ("m = 64, n = \"=q\", k = 64", "tied to `q`, which has no value here"),
         ("m = 64, n = \"=k\", k = \"=m\"", "no number of its own"),
         ("m = \"=m\", n = 64, k = 64", "no number of its own"),

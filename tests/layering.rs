@@ -17,6 +17,7 @@ const LAYERS: &[&str] = &[
     "units",
     "nearest",
     "date",
+    "float8",
     "tensor",
     "random",
     "ops",

@@ -34,7 +34,8 @@ struct Line {
 impl Line {
     fn open(launch: &Launch) -> Self {
         let mut command = Command::new(&launch.program);
-        command.arg("worker").envs(launch.environment.iter().cloned());
+        command.arg("worker");
+        cutgpu::host::child::set_all(&mut command, &launch.environment);
         if let Some(external) = &launch.external {
             command.arg("--exec").args(external);
         }
@@ -254,7 +255,7 @@ fn carries_are_restored(line: &mut Line) {
 fn tells_memory_and_probes(line: &mut Line) {
     for reset_peak in [false, true] {
         match line.ask(&Ask::Memory { reset_peak }) {
-            Reply::Memory { bytes, resident, peak } => {
+            Reply::Memory { bytes, resident, peak, .. } => {
                 assert!(!bytes.is_empty() && resident > 1 << 16, "{bytes:?} {resident}");
                 assert!(peak == 0 || peak > 1 << 16);
             }

@@ -30,7 +30,7 @@ fn every_kernel_translates_for_every_interface() {
     println!("shaders translated, seconds: {:.2}", start.elapsed().as_secs_f64());
 }
 
-/// What `cpu/native` answers and wgpu does not, but for bf16, which WGSL does not have.
+/// What `cpu/native` answers and wgpu does not, but for types that WGSL does not have: bf16 and 8-bit floating point.
 #[test]
 fn wgpu_has_every_op_that_a_processor_has() {
     let [native, wgpu] = ["cpu/native", "wgpu"].map(|name| cutgpu::backends::family_of(name).unwrap());
@@ -41,13 +41,13 @@ fn wgpu_has_every_op_that_a_processor_has() {
         for step in program.steps.iter().filter(|step| native.supports(&lane, step, program).is_ok()) {
             let Err(reason) = wgpu.supports(&lane, step, program) else { continue };
             let specs = step.args.iter().chain(&step.outs).map(|&id| &program.values[id].spec);
-            let is_narrow = specs.clone().any(|spec| spec.dtype == DType::Bf16);
+            let is_narrow = specs.clone().any(|spec| matches!(spec.dtype, DType::Bf16 | DType::F8e4m3));
             let list = if is_narrow { &mut reasoned } else { &mut holes };
             list.insert(format!("{}: {}", step.op.operation().name(), reason.0));
         }
     }
     println!("holes: {}", holes.len());
-    println!("left out for want of bf16: {}", reasoned.len());
+    println!("left out for want of a type: {}", reasoned.len());
     assert!(holes.is_empty(), "{holes:#?}");
 }
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from worker.errors import Unsupported
+
 CHUNK = 1 << 18  # elements made at once when inputs are filled
 
 # --- SplitMix64's output function over a counter ----------------------------------------------------
@@ -61,6 +63,8 @@ VECTORS = {
 def storage(dtype):
     """The numpy type that holds elements of `dtype`; bf16 as its 16 bits."""
     names = {"f64": "f8", "f32": "f4", "f16": "f2", "bf16": "u2", "i32": "i4", "i8": "i1", "u8": "u1"}
+    if dtype not in names:
+        raise Unsupported(f"this worker holds no values in {dtype}")
     return np.dtype("<" + names[dtype])
 
 

@@ -83,6 +83,10 @@ class Library:
         """Bytes of memory that values may take, and whose it is; none for the machine's."""
         return None
 
+    def held(self, reset_peak):
+        """`resident`, `peak` and `taken` of a device's own memory; none for the machine's."""
+        return None
+
     def forget(self):
         """Drops what was kept beside a loaded program."""
 

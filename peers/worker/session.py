@@ -170,8 +170,10 @@ class Session:
             except OSError:
                 # A mark that could not be restarted covers the wrong time.
                 self.peak_is_known = False
-        return {"reply": "memory", "bytes": self.loaded.bytes() if self.loaded else {},
-                "resident": resident("VmRSS"), "peak": resident("VmHWM") if self.peak_is_known else 0}
+        held = self.library.held(ask["reset_peak"]) if self.library else None
+        if held is None:
+            held = {"resident": resident("VmRSS"), "peak": resident("VmHWM") if self.peak_is_known else 0}
+        return {"reply": "memory", "bytes": self.loaded.bytes() if self.loaded else {}, **held}
 
     def free(self, ask):
         self.loaded = None

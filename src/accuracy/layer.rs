@@ -24,10 +24,18 @@ pub fn layer_error(workload: &str, point: &Params) -> Option<f64> {
     let is = |axis: &str, value: &str| matches!(point.get(axis), Some(Param::Text(text)) if text == value);
     let answer = match workload {
         "gemm" | "linear" => {
-            let dtype = ["bf16", "f16"].into_iter().find(|name| is("dtype", name));
-            sample.in_floats(
-                dtype.map_or(DType::F32, |name| if name == "f16" { DType::F16 } else { DType::Bf16 }),
-            )
+            let [input, output] = match point.get("dtype") {
+                Some(Param::Text(dtype)) => match dtype.as_str() {
+                    "bf16" => [DType::Bf16; 2],
+                    "f16" => [DType::F16; 2],
+                    "f8e4m3" => [DType::F8e4m3, if is("out", "f32") { DType::F32 } else { DType::Bf16 }],
+                    // Whether factors were rounded is the backend's choice.
+                    "tf32" => return None,
+                    _ => [DType::F32; 2],
+                },
+                _ => [DType::F32; 2],
+            };
+            sample.in_floats(input, output)
         }
         "linear_i8" => {
             let activations = Quantize {
@@ -75,9 +83,9 @@ impl Sample {
         self.x.chunks_exact(self.k).flat_map(|x| columns().map(move |w| dot(x, w))).collect()
     }
 
-    fn in_floats(&self, dtype: DType) -> Vec<f64> {
-        let gemm = Gemm { trans_b: true, ..Gemm::plain(dtype) };
-        apply(Op::Gemm(gemm), &[&self.x(dtype), &self.w(dtype)]).remove(0).data
+    fn in_floats(&self, input: DType, output: DType) -> Vec<f64> {
+        let gemm = Gemm { trans_b: true, ..Gemm::plain(output) };
+        apply(Op::Gemm(gemm), &[&self.x(input), &self.w(input)]).remove(0).data
     }
 
     fn in_bytes(&self, activations: Quantize, weights: Granularity) -> Vec<f64> {
@@ -128,6 +136,7 @@ mod tests {
         for (workload, words, least, most) in [
             ("linear", vec![("dtype", "f32")], 1e-9, 1e-6),
             ("linear", vec![("dtype", "bf16")], 0.5 / 512.0, 2.0 / 512.0),
+            ("gemm", vec![("dtype", "f8e4m3")], 0.5 / 16.0, 2.0 / 16.0),
             ("linear_i8", vec![("mode", "static"), ("weights", "channel")], 1.1 * step, 1.7 * step),
             (
                 "linear_i8",

@@ -232,7 +232,7 @@ pub trait Family: Sync {
     /// Opens a device by the name [`Self::devices`] gave it.
     fn open(&self, backend: &str, lane: &Lane) -> Result<Box<dyn Device>, Unsupported>;
 
-    /// Variables that the worker's environment needs before it starts.
+    /// Variables that the worker's environment needs before it starts; an empty one must not be there.
     fn environment(&self, lane: &Lane) -> Vec<(String, String)> {
         let _ = lane;
         Vec::new()
@@ -335,6 +335,8 @@ pub struct OnDevice {
     pub now: u64,
     /// At most, since the mark was reset.
     pub peak: u64,
+    /// What the driver says that all programs on the device hold; none where it cannot be asked.
+    pub taken: Option<u64>,
 }
 
 /// The state of a device as it tells it. What it does not tell is none.

@@ -149,7 +149,7 @@ fn rate_rules(device: &Device, found: &mut Vec<Finding>) {
     let id = device.id.as_str();
     let mut seen = BTreeMap::new();
     for rate in &device.rates {
-        let known = ["f64", "f32", "tf32", "f16", "bf16", "fp8", "i8", "i32"];
+        let known = ["f64", "f32", "tf32", "f16", "bf16", "f8e4m3", "i8", "i32"];
         if !known.contains(&rate.precision.as_str()) || !known.contains(&rate.accumulate.as_str()) {
             found.push(error(
                 "rate_named",

@@ -65,7 +65,7 @@ mod tests {
         record.workload = workload.to_string();
         record.case = workload.to_string();
         record.point = [("queries".to_string(), Param::Int(length))].into();
-        record.memory = Reading::Value(MemoryPeak { baseline: 1 << 20, peak, held: [].into() });
+        record.memory = Reading::Value(MemoryPeak { baseline: 1 << 20, peak, held: [].into(), driver: None });
         record
     }
 

@@ -170,8 +170,11 @@ fn roofs(record: &Record, base: &Record, kind: SeriesKind) -> Option<f64> {
 
 /// What the library's notes say of the type that it multiplied.
 fn instructions(record: &Record) -> Option<String> {
-    let is_bf16 = matches!(record.point.get("dtype"), Some(Param::Text(dtype)) if dtype == "bf16");
-    let note = if is_bf16 { "bf16" } else { "int8" };
+    let note = match record.point.get("dtype") {
+        None => "int8",
+        Some(Param::Text(dtype)) if dtype == "bf16" => "bf16",
+        Some(_) => return None,
+    };
     record.identity.as_ref()?.notes.get(note).cloned()
 }
 

@@ -206,7 +206,7 @@ impl Balance {
 mod tests {
     use super::*;
     use crate::measure::peaks::Peak;
-    use crate::ops::{Add, Attention, Op};
+    use crate::ops::{Add, Attention, Factors, Gemm, Op};
     use crate::program::State;
     use crate::random::Fill;
     use crate::tensor::{DType, ValueSpec};
@@ -277,6 +277,20 @@ mod tests {
             ceiling("shared memory read", 3e13, None),
         ]);
         assert_eq!(roofs.memory, [(50 << 20, 9e12), (u64::MAX, 4e12)]);
+        let unit_of = |dtype, factors| {
+            let mut program = Program::default();
+            let x = program.input("x", ValueSpec::new(&[64, 64], dtype), State::Batch, Fill::UNIT);
+            let op = Op::Gemm(Gemm { factors, ..Gemm::plain(DType::F32) });
+            program.push(op, &[x, x], Phase::Forward, State::Activation).unwrap();
+            card_unit(&program, &program.steps[0])
+        };
+        for (dtype, factors, want) in [
+            (DType::F32, Factors::Exact, ProbeKind::Fma),
+            (DType::F32, Factors::Tf32, ProbeKind::Bf16),
+            (DType::F8e4m3, Factors::Exact, ProbeKind::Vnni),
+        ] {
+            assert_eq!(unit_of(dtype, factors), want);
+        }
         for (dtype, want) in [(DType::F32, 6e13), (DType::Bf16, 9e14), (DType::F16, 9e14)] {
             let mut program = Program::default();
             let spec = ValueSpec::new(&[512, 512], dtype);

@@ -1,5 +1,6 @@
 //! A short question to a process of its own, because what answers it may crash or hang.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,6 +8,19 @@ use std::time::{Duration, Instant};
 
 /// How often an answer is looked for.
 const GLANCE: Duration = Duration::from_millis(2);
+
+/// Sets a variable of a process that will start, or takes it away where the value is empty.
+pub fn set(command: &mut Command, name: &OsStr, value: &OsStr) {
+    match value.is_empty() {
+        true => command.env_remove(name),
+        false => command.env(name, value),
+    };
+}
+
+/// The same with several.
+pub fn set_all(command: &mut Command, variables: &[(String, String)]) {
+    variables.iter().for_each(|(name, value)| set(command, name.as_ref(), value.as_ref()));
+}
 
 /// What `program` printed, if it ended well within `limit`; else how it did not.
 pub fn output_within(
@@ -16,7 +30,8 @@ pub fn output_within(
     limit: Duration,
 ) -> Result<Vec<u8>, String> {
     let mut command = Command::new(program);
-    command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+    command.args(arguments);
+    set_all(&mut command, variables);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| format!("did not start: {error}"))?;
     let pipe = child.stdout.take();
@@ -61,6 +76,16 @@ fn said(status: ExitStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_empty_is_taken_away() {
+        let variables =
+            [("HOME", ""), ("WORD", "yes")].map(|(name, value)| (name.to_string(), value.to_string()));
+        let said = ["-c", "printf %s \"$WORD ${HOME-gone}\""];
+        let output = output_within(Path::new("/bin/sh"), &said, &variables, Duration::from_secs(10));
+        assert_eq!(output.unwrap(), b"yes gone");
+        assert!(std::env::var_os("HOME").is_some(), "there is something to take away");
+    }
 
     #[test]
     fn a_child_answers_crashes_fails_or_hangs() {

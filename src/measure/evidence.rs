@@ -122,6 +122,10 @@ pub struct MemoryPeak {
     pub peak: u64,
     /// What the backend says that it holds, by state.
     pub held: BTreeMap<State, u64>,
+    /// By how much the device's driver counts more as taken after the execution than before the load: what is held, and
+    /// what the driver and libraries took for it. Of everybody on the device; none where no driver counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<u64>,
 }
 
 /// Where the time of a training step goes. Taken apart from the samples, in a worker of its own.

@@ -5,8 +5,9 @@ use super::evidence::{MemoryPeak, Reading};
 use super::peer::{Hire, Peer};
 use super::protocol::{Ask, Reply};
 use crate::plan::Cell;
-use crate::program::Program;
+use crate::program::{Program, State};
 use crate::suite::{Scope, Sync};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Share of free memory that contenders loaded at the same time may take together.
@@ -41,26 +42,31 @@ pub fn peak(hire: &dyn Hire, cell: &Cell, seed: u64, limit: Duration) -> Reading
 
 fn measured_peak(hire: &dyn Hire, cell: &Cell, seed: u64, limit: Duration) -> Result<MemoryPeak, Crash> {
     let mut peer = hire.hire(&cell.contender, limit)?;
-    let (_, baseline, _) = look(&mut *peer, false, limit)?;
+    let before = look(&mut *peer, false, limit)?;
     let program = (*cell.program).clone();
     peer.ask(&Ask::Load { program, seed, sets: 1, keep_all: false }, limit)?;
     look(&mut *peer, true, limit)?;
     peer.ask(&Ask::Sample { scope: Scope::Resident, sync: Sync::Each, iters: 1 }, limit)?;
-    let (held, _, peak) = look(&mut *peer, false, limit)?;
-    if peak == 0 {
+    let after = look(&mut *peer, false, limit)?;
+    if after.peak == 0 {
         return Err(Crash::new(CrashKind::Refused, "the kernel keeps no high-water mark"));
     }
-    Ok(MemoryPeak { baseline, peak: peak.saturating_sub(baseline), held })
+    let driver = after.taken.zip(before.taken).map(|(after, before)| after.saturating_sub(before));
+    let (baseline, peak) = (before.resident, after.peak.saturating_sub(before.resident));
+    Ok(MemoryPeak { baseline, peak, held: after.bytes, driver })
 }
 
-/// Bytes by state, resident bytes, and their high-water mark.
-fn look(
-    peer: &mut dyn Peer,
-    reset_peak: bool,
-    limit: Duration,
-) -> Result<(std::collections::BTreeMap<crate::program::State, u64>, u64, u64), Crash> {
+/// What [`Reply::Memory`] says.
+struct Look {
+    bytes: BTreeMap<State, u64>,
+    resident: u64,
+    peak: u64,
+    taken: Option<u64>,
+}
+
+fn look(peer: &mut dyn Peer, reset_peak: bool, limit: Duration) -> Result<Look, Crash> {
     match peer.ask(&Ask::Memory { reset_peak }, limit)? {
-        Reply::Memory { bytes, resident, peak } => Ok((bytes, resident, peak)),
+        Reply::Memory { bytes, resident, peak, taken } => Ok(Look { bytes, resident, peak, taken }),
         _ => Err(Crash::new(CrashKind::Garbage, "the worker did not answer `memory`")),
     }
 }
@@ -68,6 +74,20 @@ fn look(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::scripted::{Company, Part, group};
+
+    #[test]
+    fn a_drivers_count_is_what_it_grew_by() {
+        for (taken, want) in [(vec![], None), (vec![100, 150, 170], Some(70)), (vec![100, 90, 80], Some(0))] {
+            let company = Company::of(&[("null/a", Part { taken, ..Part::default() })]);
+            let cell = group(["null/a"].into_iter(), &[]).cells.remove(0);
+            let Reading::Value(memory) = peak(&company, &cell, 1, Duration::from_secs(1)) else {
+                return eprintln!("skipped: this kernel keeps no high-water mark");
+            };
+            assert_eq!(memory.driver, want);
+            assert!(memory.held.values().sum::<u64>() >= 3 * 64 * 4);
+        }
+    }
 
     #[test]
     fn only_what_leaves_room_is_loaded_together() {

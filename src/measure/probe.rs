@@ -3,7 +3,7 @@
 use super::crash::{Crash, CrashKind};
 use super::peer::{Hire, Peer};
 use super::protocol::{Ask, ProbeKind, Reply};
-use crate::ops::Op;
+use crate::ops::{Factors, Op};
 use crate::program::{Program, Step};
 use crate::tensor::DType;
 use crate::units::Nanos;
@@ -75,11 +75,14 @@ pub(crate) fn unit(program: &Program, step: &Step) -> ProbeKind {
     }
 }
 
-/// The same on a card, whose tensor cores take both types of 16 bits, and more than products.
+/// The same on a card, whose tensor cores take both types of 16 bits, and more than products. They take TF32 too, at no
+/// more than that rate, and 8 bits of either kind at one.
 pub(crate) fn card_unit(program: &Program, step: &Step) -> ProbeKind {
     let input = step.args.first().map(|&value| program.values[value].spec.dtype);
     let is_narrow = matches!(input, Some(DType::Bf16 | DType::F16));
     match &step.op {
+        Op::Gemm(_) if input == Some(DType::F8e4m3) => ProbeKind::Vnni,
+        Op::Gemm(op) if op.factors == Factors::Tf32 => ProbeKind::Bf16,
         Op::Gemm(_) | Op::Attention(_) | Op::AttentionGrad(_) if is_narrow => ProbeKind::Bf16,
         _ => unit(program, step),
     }

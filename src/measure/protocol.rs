@@ -165,6 +165,9 @@ pub enum Reply {
         resident: u64,
         /// High-water mark of resident bytes; 0 where the kernel does not say.
         peak: u64,
+        /// Bytes of the device's memory that its driver counts as taken, by whomever.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken: Option<u64>,
     },
     /// To `verify`, `read`, `free`, `quit`.
     Done,

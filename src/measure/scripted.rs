@@ -35,6 +35,8 @@ pub(super) struct Part {
     pub(super) wants_all: bool,
     /// Nanoseconds that its samples wait for a core, one after another; the rest wait for none.
     pub(super) waits: Vec<u64>,
+    /// What the driver of its device counts as taken, one look after another.
+    pub(super) taken: Vec<u64>,
 }
 
 /// Who was asked what, in order: `null/a sample 8`.
@@ -210,6 +212,9 @@ impl Peer for ScriptedPeer {
                 sampled.run_delay_ns = self.part.waits.get(number).copied().unwrap_or(0);
                 sampled.steal_ns = 0;
                 Ok(Reply::Sample(sampled))
+            }
+            Reply::Memory { bytes, resident, peak, .. } => {
+                Ok(Reply::Memory { bytes, resident, peak, taken: self.part.taken.get(number).copied() })
             }
             Reply::Calibrated { .. } if self.part.disturbed => {
                 Ok(Reply::Calibrated { iters: 1, each_ns: 1e8 })

@@ -5,7 +5,7 @@ use super::pipes::{Pipes, Silence};
 use super::process::Process;
 use super::protocol::{Ask, PROTOCOL, Reply};
 use crate::backends::{DeviceKind, Identity, Lane, family_of};
-use crate::host::process;
+use crate::host::{child, process};
 use crate::program::ValueId;
 use crate::tensor::{HostArray, ValueSpec};
 use std::fs;
@@ -35,7 +35,7 @@ pub struct Launch {
     pub program: PathBuf,
     /// Program and arguments of a worker that is not this program.
     pub external: Option<Vec<String>>,
-    /// Variables that the worker gets beside this process's own.
+    /// Variables that the worker gets beside this process's own; an empty one is taken away.
     pub environment: Vec<(String, String)>,
     /// Resident bytes of the worker's process group above which it is killed.
     pub memory_limit: Option<u64>,
@@ -60,7 +60,7 @@ impl Launch {
         }
         // A backtrace would push the message out of the end of stderr that is kept.
         command.env("RUST_BACKTRACE", "0");
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        child::set_all(&mut command, &self.environment);
         command
     }
 }

@@ -24,6 +24,35 @@ pub struct Gemm {
     pub accumulate: DType,
     /// Type of D.
     pub output: DType,
+    /// What the factors may be rounded to.
+    #[serde(default, skip_serializing_if = "Factors::are_exact")]
+    pub factors: Factors,
+}
+
+/// What the factors of a product may be rounded to before they are multiplied. It is leave, not an order: whoever
+/// multiplies what is stored answers better than was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factors {
+    /// To nothing: they are multiplied as they are stored.
+    #[default]
+    Exact,
+    /// f32 to TF32, which keeps 10 of its 23 bits of significand: what tensor cores take (NVIDIA, "A100 Tensor Core
+    /// GPU Architecture", 2020, table 2).
+    Tf32,
+}
+
+impl Factors {
+    /// Whether nothing may be rounded.
+    #[must_use]
+    pub fn are_exact(&self) -> bool {
+        *self == Self::Exact
+    }
+
+    /// Largest relative error of a factor: TF32 may be cut off, not rounded.
+    fn roundoff(self) -> f64 {
+        if self.are_exact() { 0.0 } else { 2f64.powi(-10) }
+    }
 }
 
 /// Extents of one product.
@@ -44,7 +73,16 @@ pub struct GemmDims {
 impl Gemm {
     /// A plain product that accumulates in f32 and returns `output`.
     pub fn plain(output: DType) -> Self {
-        Self { trans_a: false, trans_b: false, alpha: 1.0, beta: 0.0, accumulate: DType::F32, output }
+        let factors = Factors::Exact;
+        Self {
+            trans_a: false,
+            trans_b: false,
+            alpha: 1.0,
+            beta: 0.0,
+            accumulate: DType::F32,
+            output,
+            factors,
+        }
     }
 
     /// Extents for these arguments, or why they do not fit.
@@ -57,6 +95,9 @@ impl Gemm {
             self.accumulate.is_float() && self.output.is_float(),
             "accumulates and answers in floating-point types",
         )?;
+        shapes.require(self.accumulate.size() > 1, "accumulates in 16 bits or more")?;
+        let may = self.factors.are_exact() || args[0].dtype == DType::F32;
+        shapes.require(may, "only factors in f32 may be rounded to TF32")?;
         let dims = self.extents(&shapes, args)?;
         if let Some(c) = args.get(2) {
             let fits = c.shape == dims.shape(args) && c.dtype == self.output;
@@ -124,9 +165,29 @@ impl GemmDims {
     }
 }
 
-/// Tensor cores that take 16-bit factors cut their sums off instead of rounding them; that error has one sign.
-fn cut_off(input: DType) -> f64 {
-    if matches!(input, DType::Bf16 | DType::F16) { 4.0 } else { 1.0 }
+/// What a sum's size is multiplied by where its errors are judged by it: a median above 2^-18 of that is a lower
+/// precision in disguise.
+///
+/// Products of factors in TF32 err by some 2^-11.5 of their size, with random signs: a sum of k of them by that over the
+/// root of k, and bf16 leaves 8 times as much. Factors of 8 bits are exact, and their sums may have 14 bits.
+fn room(input: DType, factors: Factors, terms: usize) -> f64 {
+    match (input, factors) {
+        (DType::F8e4m3, _) => 256.0,
+        (_, Factors::Tf32) => 256.0 / (terms.max(1) as f64).sqrt(),
+        _ => 1.0,
+    }
+}
+
+/// Tensor cores cut their sums off instead of rounding them; that error has one sign. Hopper's keep 14 bits of sums of
+/// 8-bit floating-point numbers before they are added in f32 (DeepSeek-AI, "DeepSeek-V3 Technical Report", 2024,
+/// §3.3.2).
+fn cut_off(input: DType, factors: Factors) -> f64 {
+    match input {
+        DType::F8e4m3 => 1024.0,
+        DType::Bf16 | DType::F16 => 4.0,
+        _ if factors == Factors::Tf32 => 4.0,
+        _ => 1.0,
+    }
 }
 
 impl Operation for Gemm {
@@ -158,18 +219,26 @@ impl Operation for Gemm {
         vec![row(self.dims(args).map_or(0, |dims| dims.n), unit)]
     }
 
-    // |alpha| times what the sum may be off by, and 8 u |beta c|, plus the rounding of D.
+    // Typical errors are 2^-12 of the largest element, whatever k: of a million of them, one is five times as far.
+    fn leeway(&self, args: &[ValueSpec]) -> f64 {
+        let is_byte = args[0].dtype == DType::F8e4m3;
+        if is_byte || !self.factors.are_exact() { 2f64.powi(-8) } else { 0.0 }
+    }
+
+    // |alpha| times what the sum and its factors may be off by, and 8 u |beta c|, plus the rounding of D.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let Ok(dims) = self.dims(&specs(args)) else { return vec![vec![]] };
         let [reads_a, reads_b] = dims.reads(self.trans_a, unit);
         let a = dims.a_row(args[0].at(reads_a), self.trans_a, unit);
         let sums = dims.product(&a, args[1].at(reads_b), self.trans_b);
         let c = args.get(2).map(|c| c.at(row(dims.n, unit)));
-        let u = cut_off(args[0].spec.dtype) * self.accumulate.roundoff();
+        let u = cut_off(args[0].spec.dtype, self.factors) * self.accumulate.roundoff();
         let expected = sums.into_iter().enumerate().map(|(j, sum)| {
             let c = c.map_or(0.0, |c| self.beta * c[j]);
             let error = u * (self.alpha.abs() * sum.roundoffs() + 8.0 * c.abs());
-            let scale = self.alpha.abs() * sum.size + c.abs();
+            let error = error + 2.0 * self.factors.roundoff() * self.alpha.abs() * sum.size;
+            let room = room(args[0].spec.dtype, self.factors, sum.terms);
+            let scale = room * self.alpha.abs() * sum.size + c.abs();
             Expected::rounded(self.alpha * sum.value + c, error, scale, self.output)
         });
         vec![expected.collect()]

@@ -55,7 +55,7 @@ pub use expected::{Arg, Expected};
 pub use functions::{erf, gelu_erf, gelu_erf_slope, gelu_tanh, gelu_tanh_slope};
 pub use gelu::{BiasGelu, Gelu, GeluForm};
 pub use gelu_grad::{BiasGeluGrad, GeluGrad};
-pub use gemm::{Gemm, GemmDims};
+pub use gemm::{Factors, Gemm, GemmDims};
 pub use gemm_i8::GemmI8;
 pub use gemm_q8::GemmQ8;
 pub use layer_norm::LayerNorm;
@@ -195,6 +195,13 @@ pub trait Operation: std::fmt::Debug + Sync {
     /// at least the elements of [`Self::reads`]. The file that implements it says where the error bound
     /// comes from.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>>;
+
+    /// How far apart two right answers may be beyond the rounding of their type, in parts of the largest element of a
+    /// unit: libraries that may compute in several precisions choose anew at each load.
+    fn leeway(&self, args: &[ValueSpec]) -> f64 {
+        let _ = args;
+        0.0
+    }
 
     /// The same computation in smaller ops, for a backend that lacks this one.
     fn expand(&self, args: &[ValueSpec]) -> Option<Expansion> {

@@ -141,6 +141,7 @@ fn check_fill(fill: Fill, spec: &ValueSpec) -> Result<(), String> {
     let (least, most) = match dtype {
         DType::F64 | DType::F32 | DType::Bf16 => (-1e30, 1e30),
         DType::F16 => (-65504.0, 65504.0),
+        DType::F8e4m3 => (-448.0, 448.0),
         DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
         DType::I8 => (-128.0, 127.0),
         DType::U8 => (0.0, 255.0),

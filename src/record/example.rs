@@ -83,6 +83,7 @@ pub(crate) fn measured() -> Record {
             baseline: 1 << 24,
             peak: 3 << 20,
             held: [(State::Batch, 2 << 20)].into_iter().collect(),
+            driver: None,
         }),
         phases: Reading::Absent("the program has one phase".to_string()),
         energy_j: Reading::Absent("no energy counter is readable here".to_string()),

@@ -166,6 +166,9 @@ fn everything() -> Vec<Record> {
     };
     full.phases = Reading::Value(PhaseTimes { whole_ns: 3.0, ns: [(Phase::Forward, 1.0)].into() });
     full.energy_j = Reading::Value(0.5);
+    if let Reading::Value(memory) = &mut full.memory {
+        memory.driver = Some(4 << 20);
+    }
     full.series[0].latency_ns = Some([1.0, 2.0, 3.0]);
     if let Some(identity) = &mut full.identity {
         identity.notes.insert("core".to_string(), "Zen".to_string());

@@ -1,7 +1,7 @@
 //! Matrix products.
 
-use super::{Axis, DTYPE, Default, ParamError, Params, Workload, dtype, int, pflop, text};
-use crate::ops::{Gemm, GemmI8, Op};
+use super::{Axis, Default, ParamError, Params, Workload, dtype, int, pflop, text};
+use crate::ops::{Factors, Gemm, GemmI8, Op};
 use crate::program::{Phase, Program, State, ValueId};
 use crate::random::Fill;
 use crate::tensor::{DType, ValueSpec};
@@ -30,10 +30,14 @@ pub(super) const GEMM: Workload = Workload {
         N,
         K,
         BATCH,
-        DTYPE,
+        Axis {
+            name: "dtype",
+            about: "element type; tf32 is f32 whose factors may lose bits, f8e4m3 is OCP's 8 bits",
+            default: Some(Default::OneOf(&["f32", "bf16", "f16", "tf32", "f8e4m3"])),
+        },
         Axis {
             name: "out",
-            about: "type of D: that of A and B, or f32",
+            about: "type of D: that of A and B (bf16 for 8 bits), or f32",
             default: Some(Default::OneOf(&["same", "f32"])),
         },
         Axis {
@@ -98,10 +102,13 @@ fn operands(params: &Params, types: [DType; 2]) -> Operands {
 }
 
 fn gemm(params: &Params) -> Result<Program, ParamError> {
-    let dtype = dtype(params);
-    let or_f32 = |axis| if text(params, axis) == "f32" { DType::F32 } else { dtype };
+    let is_byte = text(params, "dtype") == "f8e4m3";
+    let (dtype, wide) = if is_byte { (DType::F8e4m3, DType::Bf16) } else { (dtype(params), dtype(params)) };
+    let or_f32 = |axis, other| if text(params, axis) == "f32" { DType::F32 } else { other };
     let Operands { mut program, a, b, trans_a, trans_b } = operands(params, [dtype; 2]);
-    let plain = Gemm { trans_a, trans_b, accumulate: or_f32("accumulate"), ..Gemm::plain(or_f32("out")) };
+    let factors = if text(params, "dtype") == "tf32" { Factors::Tf32 } else { Factors::Exact };
+    let accumulate = or_f32("accumulate", dtype);
+    let plain = Gemm { trans_a, trans_b, accumulate, factors, ..Gemm::plain(or_f32("out", wide)) };
     let mut args = vec![a, b];
     let mut op = plain.clone();
     if text(params, "beta") == "1" {

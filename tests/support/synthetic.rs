@@ -242,6 +242,7 @@ fn record(point: &Point, number: usize, lane: usize, twin: bool, rates: Rates, h
             baseline: 9 << 20,
             peak: (footprint * (1.04 + 0.1 * noise(seed))) as u64,
             held: BTreeMap::new(),
+            driver: None,
         }),
         phases: Reading::Absent("not asked for".to_string()),
         energy_j: Reading::Absent("no energy counter is readable here".to_string()),
@@ -284,7 +285,7 @@ pub(crate) fn training(host: &str) -> Vec<Record> {
         let held = BTreeMap::from([(State::Parameter, 100 << 20), (State::Activation, (held - 100) << 20)]);
         let peak = held.values().sum::<u64>() + (4 << 20);
         Record {
-            memory: Reading::Value(MemoryPeak { baseline: 9 << 20, peak, held }),
+            memory: Reading::Value(MemoryPeak { baseline: 9 << 20, peak, held, driver: None }),
             phases: Reading::Value(PhaseTimes { whole_ns: slower * 1e8, ns: ns.into() }),
             ..record
         }

@@ -69,6 +69,8 @@ fn peak(device: &Device, precision: &str) -> Result<f64, String> {
     let names: &[&str] = match precision {
         "bf16" => &["bf16", "f16"],
         "i8" => &["i8"],
+        "tf32" => &["tf32", "f32"],
+        "f8e4m3" => &["f8e4m3"],
         _ => &["f32"],
     };
     let rate = names.iter().find_map(|name| device.rate(name));

@@ -179,9 +179,10 @@ impl Kind {
         match op {
             Op::Gemm(gemm) => {
                 let letters = [gemm.trans_a, gemm.trans_b].map(|is| if is { "t" } else { "n" }).concat();
-                let types = args[0].dtype.name();
-                let precision = if types == "bf16" { "bf16" } else { "f32" };
-                Self::product(precision, types, typed(&letters), gemm.dims(args).ok(), work)
+                let types = if gemm.factors.are_exact() { args[0].dtype.name() } else { "tf32" };
+                let precision = if matches!(types, "bf16" | "tf32" | "f8e4m3") { types } else { "f32" };
+                let op = format!("{name} {letters} {types}");
+                Self::product(precision, types, op, gemm.dims(args).ok(), work)
             }
             Op::GemmI8(gemm) => Self::product("i8", "i8", typed(""), gemm.dims(args).ok(), work),
             Op::GemmQ8(gemm) => {
@@ -206,7 +207,7 @@ impl Kind {
         if dims.m == 1 {
             let cost = match types {
                 "i8" => 1.0,
-                "f32" => 2.0,
+                "f32" | "tf32" => 2.0,
                 _ => 3.0,
             };
             let size = [(work.bytes().max(1) as f64).ln() / 1.5, 0.0, 0.0];

@@ -144,6 +144,7 @@ impl Arena {
             DType::F32 => HostArray::F32(view.slice()[range].to_vec()),
             DType::Bf16 => HostArray::Bf16(view.slice()[range].to_vec()),
             DType::F16 => HostArray::F16(view.slice()[range].to_vec()),
+            DType::F8e4m3 => HostArray::F8e4m3(view.slice()[range].to_vec()),
             DType::I32 => HostArray::I32(view.slice()[range].to_vec()),
             DType::I8 => HostArray::I8(view.slice()[range].to_vec()),
             DType::U8 => HostArray::U8(view.slice()[range].to_vec()),
@@ -315,8 +316,8 @@ mod tests {
             .enumerate()
             .map(|(i, s)| arena.read(i, s.elements() - 1..s.elements()).to_f64(0..1)[0])
             .collect();
-        assert!(last[..4].iter().all(|x| x.is_nan()));
-        assert_eq!(last[4..], [f64::from(i32::MIN), -128.0, 0.0]);
+        assert!(last[..5].iter().all(|x| x.is_nan()));
+        assert_eq!(last[5..], [f64::from(i32::MIN), -128.0, 0.0]);
     }
 
     #[test]

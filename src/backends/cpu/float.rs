@@ -2,6 +2,7 @@
 
 use super::buffer::Element;
 use super::vector::Vector;
+use crate::float8::F8e4m3;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
@@ -135,6 +136,13 @@ impl Float for bf16 {
     #[inline(always)]
     fn stream<V: Vector>(value: V, to: &mut [Self]) {
         V::stream_halves(value.to_bf16(), to.reinterpret_cast_mut());
+    }
+}
+
+impl Number for F8e4m3 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        Self::to_f32(self)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Values as kernels see them: a start, a length and a type.
 
+use crate::float8::F8e4m3;
 use crate::tensor::{DType, HostArray};
 use half::{bf16, f16};
 use std::ptr::NonNull;
@@ -21,6 +22,9 @@ impl Element for bf16 {
 }
 impl Element for f16 {
     const DTYPE: DType = DType::F16;
+}
+impl Element for F8e4m3 {
+    const DTYPE: DType = DType::F8e4m3;
 }
 impl Element for i32 {
     const DTYPE: DType = DType::I32;
@@ -145,6 +149,7 @@ impl ViewMut {
             HostArray::F32(v) => self.slice().copy_from_slice(v),
             HostArray::Bf16(v) => self.slice().copy_from_slice(v),
             HostArray::F16(v) => self.slice().copy_from_slice(v),
+            HostArray::F8e4m3(v) => self.slice().copy_from_slice(v),
             HostArray::I32(v) => self.slice().copy_from_slice(v),
             HostArray::I8(v) => self.slice().copy_from_slice(v),
             HostArray::U8(v) => self.slice().copy_from_slice(v),
@@ -158,6 +163,7 @@ impl ViewMut {
             DType::F32 => self.slice().fill(f32::NAN),
             DType::Bf16 => self.slice().fill(bf16::NAN),
             DType::F16 => self.slice().fill(f16::NAN),
+            DType::F8e4m3 => self.slice().fill(F8e4m3::NAN),
             DType::I32 => self.slice().fill(i32::MIN),
             DType::I8 => self.slice().fill(i8::MIN),
             DType::U8 => self.slice().fill(u8::MIN),

@@ -69,7 +69,7 @@ impl Arena {
         match spec.dtype {
             _ if bytes == 0 => Ok(()),
             // All bits set is a NaN in every format.
-            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 => {
+            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 | DType::F8e4m3 => {
                 driver.fill8(address, 0xFF, bytes, self.stream.id)
             }
             DType::I32 => driver.fill32(address, 1 << 31, bytes / 4, self.stream.id),

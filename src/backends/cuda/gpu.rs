@@ -58,19 +58,20 @@ impl Gpu {
         &*self.driver
     }
 
-    /// Bytes that are allocated on it, by this program.
+    /// Bytes that are allocated on it, by this program, and all that the driver counts.
     pub(super) fn held(&self, reset_peak: bool) -> OnDevice {
         let mut held = self.held.get();
         if reset_peak {
             held.peak = held.now;
             self.held.set(held);
         }
-        held
+        OnDevice { taken: self.driver.taken().ok(), ..held }
     }
 
     fn took(&self, bytes: u64) {
-        let OnDevice { now, peak } = self.held.get();
-        self.held.set(OnDevice { now: now + bytes, peak: peak.max(now + bytes) });
+        let held = self.held.get();
+        let now = held.now + bytes;
+        self.held.set(OnDevice { now, peak: held.peak.max(now), ..held });
     }
 
     fn gave_back(&self, bytes: u64) {

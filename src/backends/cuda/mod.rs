@@ -73,9 +73,9 @@ pub(in crate::backends) fn visible_cards() -> Result<usize, super::Unsupported> 
 }
 
 /// Variables of a worker on a card: numbers mean the order of the bus, as the files that list the cards do; and no
-/// variable of the user's makes f32 products in tf32.
+/// variable of the user's says which products may be made in TF32: each program does.
 pub(in crate::backends) fn variables() -> impl Iterator<Item = (String, String)> {
-    let variables = [("CUDA_DEVICE_ORDER", "PCI_BUS_ID"), ("NVIDIA_TF32_OVERRIDE", "0")];
+    let variables = [("CUDA_DEVICE_ORDER", "PCI_BUS_ID"), ("NVIDIA_TF32_OVERRIDE", "")];
     variables.into_iter().map(|(name, value)| (name.to_string(), value.to_string()))
 }
 

@@ -21,6 +21,7 @@ pub use torch_cuda::{TORCH_CUDA, TorchCuda};
 use super::cpu::blas::settings::{Settings, applied};
 use super::cpu::loaded::is_packable;
 use super::*;
+use crate::host::child;
 use crate::ops::Op;
 use crate::tensor::{DType, ValueSpec};
 
@@ -71,6 +72,10 @@ impl Family for Python {
         if lane.packing == Packing::Packed && !self.packs_in(step, program) {
             return refused("lays out nothing of it anew");
         }
+        let holds = |id: &usize| program.values[*id].spec.dtype != DType::F8e4m3;
+        if !step.args.iter().chain(&step.outs).all(holds) {
+            return refused("is sent no floating-point numbers of 8 bits");
+        }
         (self.serves)(step, program).or_else(refused)
     }
 
@@ -107,7 +112,7 @@ impl Python {
     pub fn script(&self, text: &str, threads: usize) -> Result<std::process::Command, Unsupported> {
         let mut command = std::process::Command::new(find::python(self)?);
         command.args(["-c", text]);
-        command.envs(self.environment(&Lane { threads, packing: Packing::Plain }));
+        child::set_all(&mut command, &self.environment(&Lane { threads, packing: Packing::Plain }));
         Ok(command)
     }
 

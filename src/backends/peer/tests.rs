@@ -20,7 +20,7 @@ fn is_served(library: &Python, op: &Op, args: &[ValueSpec]) -> bool {
 /// An op and whether numpy, PyTorch and ONNX Runtime serve it.
 #[test]
 fn the_tables_follow_the_scripts() {
-    use DType::{Bf16, F16, F32, F64, I8, U8};
+    use DType::{Bf16, F8e4m3, F16, F32, F64, I8, U8};
     let rows = |dtype| vec![ValueSpec::new(&[4, 4], dtype), ValueSpec::new(&[4], dtype)];
     let normal = |dtype| [rows(dtype), rows(dtype)[1..].to_vec()].concat();
     let cube = |dtype| vec![ValueSpec::new(&[2, 4, 4], dtype); 3];
@@ -52,6 +52,8 @@ fn the_tables_follow_the_scripts() {
         (gemm(F32), squares(&[F32; 2]), [true, true, true]),
         (gemm(Bf16), squares(&[Bf16; 2]), [false, true, false]),
         (gemm(F32), squares(&[Bf16; 2]), [false, false, false]),
+        (gemm(F32), squares(&[F8e4m3; 2]), [false, false, false]),
+        (Op::Copy(Default::default()), squares(&[F8e4m3]), [false, false, false]),
         (i8(0), squares(&[U8, I8]), [false, true, exact]),
         (i8(3), squares(&[U8, I8]), [false, false, exact]),
         (attention(false), cube(F32), [true, true, true]),

@@ -76,7 +76,7 @@ impl Arena {
         let Place { memory, spec } = &self.places[place];
         let word: u32 = match spec.dtype {
             // All bits set is a NaN in every format.
-            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 => u32::MAX,
+            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 | DType::F8e4m3 => u32::MAX,
             DType::I32 => 1 << 31,
             DType::I8 => 0x8080_8080,
             DType::U8 => 0,

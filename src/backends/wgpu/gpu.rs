@@ -167,8 +167,9 @@ impl Gpu {
         }
         let descriptor = BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
         let raw = self.scoped(|| self.device.create_buffer(&descriptor))?;
-        let OnDevice { now, peak } = self.held.get();
-        self.held.set(OnDevice { now: now + bytes, peak: peak.max(now + bytes) });
+        let held = self.held.get();
+        let now = held.now + bytes;
+        self.held.set(OnDevice { now, peak: held.peak.max(now), ..held });
         Ok(Memory { raw, bytes, gpu: self.clone() })
     }
 

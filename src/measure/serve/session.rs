@@ -193,13 +193,14 @@ impl Session {
         // A device's own memory is what a case on it takes; the host's share of it is the driver's.
         let on_device = self.opened.as_ref().and_then(|opened| opened.device.on_device(reset_peak));
         let resident = process::resident(None).unwrap_or_default();
+        let taken = on_device.and_then(|held| held.taken);
         let (now, peak) = match on_device {
             Some(held) => (held.now, held.peak.max(1)),
             None => (resident.now, if self.peak_is_known { resident.peak } else { 0 }),
         };
         let held = self.held.as_ref();
         let bytes = held.map_or_else(BTreeMap::new, |held| held.loaded.memory());
-        Reply::Memory { bytes, resident: now, peak }
+        Reply::Memory { bytes, resident: now, peak, taken }
     }
 }
 

@@ -332,6 +332,7 @@ fn ulps(dtype: DType) -> f64 {
     match dtype {
         DType::F64 | DType::F32 => 64.0,
         DType::Bf16 | DType::F16 => 4.0,
+        DType::F8e4m3 => 1.0,
         DType::I32 | DType::I8 | DType::U8 => 0.0,
     }
 }

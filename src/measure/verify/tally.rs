@@ -125,7 +125,9 @@ impl Tally {
             remark: match () {
                 () if is_sentinel(got, dtype) => ": nothing was written there",
                 () if self.zeros == self.compared => ": the answer is all zeros",
-                () if fell_back_precision => ": it looks like f32 in a lower precision, tf32 or bf16",
+                () if fell_back_precision => {
+                    ": it looks like a lower precision than was asked for, such as tf32 or bf16"
+                }
                 () => "",
             },
             fell_back_precision,

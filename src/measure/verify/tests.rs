@@ -1,4 +1,5 @@
 use super::*;
+use crate::ops::{Factors, Op};
 use crate::program::Phase;
 use crate::random::Fill;
 use crate::tensor::ValueSpec;
@@ -48,7 +49,18 @@ fn check(program: &Program, limit: u64, stored: &mut Stored) -> Result<Verificat
 }
 
 /// D of a plain product in f32: factors rounded by `round`, added up in runs of `run` and then run by run.
-fn gemm_f32(program: &Program, [m, n, k]: [usize; 3], run: usize, round: fn(f32) -> f32) -> Vec<f64> {
+fn gemm_f32(program: &Program, dims: [usize; 3], run: usize, round: fn(f32) -> f32) -> Vec<f64> {
+    sums(program, dims, run, round, |x| x)
+}
+
+/// The same, where each sum within a run goes through `add`.
+fn sums(
+    program: &Program,
+    [m, n, k]: [usize; 3],
+    run: usize,
+    round: fn(f32) -> f32,
+    add: fn(f32) -> f32,
+) -> Vec<f64> {
     let input = |id| {
         let data = program.input_data(id, SEED, 0);
         data.to_f64(0..data.len()).into_iter().map(|x| round(x as f32)).collect::<Vec<f32>>()
@@ -58,7 +70,7 @@ fn gemm_f32(program: &Program, [m, n, k]: [usize; 3], run: usize, round: fn(f32)
         let (i, j) = (index / n, index % n);
         let runs: Vec<usize> = (0..k).step_by(run).collect();
         let sum_of = |start: &usize| {
-            (*start..(start + run).min(k)).fold(0f32, |sum, p| sum + a[i * k + p] * b[p * n + j])
+            (*start..(start + run).min(k)).fold(0f32, |sum, p| add(sum + a[i * k + p] * b[p * n + j]))
         };
         f64::from(runs.iter().map(sum_of).fold(0f32, |sum, part| sum + part))
     };
@@ -135,6 +147,50 @@ fn a_lower_precision_is_found_and_named() {
             let wrong = check(&program, COMPLETE, &mut stored).unwrap_err();
             // With k the error of the sum falls behind its scale: 2^-11 / sqrt(k).
             assert!(wrong.fell_back_precision || k > 1024, "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_product_that_may_be_in_tf32_may_be_in_nothing_less() {
+    let cut = |x: f32| f32::from_bits(x.to_bits() & !0x1FFF);
+    for dims @ [m, n, k] in [[13, 9, 1], [13, 9, 64], [13, 9, 1024], [3, 25, 16384]] {
+        let mut program = gemm(m as u64, n as u64, k as u64);
+        let Op::Gemm(op) = &mut program.steps[0].op else { panic!("a product") };
+        op.factors = Factors::Tf32;
+        for (round, is_less) in
+            [(tf32 as fn(f32) -> f32, false), (cut, false), (|x| x, false), (bf16_of, true)]
+        {
+            let mut stored = Stored::honest(&program, SEED);
+            stored.values[2] = gemm_f32(&program, dims, 64, round);
+            let fell_back = match check(&program, COMPLETE, &mut stored) {
+                Ok(verification) => verification.fell_back_precision,
+                Err(wrong) => {
+                    assert!(is_less, "{wrong}");
+                    wrong.fell_back_precision
+                }
+            };
+            assert_eq!(fell_back, is_less, "k = {k}");
+        }
+    }
+}
+
+#[test]
+fn sums_of_8_bit_factors_may_have_14_bits() {
+    // What is added in runs of 32 loses all but 14 bits, and the runs are added in f32.
+    let cut = |x: f32| f32::from_bits(x.to_bits() & !0x3FF);
+    for dims @ [m, n, k] in [[13, 9, 32], [13, 9, 1024], [3, 25, 16384]] {
+        let sizes =
+            [("m", m), ("n", n), ("k", k)].map(|(axis, size)| (axis.to_string(), Param::Int(size as u64)));
+        let words = [("dtype", "f8e4m3"), ("out", "f32")]
+            .map(|(axis, word)| (axis.to_string(), Param::Text(word.to_string())));
+        let params: Params = sizes.into_iter().chain(words).collect();
+        let program = find("gemm").unwrap().program(&params).unwrap();
+        for add in [cut as fn(f32) -> f32, |x| x] {
+            let mut stored = Stored::honest(&program, SEED);
+            stored.values[2] = sums(&program, dims, 32, |x| x, add);
+            let verification = check(&program, COMPLETE, &mut stored).unwrap();
+            assert!(!verification.fell_back_precision && verification.worst < 1.0, "{verification:?}");
         }
     }
 }

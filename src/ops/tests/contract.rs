@@ -151,6 +151,11 @@ fn arguments_that_do_not_fit_are_refused_with_a_sentence() {
             "shape and the type of D",
         ),
         (Op::Gemm(Gemm { alpha: f64::NAN, ..Gemm::plain(F32) }), vec![f(&[2, 3]), f(&[3, 2])], "finite"),
+        (
+            Op::Gemm(Gemm { factors: Factors::Tf32, ..Gemm::plain(F32) }),
+            vec![spec(&[2, 3], Bf16), spec(&[3, 2], Bf16)],
+            "only factors in f32",
+        ),
         (Op::Gemm(Gemm::plain(I8)), vec![f(&[2, 3]), f(&[3, 2])], "answers in floating-point"),
         (i8(0), vec![spec(&[2, 3], U8), spec(&[3, 2], U8)], "A must be u8 or i8, and B i8"),
         (i8(256), vec![spec(&[2, 3], U8), spec(&[3, 2], I8)], "zero point"),

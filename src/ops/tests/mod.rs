@@ -59,7 +59,7 @@ impl Case {
 
 /// Every op at odd sizes, with each of its switches at least once.
 fn cases() -> Vec<Case> {
-    use DType::{Bf16, F16, F32, F64, I8, I32, U8};
+    use DType::{Bf16, F8e4m3, F16, F32, F64, I8, I32, U8};
     let gemm =
         |trans_a, trans_b, beta, output| Op::Gemm(Gemm { trans_a, trans_b, beta, ..Gemm::plain(output) });
     let softmax = |causal, output| Op::Softmax(Softmax { scale: 0.5, causal, log_sum_exp: causal, output });
@@ -71,6 +71,8 @@ fn cases() -> Vec<Case> {
         Case::f32(gemm(true, false, 0.5, F32), &[&[7, 3], &[7, 5], &[3, 5]]),
         Case::new(gemm(false, true, 0.0, F32), &[&[2, 3, 17], &[2, 5, 17]], &[Bf16]),
         Case::new(gemm(true, true, -1.0, F16), &[&[2, 17, 3], &[5, 17], &[2, 3, 5]], &[F16]),
+        Case::f32(Op::Gemm(Gemm { factors: Factors::Tf32, ..Gemm::plain(F32) }), &[&[3, 17], &[17, 5]]),
+        Case::new(gemm(false, true, 0.0, Bf16), &[&[3, 17], &[5, 17]], &[F8e4m3]),
         Case::new(Op::GemmI8(GemmI8::default()), &[&[3, 17], &[17, 5]], &[U8, I8]),
         Case::new(
             Op::GemmI8(GemmI8 { trans_a: true, trans_b: true, zero_a: -3, zero_b: 7 }),

@@ -201,6 +201,10 @@ pub(super) fn memory_by_use(model: &Model) -> Vec<Scene> {
             parts.push(Part { until, role: Role::Series(number), fill: Fill::Solid });
             rows.push(vec![each.name.clone(), what.to_string(), crate::units::Bytes(*bytes).to_string()]);
         }
+        if let Some(bytes) = peak.driver {
+            let what = "all, as the device's driver counts it".to_string();
+            rows.push(vec![each.name.clone(), what, crate::units::Bytes(bytes).to_string()]);
+        }
         let value = format!("{} ({})", crate::units::Bytes(until as u64), crate::units::Bytes(peak.peak));
         Some(Bar { label: each.name.clone(), value, parts, interval: None })
     };

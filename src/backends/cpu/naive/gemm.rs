@@ -6,6 +6,7 @@ use crate::backends::cpu::buffer::{Element, View, ViewMut};
 use crate::backends::cpu::float::{Float, Number};
 use crate::backends::cpu::layout::Layout;
 use crate::backends::cpu::loaded::Kernel;
+use crate::float8::F8e4m3;
 use crate::ops::{Gemm, GemmDims, GemmI8};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
@@ -54,6 +55,8 @@ pub(super) fn prepare(
         (DType::Bf16, DType::Bf16) => multiply::<bf16, bf16>,
         (DType::F16, DType::F32) => multiply::<f16, f32>,
         (DType::F16, DType::F16) => multiply::<f16, f16>,
+        (DType::F8e4m3, DType::F32) => multiply::<F8e4m3, f32>,
+        (DType::F8e4m3, DType::Bf16) => multiply::<F8e4m3, bf16>,
         (a, d) => {
             return Err(Unsupported(format!("cpu/naive has no gemm from {} to {}", a.name(), d.name())));
         }

@@ -9,6 +9,7 @@ use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::streaming::{Formula, Same, Scaled, Walk, WalkRows};
 use crate::backends::cpu::vector::Vector;
 use crate::backends::{Fault, Unsupported};
+use crate::float8::F8e4m3;
 use crate::ops::{self, GeluForm};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
@@ -140,6 +141,7 @@ pub(super) fn copy(team: &Team, spec: &ValueSpec) -> Prepared {
         DType::I32 => run_copy::<i32>,
         DType::Bf16 => run_copy::<bf16>,
         DType::F16 => run_copy::<f16>,
+        DType::F8e4m3 => run_copy::<F8e4m3>,
         DType::I8 => run_copy::<i8>,
         DType::U8 => run_copy::<u8>,
     };

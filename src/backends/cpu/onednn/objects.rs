@@ -35,10 +35,10 @@ pub(super) struct Layout {
     pub(super) strides: Vec<i64>,
 }
 
-/// The library's number of an element type; binary64 has none here.
+/// The library's number of an element type; binary64 and 8-bit floating point have none here.
 fn data_type(dtype: DType) -> c_int {
     match dtype {
-        DType::F64 => 0,
+        DType::F64 | DType::F8e4m3 => 0,
         DType::F16 => 1,
         DType::Bf16 => 2,
         DType::F32 => 3,

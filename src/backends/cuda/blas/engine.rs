@@ -57,6 +57,10 @@ impl Recipe for BlasRecipe {
         let (blas, product) = (self.blas.clone(), self.product.clone());
         Ok(vec![Box::new(BlasCall { blas, product, operands: operands(args, outs) })])
     }
+
+    fn note(&self) -> Option<String> {
+        self.product.note().map(str::to_string)
+    }
 }
 
 struct BlasCall {
@@ -99,12 +103,14 @@ impl Engine for LtEngine {
     fn prepare(&mut self, op: &Op, args: &[ValueSpec], _: &[ValueSpec]) -> Result<Box<dyn Recipe>, Fault> {
         let product = Product::new(self.id, op, args)?;
         let described: Rc<dyn Described> = self.blas.describe(&product, WORKSPACE as usize)?.into();
-        Ok(Box::new(LtRecipe { described, chosen: std::cell::OnceCell::new() }))
+        Ok(Box::new(LtRecipe { described, note: product.note(), chosen: std::cell::OnceCell::new() }))
     }
 }
 
 struct LtRecipe {
     described: Rc<dyn Described>,
+    /// What is said of the product, whatever computes it.
+    note: Option<&'static str>,
     /// What was measured on the first addresses that the recipe was bound to.
     chosen: std::cell::OnceCell<Algorithm>,
 }
@@ -158,7 +164,8 @@ impl Recipe for LtRecipe {
 
     fn note(&self) -> Option<String> {
         let count = self.described.algorithms().len();
-        self.chosen.get().map(|algorithm| format!("{} (fastest of {count} tried)", algorithm.label))
+        let also = self.note.map(|note| format!(", {note}")).unwrap_or_default();
+        self.chosen.get().map(|algorithm| format!("{} (fastest of {count} tried){also}", algorithm.label))
     }
 }
 

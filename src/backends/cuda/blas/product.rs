@@ -1,7 +1,7 @@
 //! A step seen as a product of column-major matrices, as cuBLAS knows them. Needs no library.
 
 use crate::backends::Unsupported;
-use crate::ops::{Gemm, GemmDims, Op};
+use crate::ops::{Factors, Gemm, GemmDims, Op};
 use crate::tensor::{DType, ValueSpec};
 
 /// cudaDataType
@@ -14,12 +14,14 @@ const R_16F: Kind = Kind(2);
 const R_8I: Kind = Kind(3);
 const R_32I: Kind = Kind(10);
 const R_16BF: Kind = Kind(14);
+const R_8F_E4M3: Kind = Kind(28);
 
-/// cublasComputeType_t. None of them rounds f32 to fewer bits.
+/// cublasComputeType_t. Only the one that says so rounds f32 to fewer bits.
 const COMPUTE_16F: i32 = 64;
 const COMPUTE_32F: i32 = 68;
 const COMPUTE_64F: i32 = 70;
 const COMPUTE_32I: i32 = 72;
+const COMPUTE_32F_FAST_TF32: i32 = 77;
 
 /// Types that go together: A and B, accumulate, D; and how cuBLAS says that.
 #[rustfmt::skip]
@@ -31,6 +33,8 @@ const TYPES: &[(DType, DType, DType, Kind, i32, Kind, Kind)] = &[
     (DType::F16,  DType::F32, DType::F32,  R_16F,  COMPUTE_32F, R_32F,  R_32F),
     (DType::F16,  DType::F32, DType::F16,  R_16F,  COMPUTE_32F, R_16F,  R_32F),
     (DType::F16,  DType::F16, DType::F16,  R_16F,  COMPUTE_16F, R_16F,  R_16F),
+    (DType::F8e4m3, DType::F32, DType::F32,  R_8F_E4M3, COMPUTE_32F, R_32F,  R_32F),
+    (DType::F8e4m3, DType::F32, DType::Bf16, R_8F_E4M3, COMPUTE_32F, R_16BF, R_32F),
     (DType::I8,   DType::I32, DType::I32,  R_8I,   COMPUTE_32I, R_32I,  R_32I),
 ];
 
@@ -98,7 +102,12 @@ impl Product {
         let refused = |why: &str| Err(Unsupported(format!("{id} {why}")));
         let shape = |error: crate::ops::ShapeError| Unsupported(error.0);
         match op {
-            Op::Gemm(op) => Self::of(id, op, op.dims(args).map_err(shape)?, args[0].dtype),
+            Op::Gemm(op) => {
+                let product = Self::of(id, op, op.dims(args).map_err(shape)?, args[0].dtype)?;
+                let is_f32 = product.compute == COMPUTE_32F && op.factors == Factors::Tf32;
+                let compute = if is_f32 { COMPUTE_32F_FAST_TF32 } else { product.compute };
+                Ok(Self { compute, ..product })
+            }
             Op::GemmI8(op) => {
                 let dims = op.dims(args).map_err(shape)?;
                 if args[0].dtype != DType::I8 {
@@ -122,6 +131,9 @@ impl Product {
             return Err(Unsupported(format!("{id} has no product from {from} to {to} that adds in {sums}")));
         };
         let GemmDims { mut batch, mut m, n, k, shared_b } = dims;
+        if input == DType::F8e4m3 {
+            eight_bits(id, op, [n, k])?;
+        }
         if shared_b && !op.trans_a {
             // Products that share B are one product with more rows.
             (m, batch) = (m * batch, 1);
@@ -148,6 +160,11 @@ impl Product {
         })
     }
 
+    /// What is said of a product that rounds its factors.
+    pub(in crate::backends::cuda) fn note(&self) -> Option<&'static str> {
+        (self.compute == COMPUTE_32F_FAST_TF32).then_some("factors may be in TF32")
+    }
+
     /// Bytes of D.
     pub(in crate::backends::cuda) fn bytes_out(&self) -> u64 {
         let size = match self.out.kind {
@@ -157,6 +174,22 @@ impl Product {
         };
         self.out.rows * self.out.columns * self.batch * size
     }
+}
+
+/// What products of 8-bit floating-point numbers ask for: cuBLASLt, both operands along k (its "TN" format), and rows
+/// of whole 16 bytes (cuBLAS documentation, "cublasLtMatmul").
+fn eight_bits(id: &str, op: &Gemm, extents: [usize; 2]) -> Result<(), Unsupported> {
+    let why = match () {
+        () if id != "cuda/cublaslt" => "has no 8-bit floating-point products; cuda/cublaslt has",
+        () if op.trans_a || !op.trans_b => {
+            "multiplies 8-bit floating-point numbers only where B is stored transposed"
+        }
+        () if !extents.iter().all(|extent| extent.is_multiple_of(16)) => {
+            "multiplies 8-bit floating-point numbers only where n and k are multiples of 16"
+        }
+        () => return Ok(()),
+    };
+    Err(Unsupported(format!("{id} {why}")))
 }
 
 #[cfg(test)]
@@ -202,6 +235,13 @@ mod tests {
         };
         assert_eq!(of(DType::F32, DType::F32, DType::F32).unwrap().compute, COMPUTE_32F);
         assert_eq!(of(DType::F16, DType::F16, DType::F16).unwrap().scale, R_16F);
+        let leave = Gemm { factors: Factors::Tf32, ..Gemm::plain(DType::F32) };
+        let tf32 = product(leave, &[4, 4], &[4, 4]);
+        assert_eq!((tf32.compute, tf32.scale), (COMPUTE_32F_FAST_TF32, R_32F));
+        assert_eq!(
+            (tf32.note(), of(DType::F32, DType::F32, DType::F32).unwrap().note()),
+            (Some("factors may be in TF32"), None)
+        );
         for (input, accumulate, output) in [
             (DType::F32, DType::Bf16, DType::F32),
             (DType::F32, DType::F32, DType::Bf16),
@@ -209,6 +249,36 @@ mod tests {
         ] {
             let said = of(input, accumulate, output).unwrap_err().0;
             assert!(said.starts_with("cuda/cublas has no product from"), "{said}");
+        }
+    }
+
+    #[test]
+    fn products_of_8_bit_numbers_are_cublaslts_and_lie_along_k() {
+        let of = |id, n: usize, k: usize, op: Gemm| {
+            let (a, b) = (if op.trans_a { [k, 4] } else { [4, k] }, if op.trans_b { [n, k] } else { [k, n] });
+            let args = [a, b].map(|shape| ValueSpec::new(&shape, DType::F8e4m3));
+            Product::new(id, &Op::Gemm(op), &args)
+        };
+        let plain = Gemm { trans_b: true, ..Gemm::plain(DType::Bf16) };
+        let lt = of("cuda/cublaslt", 32, 48, plain.clone()).unwrap();
+        assert_eq!((lt.left.kind, lt.left.transposed, lt.right.transposed), (R_8F_E4M3, true, false));
+        assert_eq!((lt.out.kind, lt.compute, lt.bytes_out()), (R_16BF, COMPUTE_32F, 2 * 4 * 32));
+        for (id, n, k, op, why) in [
+            ("cuda/cublas", 32, 48, plain.clone(), "cuda/cublaslt has"),
+            ("cuda/cublaslt", 32, 48, Gemm::plain(DType::Bf16), "B is stored transposed"),
+            ("cuda/cublaslt", 32, 48, Gemm { trans_a: true, ..plain.clone() }, "B is stored transposed"),
+            ("cuda/cublaslt", 33, 48, plain.clone(), "multiples of 16"),
+            ("cuda/cublaslt", 32, 40, plain.clone(), "multiples of 16"),
+            (
+                "cuda/cublaslt",
+                32,
+                48,
+                Gemm { output: DType::F8e4m3, ..plain },
+                "no product from f8e4m3 to f8e4m3",
+            ),
+        ] {
+            let said = of(id, n, k, op).unwrap_err().0;
+            assert!(said.contains(why), "{said}");
         }
     }
 

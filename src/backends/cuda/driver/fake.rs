@@ -82,6 +82,14 @@ struct State {
     device_us: f64,
 }
 
+impl State {
+    /// Bytes of the device's memory that are live.
+    fn taken(&self) -> u64 {
+        let bytes = |(layout, is_host): &(Layout, bool)| if *is_host { 0 } else { layout.size() as u64 };
+        self.memory.values().map(bytes).sum()
+    }
+}
+
 /// A driver without a device.
 pub(in crate::backends::cuda) struct FakeDriver {
     script: Script,
@@ -146,9 +154,7 @@ impl FakeDriver {
 
     fn reserve(&self, bytes: u64, host: bool, call: &'static str) -> Answer<Address> {
         let mut state = self.state.borrow_mut();
-        let held: usize =
-            state.memory.values().filter(|(_, host)| !host).map(|(layout, _)| layout.size()).sum();
-        if !host && held as u64 + bytes > self.script.memory {
+        if !host && state.taken() + bytes > self.script.memory {
             return Err(DriverError::Code { call, code: errors::OUT_OF_MEMORY });
         }
         let layout = Layout::from_size_align(bytes as usize, 256).unwrap();
@@ -294,6 +300,10 @@ impl Driver for FakeDriver {
         self.back("cuMemFree");
         self.unreserve(address, false);
         Ok(())
+    }
+    fn taken(&self) -> Answer<u64> {
+        self.back("cuMemGetInfo");
+        Ok(self.state.borrow().taken())
     }
     fn allocate_host(&self, bytes: usize) -> Answer<*mut u8> {
         self.enter("cuMemHostAlloc", bytes.to_string())?;

@@ -71,6 +71,8 @@ pub(super) trait Driver {
     fn allocate(&self, bytes: u64) -> Answer<Address>;
     /// cuMemFree
     fn free(&self, address: Address) -> Answer<()>;
+    /// cuMemGetInfo: bytes of the device that somebody holds, whoever that is.
+    fn taken(&self) -> Answer<u64>;
     /// cuMemHostAlloc with the flag DEVICEMAP: page-locked memory.
     fn allocate_host(&self, bytes: usize) -> Answer<*mut u8>;
     /// cuMemFreeHost

@@ -35,6 +35,7 @@ struct Functions {
     set_current: unsafe extern "C" fn(Pointer) -> c_int,
     allocate: unsafe extern "C" fn(*mut u64, usize) -> c_int,
     free: unsafe extern "C" fn(u64) -> c_int,
+    memory: unsafe extern "C" fn(*mut usize, *mut usize) -> c_int,
     allocate_host: unsafe extern "C" fn(*mut Pointer, usize, c_uint) -> c_int,
     free_host: unsafe extern "C" fn(Pointer) -> c_int,
     device_address: unsafe extern "C" fn(*mut u64, Pointer, c_uint) -> c_int,
@@ -148,6 +149,7 @@ impl Functions {
                 set_current: library.function("cuCtxSetCurrent")?,
                 allocate: library.function("cuMemAlloc_v2")?,
                 free: library.function("cuMemFree_v2")?,
+                memory: library.function("cuMemGetInfo_v2")?,
                 allocate_host: library.function("cuMemHostAlloc")?,
                 free_host: library.function("cuMemFreeHost")?,
                 device_address: library.function("cuMemHostGetDevicePointer_v2")?,
@@ -263,6 +265,13 @@ impl Driver for RealDriver {
     fn free(&self, address: Address) -> Answer<()> {
         // SAFETY: see above.
         check("cuMemFree", unsafe { (self.functions.free)(address) })
+    }
+
+    fn taken(&self) -> Answer<u64> {
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: see above.
+        check("cuMemGetInfo", unsafe { (self.functions.memory)(&mut free, &mut total) })?;
+        Ok(total.saturating_sub(free) as u64)
     }
 
     fn allocate_host(&self, bytes: usize) -> Answer<*mut u8> {
@@ -475,7 +484,7 @@ struct Encoded([u64; 16]);
 /// CUtensorMapDataType of a type.
 fn kind_of(dtype: DType) -> Option<c_int> {
     Some(match dtype {
-        DType::U8 | DType::I8 => 0,
+        DType::F8e4m3 | DType::U8 | DType::I8 => 0,
         DType::I32 => 4,
         DType::F16 => 6,
         DType::F32 => 7,

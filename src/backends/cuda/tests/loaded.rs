@@ -32,6 +32,7 @@ fn a_carried_value_adds_up_whether_shared_or_swapped_and_a_reset_restores_it() {
         loaded.intact().unwrap();
         let held = device.on_device(false).unwrap();
         assert!(held.now >= 4 * 36 && held.peak == held.now);
+        assert!(held.taken >= Some(held.now), "{held:?}");
         drop(loaded);
         assert_eq!(device.on_device(true).unwrap().now, 0);
         assert_eq!(device.on_device(false).unwrap().peak, 0);

@@ -2,6 +2,7 @@
 
 use super::words::Arithmetic;
 use crate::backends::cpu::float::Number;
+use crate::float8::F8e4m3;
 use half::{bf16, f16};
 
 /// A lane of a word.
@@ -81,6 +82,13 @@ impl To<f32> for f16 {
     #[inline(always)]
     fn lane(self, _: i16) -> f32 {
         Number::to_f32(self)
+    }
+}
+
+impl To<f32> for F8e4m3 {
+    #[inline(always)]
+    fn lane(self, _: i16) -> f32 {
+        self.to_f32()
     }
 }
 

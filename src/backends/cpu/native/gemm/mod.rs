@@ -39,6 +39,7 @@ use crate::backends::cpu::native::scratch::SharedScratch;
 use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::pool::share;
 use crate::backends::{Fault, Unsupported};
+use crate::float8::F8e4m3;
 use crate::ops::{Gemm, GemmDims, GemmI8};
 use crate::tensor::{DType, ValueSpec};
 use half::{bf16, f16};
@@ -131,6 +132,8 @@ pub(super) fn prepare(
         (DType::Bf16, DType::Bf16) => Product::boxed::<bf16, f32, bf16, f32, bf16>(part),
         (DType::F16, DType::F32) => Product::boxed::<f16, f32, f16, f32, f32>(part),
         (DType::F16, DType::F16) => Product::boxed::<f16, f32, f16, f32, f16>(part),
+        (DType::F8e4m3, DType::F32) => Product::boxed::<F8e4m3, f32, F8e4m3, f32, f32>(part),
+        (DType::F8e4m3, DType::Bf16) => Product::boxed::<F8e4m3, f32, F8e4m3, f32, bf16>(part),
         (a, d) => Err(Unsupported(format!("cpu/native has no gemm from {} to {}", a.name(), d.name()))),
     }
 }
