@@ -93,21 +93,34 @@ fn work(program: &Program, phase: Phase) -> Work {
     steps.fold(Work::default(), |sum, step| sum + step.op.operation().work(&program.specs(&step.args)))
 }
 
-/// Share of the multiply-add probe beside the samples that a phase reaches, in per cent.
+/// A phase's part of an execution, by steps that were timed one by one.
+fn part(record: &Record, phase: Phase) -> Option<f64> {
+    let phases = &record.phases.value()?.ns;
+    Some(phases.get(&phase)? / phases.values().sum::<f64>())
+}
+
+/// Share of the multiply-add probe that a phase reaches, in per cent: each sample gives the phase its part of the time,
+/// and is held against the probe beside it.
 fn arithmetic_share(record: &Record, phase: Phase) -> Option<f64> {
-    let ns = record.phases.value()?.ns.get(&phase)?;
     let series = record.series.first().filter(|series| series.probe == Some(ProbeKind::Fma))?;
-    let probe = middle(&series.probe_rate)?;
-    Some(100.0 * work(&program_of(record)?, phase).flops as f64 / (ns * 1e-9) / probe)
+    let flops = work(&program_of(record)?, phase).flops as f64 / part(record, phase)?;
+    let beside = series.ns.iter().zip(&series.probe_rate).filter(|(_, probe)| **probe > 0.0);
+    middle(beside.map(|(ns, probe)| 100.0 * flops / (ns * 1e-9) / probe).collect())
 }
 
 /// Share of the probe that reads 4 streams and writes 3 which the update reaches, in per cent.
 fn update_share(record: &Record, run: &Run) -> Option<f64> {
-    let ns = record.phases.value()?.ns.get(&Phase::Update)?;
+    let ns = middle(record.series.first()?.ns.clone())? * part(record, Phase::Update)?;
     let threads = record.contender.lane.threads;
     let ceilings = compare::ceilings(&run.records);
     let probe = ceilings.iter().find(|one| one.probe == ProbeKind::Adam && one.threads == threads)?;
     Some(100.0 * work(&program_of(record)?, Phase::Update).bytes() as f64 / (ns * 1e-9) / probe.rate)
+}
+
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    Some((values[last / 2] + values[values.len() / 2]) / 2.0)
 }
 
 /// How far the high-water mark of a fresh process is from what liveness over the program says, scratch and packed
@@ -117,10 +130,4 @@ fn memory_error(record: &Record) -> Option<f64> {
     let workspace = peak.held.get(&State::Workspace).copied().unwrap_or(0);
     let modelled = (program_of(record)?.liveness().total() + workspace) as f64;
     Some(100.0 * (peak.peak as f64 / modelled - 1.0).abs())
-}
-
-fn middle(values: &[f64]) -> Option<f64> {
-    let mut values: Vec<f64> = values.iter().copied().filter(|value| *value > 0.0).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
