@@ -58,7 +58,7 @@ impl F8e4m3 {
         if value.is_nan() {
             return Self::NAN;
         }
-        // Distances between neighbours do not shrink below 2^-6.
+        // Numbers below 2^-6, the smallest normal one, are as far apart as those just above it.
         let exponent = ((value.to_bits() >> 23 & 0xFF) as i32 - 127).clamp(-6, 9);
         let steps = (value.abs() / 2f32.powi(exponent - 3)).min(16.0).round_ties_even() as u8;
         // Subnormal numbers have the exponent's field one below, and no leading one to take off: 8 either way.

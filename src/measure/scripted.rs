@@ -214,7 +214,9 @@ impl Peer for ScriptedPeer {
                 Ok(Reply::Sample(sampled))
             }
             Reply::Memory { bytes, resident, peak, .. } => {
-                Ok(Reply::Memory { bytes, resident, peak, taken: self.part.taken.get(number).copied() })
+                // Known, whatever this kernel keeps.
+                let (peak, taken) = (peak.max(1), self.part.taken.get(number).copied());
+                Ok(Reply::Memory { bytes, resident, peak, taken })
             }
             Reply::Calibrated { .. } if self.part.disturbed => {
                 Ok(Reply::Calibrated { iters: 1, each_ns: 1e8 })
