@@ -13,6 +13,7 @@ mod compose;
 mod cpu;
 mod cuda;
 mod gpu;
+mod phases;
 mod steps;
 mod tests;
 mod train;
@@ -81,8 +82,9 @@ const MEASURES: &[(&str, Measure)] = &[
     ("wgpu_cubek", wgpu::cubek),
     ("train_gradients", tests::gradients),
     ("train_check", train::check),
-    ("train_steps", steps::steps),
+    ("train_phases", phases::phases),
     ("train_features", compose::features),
+    ("train_steps", steps::steps),
     ("train_large", steps::large),
     ("truth", truth::truth),
     ("clone", clone::clone),

@@ -1,20 +1,19 @@
-//! Whole models beside PyTorch and ONNX Runtime, phase by phase, and the memory that they take.
+//! Whole models beside PyTorch and ONNX Runtime, and the memory that they take.
 //!
 //! Runs that are there already are used again where `CUTGPU_TRAIN_KEEP` is set.
 
 use super::Measured;
 use super::commands::{failure, program, root, run};
 use cutgpu::compare::{self, OWN};
-use cutgpu::measure::protocol::ProbeKind;
-use cutgpu::ops::Work;
-use cutgpu::program::{Phase, Program, State};
+use cutgpu::program::{Program, State};
 use cutgpu::record::{Record, Run};
 use cutgpu::workloads;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-/// Cases of the suite `peers` that are whole models, and the one whose probe moves bytes as AdamW does.
-const PEERS: &str = "peers/bert-inference,peers/bert-step,peers/vgg16-step,peers/adamw-memory";
+/// Cases of the suite `peers` that are whole models.
+const PEERS: &str = "peers/bert-inference,peers/bert-step,peers/vgg16-step";
 
 /// PyTorch op by op, and by its compiler.
 const EAGER: &str = "peer/torch";
@@ -29,28 +28,41 @@ pub(crate) fn steps() -> Measured {
     run(Command::new("make").args(["--silent", "peers"]))?;
     let peers = measured(&cutgpu, "peers", &["peers", "--only", PEERS])?;
     let ratio = |case: &str, without: &str| ratios(&peers, case, without).into_iter().reduce(f64::min);
-    let step = own(&peers, "bert-step");
     let values = [
         ("train.bert_step", ratio("bert-step", COMPILED)),
         ("train.bert_step_compiled", ratio("bert-step", EAGER)),
         ("train.vgg16_step", ratio("vgg16-step", COMPILED)),
         ("train.bert_inference", ratio("bert-inference", "")),
-        ("train.bert_forward", step.and_then(|record| arithmetic_share(record, Phase::Forward))),
-        ("train.bert_backward", step.and_then(|record| arithmetic_share(record, Phase::Backward))),
-        ("train.adamw", step.and_then(|record| update_share(record, &peers))),
-        ("train.memory", step.and_then(memory_error)),
+        ("train.memory", own(&peers, "bert-step").and_then(memory_error)),
     ];
     Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// Memory of the largest steps.
+/// Memory of the largest steps, which the first visit of each tells: the run, of an hour, is ended then.
 pub(crate) fn large() -> Measured {
     let cutgpu = program()?;
-    let run = measured(&cutgpu, "large", &["train", "--only", LARGE, "--backend", OWN, "--quick"])?;
-    let error = |case: &str| own(&run, case).and_then(memory_error);
-    let values =
-        [("train.gpt2_memory", error("gpt2-step")), ("train.bert_large_memory", error("bert-large-step"))];
-    Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    let folder = root().join("target/train/large");
+    let errors = || -> Option<[f64; 2]> {
+        let run = cutgpu::record::read(&folder).ok()?;
+        let error = |case: &str| own(&run, case).and_then(memory_error);
+        Some([error("gpt2-step")?, error("bert-large-step")?])
+    };
+    if std::env::var_os("CUTGPU_TRAIN_KEEP").is_none() {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    if !folder.exists() {
+        let mut command = Command::new(cutgpu);
+        command.args(["run", "train", "--only", LARGE, "--backend", OWN, "--quick", "--out"]).arg(&folder);
+        let quiet = command.current_dir(root()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = quiet.spawn().map_err(|error| error.to_string())?;
+        while child.try_wait().map_err(|error| error.to_string())?.is_none() && errors().is_none() {
+            std::thread::sleep(Duration::from_secs(5));
+        }
+        let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        child.wait().map_err(|error| error.to_string())?;
+    }
+    let [gpt2, bert] = errors().ok_or("the run ended before both steps had told their memory")?;
+    Ok([("train.gpt2_memory", gpt2), ("train.bert_large_memory", bert)].into())
 }
 
 /// A run in `target/train/NAME`.
@@ -85,42 +97,6 @@ fn own<'a>(run: &'a Run, case: &str) -> Option<&'a Record> {
 
 fn program_of(record: &Record) -> Option<Program> {
     workloads::find(&record.workload)?.program(&record.point).ok()
-}
-
-/// Work of a phase on paper.
-fn work(program: &Program, phase: Phase) -> Work {
-    let steps = program.steps.iter().filter(|step| step.phase == phase);
-    steps.fold(Work::default(), |sum, step| sum + step.op.operation().work(&program.specs(&step.args)))
-}
-
-/// A phase's part of an execution, by steps that were timed one by one.
-fn part(record: &Record, phase: Phase) -> Option<f64> {
-    let phases = &record.phases.value()?.ns;
-    Some(phases.get(&phase)? / phases.values().sum::<f64>())
-}
-
-/// Share of the multiply-add probe that a phase reaches, in per cent: each sample gives the phase its part of the time,
-/// and is held against the probe beside it.
-fn arithmetic_share(record: &Record, phase: Phase) -> Option<f64> {
-    let series = record.series.first().filter(|series| series.probe == Some(ProbeKind::Fma))?;
-    let flops = work(&program_of(record)?, phase).flops as f64 / part(record, phase)?;
-    let beside = series.ns.iter().zip(&series.probe_rate).filter(|(_, probe)| **probe > 0.0);
-    middle(beside.map(|(ns, probe)| 100.0 * flops / (ns * 1e-9) / probe).collect())
-}
-
-/// Share of the probe that reads 4 streams and writes 3 which the update reaches, in per cent.
-fn update_share(record: &Record, run: &Run) -> Option<f64> {
-    let ns = middle(record.series.first()?.ns.clone())? * part(record, Phase::Update)?;
-    let threads = record.contender.lane.threads;
-    let ceilings = compare::ceilings(&run.records);
-    let probe = ceilings.iter().find(|one| one.probe == ProbeKind::Adam && one.threads == threads)?;
-    Some(100.0 * work(&program_of(record)?, Phase::Update).bytes() as f64 / (ns * 1e-9) / probe.rate)
-}
-
-fn middle(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let last = values.len().checked_sub(1)?;
-    Some((values[last / 2] + values[values.len() / 2]) / 2.0)
 }
 
 /// How far the high-water mark of a fresh process is from what liveness over the program says, scratch and packed
