@@ -49,13 +49,6 @@ pub(in super::super) enum Left<'a, T> {
     Made(&'a dyn Made, usize),
 }
 
-impl<T> Left<'_, T> {
-    /// Whether the tile gets lines.
-    fn is_by_rows(&self) -> bool {
-        !matches!(self, Self::Plain(matrix) if !matrix.is_by_rows())
-    }
-}
-
 /// B, where it lies, laid out before, or made.
 pub(in super::super) enum Right<'a, T> {
     Plain(Matrix<'a, T>),
@@ -322,8 +315,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
 
     /// A lies in lines for the tile.
     fn by_lines(&self) -> bool {
-        let Kernels { by_columns_only, registers, .. } = self.engine.kernels;
-        !by_columns_only && (self.a.is_by_rows() || registers.is_some())
+        !self.engine.kernels.by_columns_only
     }
 
     fn elements(&self, depths: &Range<usize>) -> Range<usize> {
@@ -372,20 +364,21 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
 
     fn pack_a(&mut self, a: &Matrix<A>, down: &Range<usize>, depths: &Range<usize>) {
         let padded = depths.len().next_multiple_of(CHUNK);
-        let elements = self.elements(depths);
+        let (elements, lane) = (self.elements(depths), PhantomData::<LA>);
+        if !a.is_by_rows() && self.by_lines() {
+            let Kernels { most_rows, row_grain, .. } = self.engine.kernels;
+            let (a, rows, tile) = (*a, down.clone(), [most_rows, row_grain]);
+            let to = &mut self.a_pack[..down.len() * padded];
+            return self.engine.isa.run(Turned { a, rows, depths: elements, tile, to, lane });
+        }
         for part in self.parts(down.len()) {
             let rows = down.start + part.start..down.start + part.end;
             let to = &mut self.a_pack[part.start * padded..part.end * padded];
             if a.is_by_rows() {
                 self.engine.pack_rows::<LA, A>(*a, rows, &elements, to);
-            } else if self.engine.kernels.registers.is_some() {
-                let (a, depths) = (*a, elements.clone());
-                self.engine.isa.run(Turned { a, rows, depths, to, lane: PhantomData::<LA> });
             } else {
-                let (b, width) = (a.transposed(), part.len());
-                let depths = elements.clone();
-                let panel = Panel { b, columns: rows, depths, width, to, lane: PhantomData::<LA> };
-                self.engine.isa.run(panel);
+                let (b, width, depths) = (a.transposed(), part.len(), elements.clone());
+                self.engine.isa.run(Panel { b, columns: rows, depths, width, to, lane });
             }
         }
     }
@@ -398,7 +391,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         depths: &Range<usize>,
         is_first: bool,
     ) -> Source {
-        let Kernels { columns: width, by_columns_only, .. } = self.engine.kernels;
+        let width = self.engine.kernels.columns;
         match self.b {
             Right::Packed(Panels { words, columns: all, first, .. }) => {
                 let at = depths.start * all + (first + columns.start) * depths.len();
@@ -410,7 +403,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
                 let to = &mut self.b_pack[at..at + width * depths.len()];
                 let panel = to.as_mut_ptr();
                 let followed = self.keep && !is_first;
-                let is_whole = columns.len() == width && (self.a.is_by_rows() || by_columns_only);
+                let is_whole = columns.len() == width;
                 if !is_first {
                     return Source { panel, raw: None, followed };
                 }

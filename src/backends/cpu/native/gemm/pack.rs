@@ -3,6 +3,7 @@
 //! Both are padded with zeros to whole words, and as far as there is room, so that the tile has no edge along
 //! the depth.
 
+use super::blocks::parts_in;
 use super::lanes::{Lane, To};
 use super::tile::{CHUNK, fetch_near};
 use super::transpose::{FEW, SIDE, Transpose, TransposeFew};
@@ -82,11 +83,15 @@ impl<L: Lane, T: To<L>> Loops for Lines<'_, T, L> {
     }
 }
 
-/// The same of A whose columns are contiguous, so that each line is a column of words, turned.
+/// The same of A whose columns are contiguous, for all tiles of a block: its lines are columns of words, turned. Squares of
+/// 16 words are, so that each cache line of A is read once, whichever tiles its rows belong to.
 pub(super) struct Turned<'a, T, L> {
     pub(super) a: Matrix<'a, T>,
     pub(super) rows: Range<usize>,
     pub(super) depths: Range<usize>,
+    /// Most rows of a tile, and what they are cut by: as for [`parts_in`].
+    pub(super) tile: [usize; 2],
+    /// Tile after tile, each `[chunk of 16 words][row][16]`.
     pub(super) to: &'a mut [u32],
     pub(super) lane: std::marker::PhantomData<L>,
 }
@@ -96,21 +101,58 @@ impl<L: Lane, T: To<L>> Loops for Turned<'_, T, L> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { a, rows, depths, to, lane } = self;
+        let Self { a, rows, depths, tile: [most, grain], to, lane } = self;
         let step = CHUNK * L::PER_WORD;
-        let chunks = to.chunks_exact_mut(rows.len() * CHUNK).zip(depths.clone().step_by(step));
-        for (to, start) in chunks {
+        let padded = depths.len().div_ceil(step) * CHUNK;
+        for (chunk, start) in depths.clone().step_by(step).enumerate() {
             let depths = start..(start + step).min(depths.end);
-            for (number, first) in rows.clone().step_by(SIDE).enumerate() {
-                let (b, columns) = (a.transposed(), first..(first + SIDE).min(rows.end));
-                let [mut block, mut turned] = [[0; SIDE * SIDE]; 2];
-                let depths = depths.clone();
-                Panel { b, columns: columns.clone(), depths, width: SIDE, to: &mut block, lane }.run::<V>();
-                Transpose { from: &block, from_stride: SIDE, to: &mut turned, to_stride: SIDE }.run::<V>();
-                let wanted = columns.len() * CHUNK;
-                to[number * SIDE * CHUNK..][..wanted].copy_from_slice(&turned[..wanted]);
+            let mut tiles = parts_in(rows.len(), most, grain);
+            let mut tile = 0..0;
+            for first in (0..rows.len()).step_by(SIDE) {
+                let columns = rows.start + first..(rows.start + first + SIDE).min(rows.end);
+                let (count, mut square) = (columns.len(), [0; SIDE * CHUNK]);
+                Square { a, columns, depths: depths.clone(), to: &mut square, lane }.run::<V>();
+                for (row, line) in (first..).zip(square.chunks_exact(CHUNK).take(count)) {
+                    if row == tile.end {
+                        tile = tiles.next().unwrap_or(row..rows.len());
+                    }
+                    let at = tile.start * padded + (chunk * tile.len() + row - tile.start) * CHUNK;
+                    to[at..at + CHUNK].copy_from_slice(line);
+                }
             }
         }
+    }
+}
+
+/// Up to 16 rows of A, a chunk of each, as `[row][16]`. The columns of A are contiguous.
+struct Square<'a, T, L> {
+    a: Matrix<'a, T>,
+    /// Rows of A, which are columns of what is turned.
+    columns: Range<usize>,
+    depths: Range<usize>,
+    to: &'a mut [u32; SIDE * CHUNK],
+    lane: std::marker::PhantomData<L>,
+}
+
+impl<L: Lane, T: To<L>> Loops for Square<'_, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { a, columns, depths, to, lane } = self;
+        let (b, stride) = (a.transposed(), a.strides[1]);
+        let are_words = T::SAME_BUT == Some(0) && L::PER_WORD == 1 && size_of::<T>() == size_of::<u32>();
+        if are_words && columns.len() == SIDE && depths.len() == CHUNK {
+            let from = &b.data[depths.start * stride + columns.start..];
+            (CHUNK..2 * CHUNK)
+                .for_each(|depth| fetch_near(from.as_ptr().wrapping_add(depth * stride).cast()));
+            // SAFETY: where elements are lanes, and each fills a word, they are words.
+            let from = unsafe { std::slice::from_raw_parts(from.as_ptr().cast::<u32>(), from.len()) };
+            return Transpose { from, from_stride: stride, to, to_stride: CHUNK }.run::<V>();
+        }
+        let mut block = [0; SIDE * CHUNK];
+        Panel { b, columns, depths, width: SIDE, to: &mut block, lane }.run::<V>();
+        Transpose { from: &block, from_stride: SIDE, to, to_stride: CHUNK }.run::<V>();
     }
 }
 
