@@ -8,7 +8,7 @@ use cutgpu::compare::{self, OWN};
 use cutgpu::program::{Program, State};
 use cutgpu::record::{Record, Run};
 use cutgpu::workloads;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -41,37 +41,46 @@ pub(crate) fn steps() -> Measured {
 /// Memory of the largest steps, which the first visit of each tells: the run, of an hour, is ended then.
 pub(crate) fn large() -> Measured {
     let cutgpu = program()?;
-    let folder = root().join("target/train/large");
+    let folder = folder("large");
     let errors = || -> Option<[f64; 2]> {
         let run = cutgpu::record::read(&folder).ok()?;
         let error = |case: &str| own(&run, case).and_then(memory_error);
         Some([error("gpt2-step")?, error("bert-large-step")?])
     };
-    if std::env::var_os("CUTGPU_TRAIN_KEEP").is_none() {
-        let _ = std::fs::remove_dir_all(&folder);
-    }
-    if !folder.exists() {
+    if !is_kept(&folder) {
         let mut command = Command::new(cutgpu);
         command.args(["run", "train", "--only", LARGE, "--backend", OWN, "--quick", "--out"]).arg(&folder);
         let quiet = command.current_dir(root()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = quiet.spawn().map_err(|error| error.to_string())?;
-        while child.try_wait().map_err(|error| error.to_string())?.is_none() && errors().is_none() {
+        while child.try_wait().map_err(|error| error.to_string())?.is_none() {
+            if errors().is_some() {
+                run(Command::new("kill").args(["-INT", &child.id().to_string()]))?;
+                child.wait().map_err(|error| error.to_string())?;
+                break;
+            }
             std::thread::sleep(Duration::from_secs(5));
         }
-        let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        child.wait().map_err(|error| error.to_string())?;
     }
     let [gpt2, bert] = errors().ok_or("the run ended before both steps had told their memory")?;
     Ok([("train.gpt2_memory", gpt2), ("train.bert_large_memory", bert)].into())
 }
 
+fn folder(name: &str) -> PathBuf {
+    root().join("target/train").join(name)
+}
+
+/// Whether a run is there already, to be used again; one that is not wanted is removed.
+fn is_kept(folder: &Path) -> bool {
+    if std::env::var_os("CUTGPU_TRAIN_KEEP").is_none() {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    folder.exists()
+}
+
 /// A run in `target/train/NAME`.
 fn measured(cutgpu: &Path, name: &str, words: &[&str]) -> Result<Run, String> {
-    let folder = root().join("target/train").join(name);
-    if std::env::var_os("CUTGPU_TRAIN_KEEP").is_none() {
-        let _ = std::fs::remove_dir_all(&folder);
-    }
-    if !folder.exists() {
+    let folder = folder(name);
+    if !is_kept(&folder) {
         let mut command = Command::new(cutgpu);
         command.arg("run").args(words).arg("--out").arg(&folder);
         let output = command.current_dir(root()).output().map_err(|error| error.to_string())?;
