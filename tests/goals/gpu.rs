@@ -22,35 +22,89 @@ pub(crate) fn host() -> Measured {
     Ok(BTreeMap::from([("cuda.crates", crates), ("cuda.list", list), ("cuda.bundle", kib * 1024.0 / 1e6)]))
 }
 
-/// Our kernels beside NVIDIA's, by the device's clock.
+/// Our kernels beside NVIDIA's, and whether a short kernel's launches are hidden, by the device's clock.
 pub(crate) fn hardware() -> Measured {
+    let records = measured("cuda/*")?;
+    let mut values = BTreeMap::new();
+    let product = |case, ceiling| least(ratios(&records, case, "cuda/native", ceiling));
+    values.extend(product("product-bf16", "cuda/cublaslt").map(|ratio| ("cuda.bf16_product", ratio)));
+    values.extend(product("product-f32", "cuda/cublas").map(|ratio| ("cuda.f32_product", ratio)));
+    let copies = rates(&records, "copy", "cuda/native").into_iter().reduce(f64::max);
+    let rows = ["softmax", "layer-norm", "gelu"].into_iter();
+    let rows = rows.flat_map(|case| rates(&records, case, "cuda/native")).reduce(f64::min);
+    values.extend(rows.zip(copies).map(|(rows, copies)| ("cuda.rows", rows / copies)));
+    values.extend(launch_gap(&records).map(|gap| ("cuda.launch_gap", gap)));
+    Ok(values)
+}
+
+/// Our kernels and NVIDIA's beside PyTorch's on the same card, in the rounds of one run.
+pub(crate) fn torch() -> Measured {
+    let records = measured("cuda/*,peer/torch-cuda")?;
+    let beside = |case, ours| ratios(&records, case, ours, "peer/torch-cuda");
+    let mut values = BTreeMap::new();
+    let library = ["product-bf16", "product-f32", "product-tf32"].into_iter();
+    let library = library.flat_map(|case| beside(case, "cuda/cublaslt"));
+    values.extend(least(library.collect()).map(|ratio| ("cuda.cublaslt_torch", ratio)));
+    let in_bf16 =
+        |record: &&Record| record.point.get("dtype").is_some_and(|dtype| dtype.to_string() == "bf16");
+    let halves: Vec<Record> = records.iter().filter(in_bf16).cloned().collect();
+    let attention = ratios(&halves, "attention", "cuda/native", "peer/torch-cuda");
+    values.extend(least(attention).map(|ratio| ("cuda.attention_flash", ratio)));
+    values.extend(least(beside("adamw", "cuda/native")).map(|ratio| ("cuda.adamw_fused", ratio)));
+    // PyTorch hands f32 products to cuBLAS, too: the same kernel under two clocks.
+    let clocks = beside("product-f32", "cuda/cublas").into_iter().map(|ratio| 100.0 * (ratio - 1.0).abs());
+    values.extend(clocks.reduce(f64::max).map(|apart| ("cuda.clock_torch", apart)));
+    Ok(values)
+}
+
+/// The suite's records on these backends.
+fn measured(backends: &str) -> Result<Vec<Record>, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let out = folder.path().join("run");
-    run(Command::new(program()?).args(["run", "gpu", "--backend", "cuda/*", "--out"]).arg(&out))?;
-    let records = cutgpu::record::read(&out).map_err(|error| error.to_string())?.records;
-    let ratio = |case: &str, ceiling: &str| -> Option<f64> {
-        let (ours, theirs) = (by_group(&records, case, "cuda/native"), by_group(&records, case, ceiling));
-        let ratios = ours.iter().filter_map(|(group, ns)| Some(theirs.get(group)? / ns));
-        // The worst size counts.
-        ratios.min_by(f64::total_cmp)
-    };
-    let mut values = BTreeMap::new();
-    values.extend(ratio("product-bf16", "cuda/cublaslt").map(|ratio| ("cuda.bf16_product", ratio)));
-    values.extend(ratio("product-f32", "cuda/cublas").map(|ratio| ("cuda.f32_product", ratio)));
-    Ok(values)
+    run(Command::new(program()?).args(["run", "gpu", "--backend", backends, "--out"]).arg(&out))?;
+    Ok(cutgpu::record::read(&out).map_err(|error| error.to_string())?.records)
+}
+
+/// How many times as fast as `theirs` ours is, for each group of a case that both have.
+fn ratios(records: &[Record], case: &str, ours: &str, theirs: &str) -> Vec<f64> {
+    let (ours, theirs) = (by_group(records, case, ours), by_group(records, case, theirs));
+    ours.iter().filter_map(|(group, ns)| Some(theirs.get(group)? / ns)).collect()
+}
+
+/// The worst counts.
+fn least(ratios: Vec<f64>) -> Option<f64> {
+    ratios.into_iter().reduce(f64::min)
+}
+
+/// Bytes that must move over the time, for each group of a case on one backend.
+pub(crate) fn rates(records: &[Record], case: &str, backend: &str) -> Vec<f64> {
+    let times = by_group(records, case, backend);
+    let bytes: BTreeMap<&str, u64> = records
+        .iter()
+        .filter(|record| record.case == case)
+        .map(|record| (record.group.as_str(), record.work.bytes()))
+        .collect();
+    times.iter().filter_map(|(group, ns)| Some(*bytes.get(group.as_str())? as f64 / ns)).collect()
+}
+
+/// Time of a short kernel within a batch over its time alone between events, at worst: launches that a batch does not
+/// hide are longer than the kernel.
+fn launch_gap(records: &[Record]) -> Option<f64> {
+    let rows = records.iter().filter(|record| record.case == "one-row");
+    let gap = |row| Some(ns(row, Sync::Batch)? / ns(row, Sync::Each)?);
+    rows.filter(|row| row.contender.backend.starts_with("cuda/")).filter_map(gap).reduce(f64::max)
 }
 
 /// Nanoseconds of a case on the backends whose names begin so, by group.
 pub(crate) fn by_group(records: &[Record], case: &str, backend: &str) -> BTreeMap<String, f64> {
     let rows = records.iter().filter(|row| row.case == case && row.contender.backend.starts_with(backend));
-    rows.filter_map(|row| Some((row.group.clone(), ns(row)?))).collect()
+    rows.filter_map(|row| Some((row.group.clone(), ns(row, Sync::Batch)?))).collect()
 }
 
-/// Median nanoseconds of an execution by the device's clock, of kernels that follow one another.
-fn ns(record: &Record) -> Option<f64> {
-    let is_wanted = |kind: &SeriesKind| {
-        kind.scope == Scope::Device && kind.sync == Sync::Batch && kind.load == Load::Burst
-    };
+/// Median nanoseconds of an execution by the device's clock.
+fn ns(record: &Record, sync: Sync) -> Option<f64> {
+    let is_wanted =
+        |kind: &SeriesKind| kind.scope == Scope::Device && kind.sync == sync && kind.load == Load::Burst;
     let series = record.series.iter().find(|series| is_wanted(&series.kind))?;
     (!series.ns.is_empty()).then(|| median(series.ns.clone()))
 }

@@ -91,6 +91,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("cpu", cpu::cpu),
     ("cuda_host", gpu::host),
     ("cuda_hardware", gpu::hardware),
+    ("cuda_torch", gpu::torch),
     ("wgpu_hardware", wgpu::hardware),
     ("aa", aa::aa),
 ];
@@ -181,6 +182,9 @@ fn is_here(need: &str) -> bool {
     match need {
         "nvidia" => std::path::Path::new("/dev/nvidiactl").exists(),
         "vulkan" => !cutgpu::backends::family_of("wgpu").is_none_or(|family| family.devices().is_empty()),
+        "torch-cuda" => {
+            cutgpu::backends::family_of("peer/torch-cuda").is_some_and(|family| !family.devices().is_empty())
+        }
         "javascript" => is_browser_here() || starts("node"),
         "browser" => is_browser_here(),
         "axe" => {

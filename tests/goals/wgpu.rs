@@ -2,7 +2,7 @@
 
 use super::Measured;
 use super::commands::{median, printed, program, run};
-use super::gpu::by_group;
+use super::gpu::{by_group, rates};
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Instant;
@@ -99,16 +99,10 @@ pub(crate) fn hardware() -> Measured {
     let (ours, theirs) =
         (by_group(&gpus, "product-f32", "wgpu"), by_group(&gpus, "product-f32", "cuda/cublas"));
     let products = ours.iter().filter_map(|(group, ns)| Some(theirs.get(group)? / ns));
-    let rate = |case: &str| -> Vec<f64> {
-        let of = |record: &&cutgpu::record::Record| record.case == case;
-        let seconds = by_group(&gpus, case, "wgpu");
-        let bytes = gpus.iter().filter(of).map(|record| (record.group.clone(), record.work.bytes() as f64));
-        bytes.filter_map(|(group, bytes)| Some(bytes / seconds.get(&group)?)).collect()
-    };
-    let copy = rate("copy").into_iter().reduce(f64::max).ok_or("no GPU copied anything")?;
-    let rows = ["softmax", "layer-norm", "gelu"].into_iter().flat_map(rate).reduce(f64::min);
+    let copy = rates(&gpus, "copy", "wgpu").into_iter().reduce(f64::max).ok_or("no GPU copied anything")?;
+    let rows = ["softmax", "layer-norm", "gelu"].into_iter().flat_map(|case| rates(&gpus, case, "wgpu"));
     let mut values = BTreeMap::new();
     values.extend(products.reduce(f64::min).map(|ratio| ("wgpu.f32_product", ratio)));
-    values.extend(rows.map(|rows| ("wgpu.rows", rows / copy)));
+    values.extend(rows.reduce(f64::min).map(|rows| ("wgpu.rows", rows / copy)));
     Ok(values)
 }
