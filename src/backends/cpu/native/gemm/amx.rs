@@ -10,7 +10,7 @@
 //! compute and drop. One row stays with the vector registers, which are faster then.
 
 use super::families::{Compiled, Kernels, Registers, family as of_vectors};
-use super::tile::{CHUNK, Kernel, Tile, fetch_far};
+use super::tile::{CHUNK, Kernel, Tile, fetch_far, fetch_near};
 use super::words::{Finish, Place, Words};
 use super::words_x86::{Avx512, Dot};
 use crate::backends::cpu::amx::{self, LINE, SIDE};
@@ -84,18 +84,25 @@ unsafe fn run<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile) {
 }
 
 /// Adds the products of all chunks of depth to the sums. Meanwhile the lines of D that will be written are asked
-/// for, and what lies ahead: into the second cache, because the first is full of A and B.
+/// for, and what lies ahead: into the second cache, because the first is full of A and B. The next chunk of B, which
+/// may be the next panel's first, is asked for into the first cache: a load of a register waits for each of its lines
+/// in turn.
 #[inline(always)]
 unsafe fn products<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile) {
     let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead);
     let chunks = tile.depth / CHUNK;
     // All of D in the first half of the time, so that the last line has come too.
     let rows_each = (2 * tile.rows).div_ceil(chunks.max(1));
-    let mut rows_of_d = 0..tile.rows;
+    let mut rows_of_d = 0..if tile.d_is_far { tile.rows } else { 0 };
     let ahead_bytes = tile.ahead_rows.div_ceil(chunks.max(1)) * tile.ahead_step;
     for _ in 0..chunks {
         // SAFETY: by the contract of `Kernel`; rows of A beyond the tile's are there to be read.
         unsafe { products_of_chunk::<D, ROWS, COLUMNS>([a, b], [tile.a_stride, tile.b_step]) };
+        let next = b.wrapping_add(CHUNK * tile.b_step);
+        for line in 0..CHUNK * COLUMNS {
+            let (word, column) = (line / COLUMNS, line % COLUMNS);
+            fetch_near(next.wrapping_add(word * tile.b_step + column * SIDE).cast());
+        }
         for row in rows_of_d.by_ref().take(rows_each) {
             (0..COLUMNS).for_each(|column| {
                 fetch_far(tile.d.wrapping_add(row * tile.d_stride + column * SIDE).cast());

@@ -19,6 +19,8 @@ pub(in super::super) struct Blocks {
     pub(in super::super) rows: usize,
     /// Columns of B: a quarter of the last cache.
     pub(in super::super) columns: usize,
+    /// Bytes of the second cache.
+    pub(super) second: usize,
     /// Bytes of the last cache that are one thread's.
     pub(super) last: usize,
 }
@@ -53,7 +55,13 @@ impl Blocks {
         let depth = (second / 8 / (WORD * kernels.columns)).clamp(128, 1024).next_multiple_of(CHUNK);
         let rows = (second / 100 * 55 / (WORD * depth) / kernels.most_rows).max(2) * kernels.most_rows;
         let columns = (last / 4 / (WORD * depth) / kernels.columns).clamp(8, 64) * kernels.columns;
-        Self { depth, rows, columns, last }
+        Self { depth, rows, columns, second, last }
+    }
+
+    /// Columns of whole panels, `width` wide and so deep, that stay in the second cache beside a block of A: a quarter of
+    /// it, and one at least.
+    pub(super) fn group(&self, depth: usize, width: usize) -> usize {
+        (self.second / 4 / (WORD * depth * width)).max(1) * width
     }
 
     /// Words of depth of each block, of nearly equal size in whole cache lines.
@@ -119,8 +127,15 @@ mod tests {
             for (second, last) in
                 [(256 << 10, 4 << 20), (512 << 10, 16 << 20), (1 << 20, 32 << 20), (2 << 20, 1 << 28)]
             {
-                let Blocks { depth, rows, columns, .. } = Blocks::for_caches([second, last], &kernels);
+                let blocks = Blocks::for_caches([second, last], &kernels);
+                let Blocks { depth, rows, columns, .. } = blocks;
                 assert!(WORD * depth * rows <= second && WORD * depth * columns <= last, "{isa:?} {second}");
+                for depth in [CHUNK, depth] {
+                    let (width, group) = (kernels.columns, blocks.group(depth, kernels.columns));
+                    assert!(
+                        group == width || group.is_multiple_of(width) && WORD * depth * group <= second / 4
+                    );
+                }
                 assert!(depth >= 128 && rows >= kernels.most_rows && columns % kernels.columns == 0);
             }
         }

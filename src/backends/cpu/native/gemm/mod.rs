@@ -4,6 +4,7 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod blocks;
+mod factors;
 mod families;
 mod few;
 mod lanes;
@@ -21,9 +22,10 @@ mod words;
 pub(super) mod words_x86;
 
 pub(super) use blocks::{Blocks, parts};
+pub(super) use factors::{Left, Made, Right};
 pub(super) use families::{Kernels, kernels, wide_kernels};
 pub(super) use lanes::To;
-pub(super) use multiply::{Engine, Left, Made, Right, Scratch};
+pub(super) use multiply::{Engine, Scratch};
 pub(super) use pack::{Lines, Matrix, Panel};
 pub(super) use packed::{Packed, words_mut, words_of};
 pub(super) use target::Target;
@@ -219,6 +221,25 @@ pub(super) fn portion(
     (0..dims.batch, share(dims.m, row_grain, id / across, down), columns)
 }
 
+/// Columns of a thread from which on it pays that none copies what another does.
+const COLUMNS_EACH: usize = 128;
+
+/// Thread `id`'s part. Where tile registers read A as it lies, only B is copied: threads share its columns.
+fn shared(
+    dims: GemmDims,
+    engine: &Engine,
+    is_packed: bool,
+    id: usize,
+    count: usize,
+) -> (Range<usize>, Range<usize>, Range<usize>) {
+    let GemmDims { batch, m, n, .. } = dims;
+    let grains = engine.kernels.grains();
+    if engine.by_rows() && !is_packed && batch < count && m <= 2 * n && n >= count * COLUMNS_EACH {
+        return (0..batch, 0..m, share(n, grains[1], id, count));
+    }
+    portion(dims, grains, id, count)
+}
+
 /// How many threads share the rows and how many the columns: each thread copies its part of A and of B,
 /// so their sum is kept small.
 fn grid(threads: usize, rows: usize, columns: usize) -> (usize, usize) {
@@ -242,7 +263,7 @@ fn run<A: Element + To<LA>, LA: Lane, B: Element + To<LB>, LB: Lane, D: Output>(
     let packed = product.packed.get(set);
     let whole = Parts::new(outs[0].slice::<D>());
     team.pool.run(&|me| {
-        let (batches, rows, columns) = portion(layout.dims, engine.kernels.grains(), me.id, me.count);
+        let (batches, rows, columns) = shared(layout.dims, engine, packed.is_some(), me.id, me.count);
         // Extra work is whole products where there are enough: a few rows cost more than their share.
         let repeated = batches.start..batches.start + extra.of(batches.len());
         let extra_rows = if repeated.is_empty() { extra.of(rows.len()) } else { 0 };

@@ -1,8 +1,9 @@
 //! Types that products are written in.
 
 use super::blocks::parts;
+use super::factors::Right;
 use super::lanes::{Lane, To};
-use super::multiply::{Engine, Right, Scratch};
+use super::multiply::{Engine, Scratch};
 use super::packed::words_mut;
 use super::target::Target;
 use super::words::Arithmetic;

@@ -243,6 +243,8 @@ fn word<T: To<L>, L: Lane>(from: &[T], zero: i16) -> u32 {
 
 /// Columns whose words are joined at once: they fit a register.
 const JOINED: usize = 16;
+/// Elements of the narrowest type in a word.
+const MOST_PER_WORD: usize = 4;
 /// Words of depth that are fetched before they are copied: hardware misses steps of a
 /// long row.
 const ROWS_AHEAD: usize = 8;
@@ -273,6 +275,20 @@ impl<L: Lane, T: To<L>> Loops for Panel<'_, T, L> {
     }
 }
 
+/// Words of columns: of each row a lane.
+#[inline(always)]
+fn join<T: To<L>, L: Lane>(rows: &[&[[T; JOINED]]], zero: i16, to: &mut [[u32; JOINED]]) {
+    for (number, to) in to.iter_mut().enumerate() {
+        let mut words = [0; JOINED];
+        for (lane, row) in rows.iter().enumerate() {
+            for (word, x) in words.iter_mut().zip(&row[number]) {
+                *word |= x.lane(zero).bits() << (lane * 32 / L::PER_WORD);
+            }
+        }
+        *to = words;
+    }
+}
+
 impl<L: Lane, T: To<L>> Panel<'_, T, L> {
     /// Rows of B are contiguous: the rows of a word are widened, shifted to their place and joined.
     #[inline(always)]
@@ -286,15 +302,15 @@ impl<L: Lane, T: To<L>> Panel<'_, T, L> {
                 fetch_near(from.as_ptr().wrapping_add((ROWS_AHEAD * L::PER_WORD + lane) * stride).cast());
             }
             let (whole, rest) = to[..count].as_chunks_mut::<JOINED>();
-            for (number, to) in whole.iter_mut().enumerate() {
-                let mut words = [0; JOINED];
-                for lane in 0..lanes {
-                    let from = &from[lane * stride + number * JOINED..][..JOINED];
-                    for (word, x) in words.iter_mut().zip(from) {
-                        *word |= x.lane(zero).bits() << (lane * 32 / L::PER_WORD);
-                    }
-                }
-                *to = words;
+            let mut rows: [&[[T; JOINED]]; MOST_PER_WORD] = [&[]; MOST_PER_WORD];
+            for (lane, row) in rows.iter_mut().enumerate().take(lanes) {
+                *row = from[lane * stride..][..count].as_chunks().0;
+            }
+            // So that the loop over lanes is none where a word is whole.
+            if lanes == L::PER_WORD {
+                join::<T, L>(&rows[..L::PER_WORD], zero, whole);
+            } else {
+                join::<T, L>(&rows[..lanes], zero, whole);
             }
             let done = count - rest.len();
             for (number, to) in rest.iter_mut().enumerate() {

@@ -1,7 +1,8 @@
 //! A parameter laid out for the tile at load: blocks of depth, in each its panels one behind the other.
 
+use super::factors::Panels;
 use super::lanes::{Lane, To};
-use super::multiply::{Engine, Panels, column_sums, shift};
+use super::multiply::{Engine, column_sums, shift};
 use super::pack::{Matrix, Panel};
 use super::tile::CHUNK;
 use super::words::Arithmetic;

@@ -1,4 +1,5 @@
-use super::multiply::{Engine, Right, Scratch};
+use super::factors::Right;
+use super::multiply::{Engine, Scratch};
 use super::words::Arithmetic;
 use super::*;
 use crate::backends::cpu::isa::Isa;
@@ -117,18 +118,25 @@ fn narrow_numbers_give_the_exact_product_at_every_edge() {
     extents.extend((1..=70).map(|k| [19, 35, k]));
     extents.extend([[300, 70, 129], [33, 33, 4200], [290, 40, 4200]]);
     for isa in Isa::here() {
-        for &extents in &extents {
-            for trans in [(false, false), (true, false), (false, true), (true, true)] {
-                if let Some(engine) = engine(isa, Arithmetic::Bytes) {
-                    let of = (|x: i32| (x + 8) as u8, |x: i32| x as i8);
-                    check_narrow::<u8, i8, u8, i8>(&engine, extents, trans, of.0, of.1, |d| d as i32);
-                }
-                if let Some(engine) = engine(isa, Arithmetic::Bf16) {
-                    let (of, read) = (|x: i32| bf16::from_f32(x as f32), |d: u32| f32::from_bits(d) as i32);
-                    check_narrow::<bf16, bf16, bf16, bf16>(&engine, extents, trans, of, of, read);
-                }
+        for trans in [(false, false), (true, false), (false, true), (true, true)] {
+            for arithmetic in [Arithmetic::Bytes, Arithmetic::Bf16] {
+                let Some(engine) = engine(isa, arithmetic) else { continue };
+                extents.iter().for_each(|&extents| check_either(&engine, arithmetic, extents, trans));
+                // As if a single panel filled the second cache.
+                let small = Engine { blocks: Blocks { second: 0, ..engine.blocks }, ..engine };
+                check_either(&small, arithmetic, [70, 130, 200], trans);
             }
         }
+    }
+}
+
+fn check_either(engine: &Engine, arithmetic: Arithmetic, extents: [usize; 3], trans: (bool, bool)) {
+    if arithmetic == Arithmetic::Bytes {
+        let of = (|x: i32| (x + 8) as u8, |x: i32| x as i8);
+        check_narrow::<u8, i8, u8, i8>(engine, extents, trans, of.0, of.1, |d| d as i32);
+    } else {
+        let (of, read) = (|x: i32| bf16::from_f32(x as f32), |d: u32| f32::from_bits(d) as i32);
+        check_narrow::<bf16, bf16, bf16, bf16>(engine, extents, trans, of, of, read);
     }
 }
 

@@ -45,6 +45,8 @@ pub(in super::super) struct Tile {
     pub(in super::super) init_stride: usize,
     pub(in super::super) d: *mut u32,
     pub(in super::super) d_stride: usize,
+    /// D is farther than the second cache: tile registers, which need it late, ask for it.
+    pub(in super::super) d_is_far: bool,
     /// Columns that are wanted, 1 to the tile's width.
     pub(in super::super) columns: usize,
     /// What is fetched meanwhile: `ahead_rows` rows of the tile's width, `ahead_step` bytes apart, `ahead_pace`
@@ -75,6 +77,7 @@ impl Tile {
             init_stride: width,
             d: std::ptr::null_mut(),
             d_stride: width,
+            d_is_far: false,
             columns: width,
             ahead: std::ptr::null(),
             ahead_step: 0,
