@@ -12,7 +12,10 @@ while [ $# -gt 0 ]; do
     esac
 done
 case $minutes in '' | *[!0-9.]*) echo "--minutes wants a number, not \`$minutes\`" >&2; exit 2 ;; esac
-[ -d cubins ] || [ ! -f cubins.tar.gz ] || tar -xzf cubins.tar.gz || exit 1
+if [ ! -d cubins ] && [ -f cubins.tar.gz ] && ! tar -xzf cubins.tar.gz; then
+    rm -rf cubins
+    echo "cubins.tar.gz cannot be unpacked: the kernels will be compiled here, if NVRTC is there" >&2
+fi
 : "${CUTGPU_CUBINS:=$PWD/cubins}"
 export CUTGPU_CUBINS
 out=results/$(date -u +%Y-%m-%d-%H%M%S)

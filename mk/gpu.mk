@@ -16,10 +16,10 @@ gpu-bundle: build  ## one folder to carry to a machine with a GPU (40 MB at most
 	@rm -f $(GPU_BUNDLE)/suites/*.rs
 	@find $(GPU_BUNDLE)/peers -name __pycache__ -prune -exec rm -rf {} +
 	@cp gpu/run.sh gpu/README.md $(GPU_BUNDLE)/
-	@# Packed, they take a third: run.sh unpacks them where the folder has come to.
-	@$(CUTGPU) worker --cubins $(GPU_BUNDLE)/cubins \
-	  && tar -C $(GPU_BUNDLE) -czf $(GPU_BUNDLE)/cubins.tar.gz cubins && rm -rf $(GPU_BUNDLE)/cubins \
-	  || echo "no cubins: the kernels will be compiled where the folder is unpacked, if NVRTC is there"
+	@# Packed, they take a quarter: run.sh unpacks them where the folder has come to.
+	@if $(CUTGPU) worker --cubins $(GPU_BUNDLE)/cubins; then \
+	  tar -C $(GPU_BUNDLE) -czf $(GPU_BUNDLE)/cubins.tar.gz cubins && rm -rf $(GPU_BUNDLE)/cubins; \
+	else echo "no cubins: the kernels will be compiled where the folder is unpacked, if NVRTC is there"; fi
 	@needs=$$(objdump -T $(GPU_BUNDLE)/cutgpu | grep -oE 'GLIBC_[0-9.]+' | sed 's/GLIBC_//' | sort -uV | tail -1); \
 	  newest=$$(printf '%s\n' $$needs $(GLIBC_MOST) | sort -V | tail -1); \
 	  test "$$newest" = $(GLIBC_MOST) || { echo "the program needs glibc $$needs"; exit 1; }; \

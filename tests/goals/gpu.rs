@@ -95,9 +95,12 @@ fn launch_gap(records: &[Record]) -> Option<f64> {
     rows.filter(|row| row.contender.backend.starts_with("cuda/")).filter_map(gap).reduce(f64::max)
 }
 
-/// Nanoseconds of a case on the backends whose names begin so, by group.
+/// Nanoseconds of a case on a backend or the devices of a family, by group.
 pub(crate) fn by_group(records: &[Record], case: &str, backend: &str) -> BTreeMap<String, f64> {
-    let rows = records.iter().filter(|row| row.case == case && row.contender.backend.starts_with(backend));
+    // `cuda/cublas` is not `cuda/cublaslt`.
+    let is_of =
+        |name: &str| name.strip_prefix(backend).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let rows = records.iter().filter(|row| row.case == case && is_of(&row.contender.backend));
     rows.filter_map(|row| Some((row.group.clone(), ns(row, Sync::Batch)?))).collect()
 }
 

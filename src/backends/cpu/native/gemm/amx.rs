@@ -85,8 +85,8 @@ unsafe fn run<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile) {
 
 /// Adds the products of all chunks of depth to the sums. Meanwhile the lines of D that will be written are asked
 /// for, and what lies ahead: into the second cache, because the first is full of A and B. The next chunk of B, which
-/// may be the next panel's first, is asked for into the first cache: a load of a register waits for each of its lines
-/// in turn.
+/// may be the next panel's first, is asked for into the first cache, which a busy neighbour on the core empties: 256^3
+/// and 512^3 of bytes are 1.1 times as fast for it where there is none, 1.3 times beside one.
 #[inline(always)]
 unsafe fn products<D: Dot, const ROWS: usize, const COLUMNS: usize>(tile: &Tile) {
     let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead);

@@ -224,7 +224,8 @@ pub(super) fn portion(
 /// Columns of a thread from which on it pays that none copies what another does.
 const COLUMNS_EACH: usize = 128;
 
-/// Thread `id`'s part. Where tile registers read A as it lies, only B is copied: threads share its columns.
+/// Thread `id`'s part. Tile registers read A as it lies, or copy its lines; words of B have to be joined: threads share
+/// its columns, unless A is much the larger.
 fn shared(
     dims: GemmDims,
     engine: &Engine,

@@ -24,7 +24,8 @@ pub(in super::super) struct Engine {
     pub(in super::super) blocks: Blocks,
 }
 
-/// The part of the second cache that D may take and still be found there.
+/// D is taken to be in the second cache where it is no more than this part of it. Asking for it there costs tile registers
+/// an eighth of a product of 256^3 bytes, and gains 3 to 30 in a hundred of one of 1024^3.
 const D_IS_FAR: usize = 8;
 /// Most columns of a product that do not pay for a copy of A in tile registers' own order.
 const COLUMNS_IN_PLACE: usize = 1024;
