@@ -10,7 +10,7 @@ use super::commands::{program, root, run};
 use cutgpu::backends::{Lane, Packing};
 use cutgpu::compare::{self, Ceiling, OWN, Place, Standing, counts_operations};
 use cutgpu::record::{Record, Run};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -117,7 +117,7 @@ const ROWS: &[(&str, &[&str], Lanes, Take)] = &[
 pub(crate) fn cpu() -> Measured {
     let cutgpu = program()?;
     run(Command::new("make").args(["--silent", "peers"]))?;
-    let peers = measured(&cutgpu, "peers", &[], &[])?;
+    let peers = measured(&cutgpu, "peers", &["--only", &cases()], &[])?;
     let settings = [("CUTGPU_ISA", "avx2")];
     let narrow = measured(&cutgpu, "avx2", &["--only", AVX2, "--backend", OWN], &settings)?;
     let standings = compare::standings(&peers.records, &compare::Noise::of(&peers.records));
@@ -130,6 +130,13 @@ pub(crate) fn cpu() -> Measured {
     let own = compare::standings(&narrow.records, &compare::Noise::of(&narrow.records));
     values.extend(value(&own, &[""], All, Share).map(|share| ("cpu.avx2", share)));
     Ok(values)
+}
+
+/// Cases that a row asks for: the suite's whole models have rows of their own.
+fn cases() -> String {
+    let names: BTreeSet<String> =
+        ROWS.iter().flat_map(|(_, cases, ..)| *cases).map(|case| format!("peers/{case}")).collect();
+    names.into_iter().collect::<Vec<_>>().join(",")
 }
 
 /// The suite's run in `target/cpu/NAME`.

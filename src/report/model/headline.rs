@@ -44,9 +44,12 @@ fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a
         })
 }
 
-/// The fastest sound number at the largest footprint: what main memory gives, not a cache.
+fn footprint(contest: &Contest) -> u64 {
+    contest.bytes.values().sum()
+}
+
+/// The fastest sound number at the largest footprint that was measured.
 fn best_memory(contests: &[Contest]) -> Option<(&Contest, &Entrant)> {
-    let footprint = |contest: &Contest| contest.bytes.values().sum::<u64>();
     let counts_bytes =
         |contest: &&Contest| contest.entrants.first().is_some_and(|entrant| entrant.rate.unit == "B/s");
     let largest = contests.iter().filter(counts_bytes).map(footprint).max()?;
@@ -70,7 +73,7 @@ pub(super) fn headline(
     let arithmetic = best(contests, "FLOP/s", "f32");
     let memory = best_memory(contests);
     let mut beside = Vec::new();
-    beside.extend(memory.map(memory_sentence));
+    beside.extend(memory.map(|best| memory_sentence(best, machines)));
     beside.extend(weak_baseline(contests));
     beside.extend(cost_sentence(money));
     beside.extend(trust(tally));
@@ -130,12 +133,23 @@ fn cost_sentence(money: &MoneyView) -> Option<String> {
     ))
 }
 
-fn memory_sentence((contest, entrant): (&Contest, &Entrant)) -> String {
+fn memory_sentence((contest, entrant): (&Contest, &Entrant), machines: &[Machine]) -> String {
     let rate = text::interval_with_unit(&entrant.rate.value, entrant.rate.unit);
     let share = entrant
         .share
         .map_or(String::new(), |share| format!(", {} of the probe", text::interval_percent(&share)));
-    format!("Main memory gives {rate} to {} ({}){share}.", entrant.contender.backend, contest.name())
+    let cache = machines.get(contest.machine).and_then(|machine| machine.last_level);
+    let [source, doubt] = source(footprint(contest), cache);
+    format!("{source} {rate} to {} ({}){share}{doubt}.", entrant.contender.backend, contest.name())
+}
+
+/// What answers for so many bytes beside a last cache of `cache`, and what must be said of it.
+fn source(footprint: u64, cache: Option<u64>) -> [&'static str; 2] {
+    match cache {
+        Some(cache) if footprint > cache => ["Main memory gives", ""],
+        Some(_) => ["The caches give", "; nothing larger than they are was measured, so main memory was not"],
+        None => ["Memory gives", "; the size of the caches is unknown, so they may hold it"],
+    }
 }
 
 /// What a speed-up over plain loops is worth.
@@ -244,10 +258,25 @@ fn cost_figure(money: &MoneyView) -> Option<KeyFigure> {
 
 #[cfg(test)]
 mod tests {
+    use super::source;
     use crate::catalog::Catalog;
     use crate::record::{Record, Run, example};
     use crate::report::model::{self, Options};
     use crate::workloads::Param;
+
+    #[test]
+    fn only_what_no_cache_holds_is_called_main_memory() {
+        for (footprint, cache, is_memory) in [
+            (3 << 20, Some(32 << 20), false),
+            (32, Some(32), false),
+            (33, Some(32), true),
+            (1 << 40, None, false),
+        ] {
+            let [words, doubt] = source(footprint, cache);
+            assert_eq!(words.contains("Main"), is_memory, "{footprint} beside {cache:?}: {words}");
+            assert_eq!(doubt.is_empty(), is_memory, "{footprint} beside {cache:?}: {doubt}");
+        }
+    }
 
     #[test]
     fn what_is_fastest_in_fewer_bits_is_not_called_f32() {
