@@ -102,6 +102,18 @@ fn a_request_that_makes_no_sense_ends_with_2_and_what_to_do() {
 }
 
 #[test]
+fn what_no_time_is_left_for_is_said_beside_its_case() {
+    let home = tempfile::tempdir().unwrap();
+    let suite = "schema = 1\nname = \"s\"\nabout = \"x\"\n[[case]]\nname = \"c\"\nworkload = \"gemm\"\nwhy = \"x\"\n\
+                 backends = [\"cpu/naive\"]\nsweep = { m = \"8..16*2\", n = \"=m\", k = \"=m\" }\n";
+    std::fs::write(home.path().join("s.toml"), suite).unwrap();
+    for (minutes, says) in [("0.0001", "gemm, 0 points and 2 left out, about"), ("60", "gemm, 2 points, about")] {
+        let output = cutgpu(&["list", "s.toml", "--minutes", minutes], home.path());
+        assert!(text(&output.stdout).contains(says), "{minutes}: {}", text(&output.stdout));
+    }
+}
+
+#[test]
 fn hostile_text_of_a_suite_is_inert() {
     let home = tempfile::tempdir().unwrap();
     let suite = "schema = 1\nname = \"s\"\nabout = \"a \\u001b[31mred\\u001b[0m \\u202e suite\"\n[[case]]\n\

@@ -87,19 +87,28 @@ fn as_tree(selected: &[Selected], plan: &Plan, available: &Available, points: bo
         let _ = writeln!(text, "{}: {} About {}.", suite.name, plain(&suite.about), roughly(total));
         for case in &suite.cases {
             let groups: Vec<_> = groups.iter().filter(|group| group.case == case.name).copied().collect();
-            text += &case_tree(case, &groups, available, points);
+            let left_out = format!("{}/{}/", suite.name, case.name);
+            let left_out = plan.dropped.iter().filter(|(id, _)| id.starts_with(&left_out)).count();
+            text += &case_tree(case, (&groups, left_out), available, points);
         }
         text.push('\n');
     }
     text
 }
 
-fn case_tree(case: &Case, groups: &[&Group], available: &Available, points: bool) -> String {
+/// A case with the groups that would run, and how many of its were left out.
+fn case_tree(
+    case: &Case,
+    (groups, left_out): (&[&Group], usize),
+    available: &Available,
+    points: bool,
+) -> String {
     let mut text = String::new();
     let total = groups.iter().map(|group| group.estimate).sum();
     let (name, workload, count) = (&case.name, &case.workload, groups.len());
     let points_of = plural(count, "point");
-    let _ = writeln!(text, "  {name}  {workload}, {count} {points_of}, about {}", roughly(total));
+    let left_out = if left_out == 0 { String::new() } else { format!(" and {left_out} left out") };
+    let _ = writeln!(text, "  {name}  {workload}, {count} {points_of}{left_out}, about {}", roughly(total));
     let _ = writeln!(text, "    why: {}", plain(&case.why));
     for group in groups.iter().filter(|_| points) {
         let (_, point) = group.id.rsplit_once('/').unwrap_or_default();
