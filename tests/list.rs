@@ -107,7 +107,9 @@ fn what_no_time_is_left_for_is_said_beside_its_case() {
     let suite = "schema = 1\nname = \"s\"\nabout = \"x\"\n[[case]]\nname = \"c\"\nworkload = \"gemm\"\nwhy = \"x\"\n\
                  backends = [\"cpu/naive\"]\nsweep = { m = \"8..16*2\", n = \"=m\", k = \"=m\" }\n";
     std::fs::write(home.path().join("s.toml"), suite).unwrap();
-    for (minutes, says) in [("0.0001", "gemm, 0 points and 2 left out, about"), ("60", "gemm, 2 points, about")] {
+    for (minutes, says) in
+        [("0.0001", "gemm, 0 points and 2 left out, about"), ("60", "gemm, 2 points, about")]
+    {
         let output = cutgpu(&["list", "s.toml", "--minutes", minutes], home.path());
         assert!(text(&output.stdout).contains(says), "{minutes}: {}", text(&output.stdout));
     }
