@@ -4,7 +4,7 @@
 
 PEERS_OUT ?= runs/peers
 
-peers-bench: build peers  ## our kernels beside the libraries: table, CSV and chart (about an hour)
+peers-bench: build peers  ## our kernels beside the libraries: table, CSV and chart (one to two hours)
 	@$(CUTGPU) doctor || test $$? -ne 3
 	@rm -rf $(PEERS_OUT)
 	@$(CUTGPU) run peers --out $(PEERS_OUT) >/dev/null || test $$? -eq 1

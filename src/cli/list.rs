@@ -87,8 +87,8 @@ fn as_tree(selected: &[Selected], plan: &Plan, available: &Available, points: bo
         let _ = writeln!(text, "{}: {} About {}.", suite.name, plain(&suite.about), roughly(total));
         for case in &suite.cases {
             let groups: Vec<_> = groups.iter().filter(|group| group.case == case.name).copied().collect();
-            let left_out = format!("{}/{}/", suite.name, case.name);
-            let left_out = plan.dropped.iter().filter(|(id, _)| id.starts_with(&left_out)).count();
+            let prefix = format!("{}/{}/", suite.name, case.name);
+            let left_out = plan.dropped.iter().filter(|(id, _)| id.starts_with(&prefix)).count();
             text += &case_tree(case, (&groups, left_out), available, points);
         }
         text.push('\n');
@@ -96,7 +96,7 @@ fn as_tree(selected: &[Selected], plan: &Plan, available: &Available, points: bo
     text
 }
 
-/// A case with the groups that would run, and how many of its were left out.
+/// A case: its groups that would run, how many others were left out, and who gives nothing to it.
 fn case_tree(
     case: &Case,
     (groups, left_out): (&[&Group], usize),

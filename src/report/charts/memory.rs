@@ -25,7 +25,6 @@ pub(super) const STATES: [(State, &str, u8); 6] = [
 
 /// Stacked bars, one group a point.
 pub(super) fn by_state(model: &Model) -> Vec<Scene> {
-    let total = |contest: &Contest| contest.bytes.values().sum::<u64>();
     // A point under one clock stands for the point under all of them.
     let mut seen = std::collections::BTreeSet::new();
     let firsts: Vec<(&str, &str)> =
@@ -33,13 +32,13 @@ pub(super) fn by_state(model: &Model) -> Vec<Scene> {
     let is_first: Vec<bool> = firsts.iter().map(|key| seen.insert(*key)).collect();
     let largest: BTreeMap<&str, u64> = model.contests.iter().fold(BTreeMap::new(), |mut largest, contest| {
         let entry = largest.entry(contest.case.as_str()).or_default();
-        *entry = total(contest).max(*entry);
+        *entry = contest.footprint().max(*entry);
         largest
     });
     let place = |wanted: &Contest| model.contests.iter().position(|contest| std::ptr::eq(contest, wanted));
     let worth = |contest: &Contest| {
-        total(contest) > 0
-            && largest.get(contest.case.as_str()) == Some(&total(contest))
+        contest.footprint() > 0
+            && largest.get(contest.case.as_str()) == Some(&contest.footprint())
             && place(contest).is_some_and(|place| is_first[place])
     };
     let contests = representative(model, worth);
@@ -105,7 +104,7 @@ fn group(model: &Model, contest: &Contest, table: &mut Numbers) -> BarGroup {
         let row = [head(model, contest), name.to_string(), Bytes(*bytes).to_string(), "on paper".to_string()];
         table.rows.push(row.into());
     }
-    let value = Bytes(contest.bytes.values().sum()).to_string();
+    let value = Bytes(contest.footprint()).to_string();
     let mut bars = vec![Bar { label: "values, on paper".to_string(), value, parts, interval: None }];
     for entrant in contest.entrants.iter().filter(|entrant| entrant.is_sound()) {
         match &entrant.memory {
@@ -132,7 +131,7 @@ fn finding(contests: &[&Contest]) -> String {
         .flat_map(|contest| contest.entrants.iter().map(move |entrant| (contest, entrant)))
         .filter_map(|(contest, entrant)| {
             let peak = entrant.memory.value()?.peak as f64;
-            let paper = contest.bytes.values().sum::<u64>() as f64;
+            let paper = contest.footprint() as f64;
             Some((peak / paper, contest, entrant))
         })
         .max_by(|a, b| a.0.total_cmp(&b.0));

@@ -168,8 +168,8 @@ fn is_f32(contest: &Contest) -> bool {
 /// nothing about what stays in a cache.
 fn is_of_memory(model: &Model, contest: &Contest) -> bool {
     let counts_bytes = contest.entrants.first().is_some_and(|entrant| entrant.rate.unit == "B/s");
-    let cache = model.machines.get(contest.machine).and_then(|machine| machine.last_level).unwrap_or(0);
-    !counts_bytes || contest.bytes.values().sum::<u64>() > 2 * cache
+    let machine = model.machines.get(contest.machine);
+    !counts_bytes || machine.and_then(|machine| machine.caches_hold(contest.footprint())) != Some(true)
 }
 
 fn axis(label: &str, format: Format) -> Axis {

@@ -44,19 +44,15 @@ fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a
         })
 }
 
-fn footprint(contest: &Contest) -> u64 {
-    contest.bytes.values().sum()
-}
-
 /// The fastest sound number at the largest footprint that was measured.
 fn best_memory(contests: &[Contest]) -> Option<(&Contest, &Entrant)> {
     let counts_bytes =
         |contest: &&Contest| contest.entrants.first().is_some_and(|entrant| entrant.rate.unit == "B/s");
-    let largest = contests.iter().filter(counts_bytes).map(footprint).max()?;
+    let largest = contests.iter().filter(counts_bytes).map(Contest::footprint).max()?;
     contests
         .iter()
         .filter(counts_bytes)
-        .filter(|contest| footprint(contest) > largest / 2)
+        .filter(|contest| contest.footprint() > largest / 2)
         .flat_map(|contest| contest.best.iter().map(move |entrant| (contest, entrant)))
         .filter(|(_, entrant)| entrant.is_sound())
         .max_by(|(_, a), (_, b)| a.rate.value.centre.total_cmp(&b.rate.value.centre))
@@ -138,16 +134,18 @@ fn memory_sentence((contest, entrant): (&Contest, &Entrant), machines: &[Machine
     let share = entrant
         .share
         .map_or(String::new(), |share| format!(", {} of the probe", text::interval_percent(&share)));
-    let cache = machines.get(contest.machine).and_then(|machine| machine.last_level);
-    let [source, doubt] = source(footprint(contest), cache);
+    let held = machines.get(contest.machine).and_then(|machine| machine.caches_hold(contest.footprint()));
+    let [source, doubt] = source(held);
     format!("{source} {rate} to {} ({}){share}{doubt}.", entrant.contender.backend, contest.name())
 }
 
-/// What answers for so many bytes beside a last cache of `cache`, and what must be said of it.
-fn source(footprint: u64, cache: Option<u64>) -> [&'static str; 2] {
-    match cache {
-        Some(cache) if footprint > cache => ["Main memory gives", ""],
-        Some(_) => ["The caches give", "; nothing larger than they are was measured, so main memory was not"],
+/// What answers for bytes that the caches may hold or not, and what must be said of it.
+fn source(held: Option<bool>) -> [&'static str; 2] {
+    match held {
+        Some(false) => ["Main memory gives", ""],
+        Some(true) => {
+            ["The caches give", "; nothing was measured that is too large for them, so main memory was not"]
+        }
         None => ["Memory gives", "; the size of the caches is unknown, so they may hold it"],
     }
 }
@@ -258,7 +256,7 @@ fn cost_figure(money: &MoneyView) -> Option<KeyFigure> {
 
 #[cfg(test)]
 mod tests {
-    use super::source;
+    use super::{Machine, source};
     use crate::catalog::Catalog;
     use crate::record::{Record, Run, example};
     use crate::report::model::{self, Options};
@@ -266,13 +264,14 @@ mod tests {
 
     #[test]
     fn only_what_no_cache_holds_is_called_main_memory() {
+        let machine = |last_level| Machine { last_level, ..Machine::of("m", &Run::default()) };
         for (footprint, cache, is_memory) in [
             (3 << 20, Some(32 << 20), false),
-            (32, Some(32), false),
-            (33, Some(32), true),
+            (64, Some(32), false),
+            (65, Some(32), true),
             (1 << 40, None, false),
         ] {
-            let [words, doubt] = source(footprint, cache);
+            let [words, doubt] = source(machine(cache).caches_hold(footprint));
             assert_eq!(words.contains("Main"), is_memory, "{footprint} beside {cache:?}: {words}");
             assert_eq!(doubt.is_empty(), is_memory, "{footprint} beside {cache:?}: {doubt}");
         }

@@ -50,6 +50,12 @@ impl Machine {
             }
         }
     }
+
+    /// Whether the caches may hold a good part of so many bytes, so that a rate says nothing of main memory: up to
+    /// twice the last-level caches. None where their size is unknown.
+    pub fn caches_hold(&self, bytes: u64) -> Option<bool> {
+        self.last_level.map(|cache| bytes <= cache.saturating_mul(2))
+    }
 }
 
 /// `cutgpu 0.1.0 (433c093), rustc 1.95.0, release`.

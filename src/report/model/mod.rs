@@ -215,6 +215,11 @@ impl Contest {
         format!("{} {}{tail}", self.case, self.point).trim().to_string()
     }
 
+    /// Bytes of all values of its program, by every state.
+    pub fn footprint(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+
     /// Type of the operands.
     pub fn precision(&self) -> &str {
         workloads::precision(&self.workload, &self.params)
