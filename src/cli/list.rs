@@ -124,17 +124,29 @@ fn case_tree(
     text
 }
 
+/// Ops that a backend lacks, each once: ` (expands add_layer_norm 25 times, gelu)`; nothing where it has them all.
+fn expansion(names: &[String]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for name in names {
+        match counts.iter_mut().find(|(known, _)| known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    let said = counts.iter().map(|(name, count)| match count {
+        1 => (*name).to_string(),
+        _ => format!("{name} {count} times"),
+    });
+    let said: Vec<String> = said.collect();
+    if said.is_empty() { String::new() } else { format!(" (expands {})", said.join(", ")) }
+}
+
 /// Contenders that run: `cpu/native t1 t2 t2+packed · cpu/gemm t2`.
 fn running(cells: &[Cell]) -> String {
     let mut lines: Vec<(String, String)> = Vec::new();
     for cell in cells.iter().filter(|cell| cell.fate == Fate::Run) {
         let twin = if cell.contender.twin { " (twin)" } else { "" };
-        let expanded = if cell.expanded.is_empty() {
-            String::new()
-        } else {
-            format!(" (expands {})", cell.expanded.join(", "))
-        };
-        let lane = format!(" {}{twin}{expanded}", cell.contender.lane);
+        let lane = format!(" {}{twin}{}", cell.contender.lane, expansion(&cell.expanded));
         match lines.iter_mut().find(|(backend, _)| *backend == cell.contender.backend) {
             Some((_, lanes)) => lanes.push_str(&lane),
             None => lines.push((cell.contender.backend.clone(), lane)),
@@ -320,5 +332,18 @@ fn roughly(duration: Duration) -> String {
         seconds if seconds < 120.0 => format!("{seconds:.0} s"),
         seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),
         seconds => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_op_that_is_expanded_often_is_named_once() {
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        assert_eq!(expansion(&[]), "");
+        assert_eq!(expansion(&names(&["gelu"])), " (expands gelu)");
+        assert_eq!(expansion(&names(&["norm", "gelu", "norm"])), " (expands norm 2 times, gelu)");
     }
 }

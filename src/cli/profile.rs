@@ -27,7 +27,7 @@ use std::sync::atomic::AtomicBool;
 const PROBE_MS: f64 = 60.0;
 /// Rows of a table by step or by op.
 const ROWS: usize = 40;
-/// How far the sum of steps may be from the whole before the table says so.
+/// How far the sum of steps may be from the whole, as a share of it, before the table says so.
 const CLOSE: f64 = 0.03;
 
 /// Arguments of `cutgpu profile`.
@@ -186,6 +186,22 @@ fn one(
     Ok(Some(TrainingLoop::of(title, &shown.profile.bytes, &shown.steps)))
 }
 
+/// What taking the steps one by one costs, or misses, with its interval.
+fn cost(balance: &Balance) -> String {
+    let Some(ratio) = balance.ratio else { return String::new() };
+    let percent =
+        |ratio: f64| if ratio.is_finite() { significant(100.0 * (ratio - 1.0), 2) } else { "?".into() };
+    let remark = if balance.is_beyond(CLOSE) {
+        ": more than the 3 % that waiting may cost"
+    } else if balance.is_within(CLOSE) {
+        ""
+    } else {
+        ": too noisy to tell from the 3 % that waiting may cost"
+    };
+    let [low, centre, high] = [ratio.low, ratio.centre, ratio.high].map(percent);
+    format!(", in turns {centre} % more ({low} to {high} %){remark}")
+}
+
 impl Shown<'_> {
     /// What a reader calls the program.
     fn name(&self) -> &str {
@@ -209,7 +225,7 @@ impl Shown<'_> {
         let mut shown = self.about();
         shown["whole_ns"] = json!(self.balance.whole_ns);
         shown["sum_ns"] = json!(self.balance.sum_ns);
-        shown["gap"] = json!(self.balance.gap());
+        shown["sum_over_whole"] = json!(self.balance.ratio);
         shown["rows"] = json!(self.rows(by_step));
         shown
     }
@@ -236,15 +252,13 @@ impl Shown<'_> {
             .iter()
             .map(|(state, bytes)| format!("{state:?} {}", Bytes(*bytes)).to_lowercase())
             .collect();
-        let remark =
-            if balance.gap().abs() > CLOSE { ", more than the 3 % that waiting may cost" } else { "" };
         writeln!(
             out,
-            "whole {}s, median of {}; steps one by one {}s, {} %{remark}; memory: {}\n",
+            "whole {}s, median of {}; steps one by one {}s{}; memory: {}\n",
             si(balance.whole_ns / 1e9),
             profile.whole_ns.len(),
             si(balance.sum_ns / 1e9),
-            significant(100.0 * balance.gap(), 2),
+            cost(balance),
             held.join(", "),
         )
     }

@@ -1,6 +1,7 @@
 //! Where the time of a program goes, step by step, and how far each step is from what the machine can do.
 
-use super::estimate::quantile;
+use super::estimate::{Centres, Interval, median, quantile};
+use super::noise::Prior;
 use crate::backends::Ceiling;
 use crate::measure::peaks::Peaks;
 use crate::measure::probe::{card_unit, unit};
@@ -183,22 +184,30 @@ pub struct Balance {
     pub whole_ns: f64,
     /// Median over the other executions of the sum of their steps.
     pub sum_ns: f64,
+    /// Sum of steps over the whole execution right before, so that a machine that slows down weighs on both: what
+    /// profiling costs, or misses. None of times that are zero.
+    pub ratio: Option<Interval>,
 }
 
 impl Balance {
-    /// Of what was measured.
+    /// Of what was measured, in turns.
     pub fn of(whole_ns: &[f64], steps_ns: &[Vec<f64>]) -> Self {
-        let median = |mut times: Vec<f64>| {
-            times.sort_by(f64::total_cmp);
-            if times.is_empty() { 0.0 } else { quantile(&times, 0.5) }
-        };
-        let sums = steps_ns.iter().map(|steps| steps.iter().sum()).collect();
-        Self { whole_ns: median(whole_ns.to_vec()), sum_ns: median(sums) }
+        let sums: Vec<f64> = steps_ns.iter().map(|steps| steps.iter().sum()).collect();
+        let ratios = whole_ns.iter().zip(&sums).map(|(whole, sum)| (sum / whole).ln());
+        let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
+        let ratio = (!ratios.is_empty()).then(|| Centres(ratios).interval(&Prior::default()));
+        let middle = |times: Vec<f64>| if times.is_empty() { 0.0 } else { median(times) };
+        Self { whole_ns: middle(whole_ns.to_vec()), sum_ns: middle(sums), ratio }
     }
 
-    /// By how much the steps differ from the whole, as a share of it: what profiling costs, or misses.
-    pub fn gap(&self) -> f64 {
-        self.sum_ns / self.whole_ns - 1.0
+    /// Whether the steps are known to be further from the whole than `share` of it.
+    pub fn is_beyond(&self, share: f64) -> bool {
+        self.ratio.is_some_and(|ratio| ratio.low > 1.0 + share || ratio.high < 1.0 - share)
+    }
+
+    /// Whether the steps are known to be within `share` of the whole.
+    pub fn is_within(&self, share: f64) -> bool {
+        self.ratio.is_some_and(|ratio| ratio.low >= 1.0 - share && ratio.high <= 1.0 + share)
     }
 }
 
@@ -319,11 +328,26 @@ mod tests {
     }
 
     #[test]
-    fn the_gap_is_between_medians() {
-        let balance =
-            Balance::of(&[100.0, 90.0, 400.0], &[vec![60.0, 43.0], vec![1.0, 1.0], vec![500.0, 0.0]]);
-        assert_eq!((balance.whole_ns, balance.sum_ns), (100.0, 103.0));
-        assert!((balance.gap() - 0.03).abs() < 1e-9);
+    fn steps_are_held_against_the_whole_right_before() {
+        // A machine that slows down to a third: the medians differ by 80 %, each pair by 2.
+        let slower = [100.0, 101.0, 102.0, 300.0, 303.0];
+        let sums = |by: f64, late: usize| {
+            (0..slower.len()).map(|n| vec![slower[(n + late).min(4)] * by - 7.0, 7.0]).collect::<Vec<_>>()
+        };
+        let steady = Balance::of(&slower, &sums(1.02, 0));
+        assert_eq!((steady.whole_ns, steady.sum_ns), (102.0, 1.02 * 102.0));
+        assert!(steady.is_within(0.03) && !steady.is_within(0.01) && steady.is_beyond(0.01));
+        let dear = Balance::of(&slower, &sums(1.04, 0));
+        assert!(dear.is_beyond(0.03) && !dear.is_within(0.03));
+        let cheap = Balance::of(&slower, &sums(0.96, 0));
+        assert!(cheap.is_beyond(0.03) && !cheap.is_within(0.03));
+        // One pair that straddles the change tells nothing either way.
+        let noisy = Balance::of(&slower, &sums(1.02, 1));
+        assert!(!noisy.is_within(0.03) && !noisy.is_beyond(0.03));
+        let alone = Balance::of(&[100.0], &[vec![200.0]]);
+        assert!(!alone.is_within(0.03) && !alone.is_beyond(0.03));
+        assert_eq!(Balance::of(&[], &[]), Balance { whole_ns: 0.0, sum_ns: 0.0, ratio: None });
+        assert_eq!(Balance::of(&[0.0], &[vec![0.0]]).ratio, None);
     }
 
     #[test]

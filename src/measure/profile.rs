@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// How much time a profile may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// For a table of steps: 4 s, or five executions of either kind.
+    /// For a table of steps: 4 s, or eleven executions of either kind, because fewer cannot tell 3 % on a busy machine.
     Usual,
     /// For the phases of a cell that is timed elsewhere: 1 s, or three executions.
     Few,
@@ -27,7 +27,7 @@ impl Effort {
     /// Executions of either kind that last `each_ns`.
     fn times(self, each_ns: f64) -> u64 {
         let (least, most, budget_ns) = match self {
-            Self::Usual => (5, 200, 4e9),
+            Self::Usual => (11, 200, 4e9),
             Self::Few => (3, 50, 1e9),
         };
         ((budget_ns / 2.0 / each_ns.max(1.0)) as u64).clamp(least, most)
