@@ -199,7 +199,7 @@ fn cost(balance: &Balance) -> String {
         ": too noisy to tell from the 3 % that waiting may cost"
     };
     let [low, centre, high] = [ratio.low, ratio.centre, ratio.high].map(percent);
-    format!(", in turns {centre} % more ({low} to {high} %){remark}")
+    format!(", {centre} % ({low} to {high} %) from the whole right before{remark}")
 }
 
 impl Shown<'_> {

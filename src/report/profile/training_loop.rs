@@ -41,6 +41,11 @@ impl TrainingLoop {
         let phases = sums.into_iter().map(|(phase, (ns, limits))| (phase, ns, limit(limits))).collect();
         Self { title, bytes: bytes.clone(), phases }
     }
+
+    /// Whether it goes back at all.
+    fn trains(&self) -> bool {
+        self.phases.iter().any(|(phase, ..)| matches!(phase, Phase::Backward | Phase::Update))
+    }
 }
 
 /// Pixels of a loop's panel, and of the circle on which its nodes stand.
@@ -126,7 +131,8 @@ pub fn training_loops(loops: &[TrainingLoop]) -> String {
 fn draw(svg: &mut String, each: &TrainingLoop, most: f64) {
     let total: f64 = each.phases.iter().map(|(_, ns, _)| ns).sum();
     text(svg, [PANEL[0] / 2.0, 26.0], "bold", &each.title);
-    text(svg, [PANEL[0] / 2.0, 46.0], "normal", &format!("{}s each time", si(total / 1e9)));
+    let what = if each.trains() { "a training step" } else { "inference" };
+    text(svg, [PANEL[0] / 2.0, 46.0], "normal", &format!("{what}, {}s each time", si(total / 1e9)));
     let radius = |bytes: u64| SMALLEST + (LARGEST - SMALLEST) * (bytes as f64 / most).sqrt();
     for (state, phase, reads) in ARROWS {
         let bytes = each.bytes.get(&state).copied().filter(|bytes| *bytes > 0);
@@ -212,6 +218,9 @@ mod tests {
         {
             assert_eq!(svg.matches(part).count(), count, "{part}");
         }
-        assert!(svg.contains("mlp &lt;x&gt;"));
+        assert!(svg.contains("mlp &lt;x&gt;") && svg.contains("a training step, 6.0"), "{svg}");
+        let forward: Vec<_> = example().into_iter().filter(|step| step.phase == Phase::Forward).collect();
+        let inference = TrainingLoop::of("mlp".to_string(), &bytes, &forward);
+        assert!(training_loops(&[inference]).contains("inference, 6.0"));
     }
 }
