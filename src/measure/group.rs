@@ -12,7 +12,9 @@ use super::verify::Verifier;
 use crate::backends::cuda_card;
 use crate::plan::{Fate, Group};
 use crate::suite::{Load, Temperature};
+use crate::units::Nanos;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// The user wants to stop: nothing of the group is worth keeping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -180,11 +182,14 @@ fn session(
     let order =
         schedule::order(trials.len(), bench.settings.order().wrapping_add(1), u64::from(position.start));
     for &phase in phases {
+        let begin = Instant::now();
         for &number in &order {
             bench.check()?;
             (bench.progress)(&format!("start {}: {}", position.start + 1, trials[number].cell.contender));
             trials[number].attempt(|trial| trial.prepare(phase, position.start, tools));
         }
+        let preparation = Nanos(begin.elapsed().as_nanos() as f64 / trials.len().max(1) as f64);
+        trials.iter_mut().for_each(|trial| trial.stop = bench.settings.stop.after(preparation));
         (bench.progress)(&format!("start {}: rounds", position.start + 1));
         let kinds = rounds::kinds(trials, phase.temperature, Load::Burst);
         rounds::run(trials, &kinds, position, &mut tools.prober, bench)?;

@@ -1,5 +1,6 @@
 //! When a series has been sampled enough. Plain numbers go in, so tests need no clock.
 
+use crate::plan::Pace;
 use crate::units::Nanos;
 
 /// Share of all sample medians that the interval below must cover: 95 %.
@@ -38,6 +39,14 @@ impl Stopped {
 }
 
 impl Stop {
+    /// The rule for a start that took each contender so long to prepare: what is dear to begin is sampled for
+    /// [`Pace::OF_PREPARATION`] of that at the least. A training step of three seconds, a minute after it was asked for,
+    /// would have a single sample otherwise, and a run of five visits could not tell such steps apart.
+    pub fn after(self, preparation: Nanos) -> Self {
+        let budget = self.budget.0.max(Pace::OF_PREPARATION * preparation.0);
+        Self { budget: Nanos(budget), ..self }
+    }
+
     /// Whether these samples of one start are enough after `spent`; none if another round is wanted.
     pub fn decide(&self, samples: &[f64], spent: Nanos) -> Option<Stopped> {
         // A contender so slow that a single round takes the whole budget gets that round and no other.
@@ -98,6 +107,13 @@ mod tests {
         // Two-sided 95 % intervals of a median: n and the rank of the lower end.
         for (n, rank) in [(5, None), (6, Some(1)), (8, Some(1)), (9, Some(2)), (12, Some(3)), (20, Some(6))] {
             assert_eq!(lower_rank(n), rank, "{n}");
+        }
+    }
+
+    #[test]
+    fn what_took_long_to_prepare_is_sampled_for_longer() {
+        for (preparation, budget) in [(0.0, 1000.0), (8000.0, 1000.0), (16000.0, 2000.0)] {
+            assert_eq!(STOP.after(Nanos(preparation)), Stop { budget: Nanos(budget), ..STOP });
         }
     }
 

@@ -7,6 +7,7 @@ use super::probe::{Probe, Prober};
 use super::proof::Proof;
 use super::protocol::{Ask, Reply};
 use super::settings::Settings;
+use super::stop::Stop;
 use super::tally::Tally;
 use super::verify::Verifier;
 use super::watch::Watch;
@@ -80,6 +81,8 @@ pub(super) struct Trial<'a> {
     pub(super) cell: &'a Cell,
     pub(super) settings: &'a Settings,
     peer: Option<Box<dyn Peer>>,
+    /// When the rounds of this start end.
+    pub(super) stop: Stop,
     /// Processes so far.
     starts: usize,
     left: Duration,
@@ -98,6 +101,7 @@ impl<'a> Trial<'a> {
         Self {
             cell,
             settings,
+            stop: settings.stop,
             peer: None,
             starts: 0,
             left: settings.time_limit,
@@ -242,7 +246,7 @@ impl<'a> Trial<'a> {
 
     /// Whether a series may take another sample of this start.
     pub(super) fn may_go_on(&self, kind: SeriesKind) -> bool {
-        self.is_alive() && self.tally(kind).is_some_and(|tally| !tally.is_exhausted(&self.settings.stop))
+        self.is_alive() && self.tally(kind).is_some_and(|tally| !tally.is_exhausted(&self.stop))
     }
 
     pub(super) fn tally(&self, kind: SeriesKind) -> Option<&Tally> {

@@ -46,7 +46,7 @@ impl Trial<'_> {
             }
         }
         let spent = Nanos(reported.max((clock::now() - begin) as f64));
-        let stop = self.settings.stop;
+        let stop = self.stop;
         if let Some((_, turn)) = &best {
             self.watch.note(kind, iters, &turn.sampled);
         }

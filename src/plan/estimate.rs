@@ -34,6 +34,9 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// Share of the time that a start took to prepare which its rounds may take beyond their usual budget.
+    pub const OF_PREPARATION: f64 = 0.125;
+
     /// How many times fewer reference operations a visit may cost than the first: that one has checked the
     /// same program on the same inputs, and a sample tells whether a later process computes it too.
     pub fn sampling(visit: u32) -> u64 {
@@ -127,9 +130,15 @@ pub(super) fn group(
 fn of_cell(cell: &Cell, size: &Size, series: &[SeriesKind], visit: u32, pace: &Pace, rates: &Rates) -> f64 {
     let once = execution(cell, size, rates);
     let sample = pace.slice.max(once) + pace.probe + size.reset as f64 * RESET;
+    let longest = LONGEST_REFERENCE / Pace::sampling(visit) as f64;
+    let reference = (size.work.flops as f64 * REFERENCE).min(longest);
+    let is_python = cell.contender.backend.starts_with("peer/");
+    let process = if is_python { PYTHON_START } else { START };
+    let start = process + size.bytes as f64 * FILL + reference + 2.0 * once;
+    let budget = pace.budget.max(Pace::OF_PREPARATION * start);
     // Slow rounds end once they have taken twice the budget.
-    let rounds = (pace.rounds * sample).min(2.0 * pace.budget + sample);
-    let rounds = rounds.max(pace.budget.min(2.0 * pace.rounds * sample));
+    let rounds = (pace.rounds * sample).min(2.0 * budget + sample);
+    let rounds = rounds.max(budget.min(2.0 * pace.rounds * sample));
     let starts = f64::from(pace.starts);
     let window = |kind: &SeriesKind| match kind.load {
         Load::Burst => starts * (pace.warm_up.max(once) + rounds),
@@ -138,11 +147,6 @@ fn of_cell(cell: &Cell, size: &Size, series: &[SeriesKind], visit: u32, pace: &P
     // On the host's memory the scopes are one.
     let counted = series.iter().filter(|kind| kind.scope == Scope::Resident);
     let timed: f64 = counted.map(window).sum();
-    let longest = LONGEST_REFERENCE / Pace::sampling(visit) as f64;
-    let reference = (size.work.flops as f64 * REFERENCE).min(longest);
-    let is_python = cell.contender.backend.starts_with("peer/");
-    let process = if is_python { PYTHON_START } else { START };
-    let start = process + size.bytes as f64 * FILL + reference + 2.0 * once;
     starts * start + timed
 }
 
