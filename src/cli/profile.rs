@@ -318,3 +318,27 @@ impl Shown<'_> {
 
 /// Letters of a folder's name.
 const MOST_NAME: usize = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steps_cost_is_said_as_far_as_it_is_known() {
+        let said = |by: &[f64]| {
+            let steps: Vec<Vec<f64>> = by.iter().map(|by| vec![60.0 * by, 40.0 * by]).collect();
+            cost(&Balance::of(&vec![100.0; by.len()], &steps))
+        };
+        // Pairs that do not differ at all are taken to vary by a ten-thousandth.
+        assert_eq!(said(&[1.01; 5]), ", 1.0 % (0.98 to 1.0 %) from the whole right before");
+        for (by, says) in [
+            (&[1.05, 1.051, 1.05][..], ": more than the 3 % that waiting may cost"),
+            (&[0.95, 0.951, 0.95], ": more than the 3 % that waiting may cost"),
+            (&[1.0, 1.2, 0.9], ": too noisy to tell from the 3 % that waiting may cost"),
+            (&[1.5], "(-100 to ? %) from the whole right before: too noisy to tell"),
+        ] {
+            assert!(said(by).contains(says), "{by:?}: {}", said(by));
+        }
+        assert_eq!(said(&[]), "");
+    }
+}

@@ -215,7 +215,7 @@ mod tests {
     use crate::backends::{DeviceKind, FAMILIES};
     use crate::plan::SeriesKind;
     use crate::suite::{Effort, Scope, Sync};
-    use crate::units::Nanos;
+    use std::time::Duration;
 
     fn settings() -> Settings {
         let stop = Stop { min_rounds: 6, max_rounds: 8, half_width: 0.01, budget: Nanos(1e12) };
@@ -429,6 +429,19 @@ mod tests {
         assert_eq!(counts[1], 6);
         assert!(counts[0] >= 18);
         assert_eq!(evidence[1].series[0].stop, "budget");
+    }
+
+    #[test]
+    fn what_takes_long_to_load_is_sampled_more_than_once() {
+        let stop = Stop { budget: Nanos(1.0), ..settings().stop };
+        let settings = Settings { starts: 1, stop, ..settings() };
+        let samples = |ns, loads_for| {
+            let company = Company::of(&[("null/a", Part { loads_for, ..steady(ns) })]);
+            company.measure(settings.clone(), &[BATCH])[0].series[0].ns.len()
+        };
+        assert_eq!(samples(1e9, Duration::ZERO), 1);
+        // An eighth of it is five samples.
+        assert!(samples(1e7, Duration::from_millis(400)) > 1);
     }
 
     #[test]

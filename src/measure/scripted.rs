@@ -35,6 +35,8 @@ pub(super) struct Part {
     pub(super) wants_all: bool,
     /// Nanoseconds that its samples wait for a core, one after another; the rest wait for none.
     pub(super) waits: Vec<u64>,
+    /// How long a load takes by the real clock.
+    pub(super) loads_for: Duration,
     /// What the driver of its device counts as taken, one look after another.
     pub(super) taken: Vec<u64>,
 }
@@ -198,6 +200,7 @@ impl Peer for ScriptedPeer {
         let name = serde_json::to_value(ask).unwrap()["ask"].as_str().unwrap().to_string();
         let number = self.note(&name)?;
         if let Ask::Load { program, .. } = ask {
+            std::thread::sleep(self.part.loads_for);
             let mut loaded = self.loaded.borrow_mut();
             if self.part.wants_all && loaded.iter().any(|name| *name != self.name) {
                 return Err(Crash::new(CrashKind::OutOfMemory, "another has it all"));

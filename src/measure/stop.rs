@@ -39,8 +39,8 @@ impl Stopped {
 }
 
 impl Stop {
-    /// The rule for a start that took each contender so long to prepare: what is dear to begin is sampled for
-    /// [`Pace::OF_PREPARATION`] of that at the least. A training step of three seconds, a minute after it was asked for,
+    /// The rule for a start that took each contender so long to prepare, the mean of a group's: its budget is at least
+    /// [`Pace::OF_PREPARATION`] of that. A training step of three seconds, a minute after it was asked for,
     /// would have a single sample otherwise, and a run of five visits could not tell such steps apart.
     pub fn after(self, preparation: Nanos) -> Self {
         let budget = self.budget.0.max(Pace::OF_PREPARATION * preparation.0);

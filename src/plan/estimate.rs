@@ -34,7 +34,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Share of the time that a start took to prepare which its rounds may take beyond their usual budget.
+    /// The budget of a start's rounds as a share of the time that preparing it took, where that is more than the usual
+    /// budget.
     pub const OF_PREPARATION: f64 = 0.125;
 
     /// How many times fewer reference operations a visit may cost than the first: that one has checked the
