@@ -63,6 +63,9 @@ pub(crate) fn faulted() -> Vec<Case> {
 const LAYERS: &[&str] = &[
     "gemm m=150 n=1100 k=530",
     "gemm m=5 n=300 k=1030",
+    "gemm m=1157 n=33 k=67",
+    "gemm m=1157 n=33 k=67 trans=tn beta=1",
+    "gemm m=1157 n=50 k=19 trans=nt dtype=f16",
     "gemm m=64 n=64 k=64 b=parameter",
     "gemm m=64 n=48 k=80 b=parameter dtype=bf16",
     "gemm m=17 n=33 k=65 dtype=bf16 accumulate=same",

@@ -89,6 +89,15 @@ impl<'a, T> Parts<'a, T> {
         self.start.as_ptr()
     }
 
+    /// All elements.
+    ///
+    /// # Safety
+    /// Nobody writes any of them while the result is used.
+    pub unsafe fn whole(&self) -> &[T] {
+        // SAFETY: the slice is as long, and nobody writes it by this function's contract.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
     /// Writes one element.
     ///
     /// # Safety

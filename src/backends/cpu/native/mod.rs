@@ -97,7 +97,7 @@ struct Team {
 impl Team {
     /// Buffers of `lens` f32 for each thread.
     fn scratch(&self, lens: &[usize]) -> SharedScratch {
-        self.scratches.ask(lens)
+        self.scratches.ask(lens, 0)
     }
 
     /// Whether `bytes` are more than the last level of cache holds, as far as it is known.

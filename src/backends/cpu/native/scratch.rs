@@ -12,36 +12,59 @@ use std::sync::{Arc, Mutex, OnceLock};
 #[derive(Debug)]
 struct Common {
     threads: usize,
-    /// Largest length of each buffer so far.
-    lens: Mutex<Vec<usize>>,
-    made: OnceLock<TeamScratch>,
+    largest: Mutex<Lens>,
+    made: OnceLock<Made>,
     /// Somebody has told its bytes.
     counted: AtomicBool,
 }
 
+/// f32 elements of buffers.
+#[derive(Clone, Debug, Default)]
+struct Lens {
+    /// Of each thread's own.
+    each: Vec<usize>,
+    /// Of the one that a team has together.
+    together: usize,
+}
+
+impl Lens {
+    fn raise_to(&mut self, other: &Self) {
+        self.each.resize(self.each.len().max(other.each.len()), 0);
+        self.each.iter_mut().zip(&other.each).for_each(|(largest, len)| *largest = (*largest).max(*len));
+        self.together = self.together.max(other.together);
+    }
+}
+
+/// The memory.
+#[derive(Debug)]
+struct Made {
+    each: TeamScratch,
+    together: TeamScratch,
+}
+
 impl Common {
-    fn made(&self) -> Result<&TeamScratch, Fault> {
+    fn made(&self) -> Result<&Made, Fault> {
         if self.made.get().is_none() {
-            let lens = self.lens.lock().map(|lens| lens.clone()).unwrap_or_default();
-            let scratch = TeamScratch::new(self.threads, &lens)?;
+            let largest = self.largest.lock().map(|largest| largest.clone()).unwrap_or_default();
+            let each = TeamScratch::new(self.threads, &largest.each)?;
+            let together = TeamScratch::new(1, &[largest.together])?;
             if cfg!(debug_assertions) {
-                scratch.poison();
+                each.poison();
+                together.poison();
             }
             // Who comes second drops its own.
-            let _ = self.made.set(scratch);
+            let _ = self.made.set(Made { each, together });
         }
         self.made.get().ok_or_else(|| Fault::Library("no scratch was made".to_string()))
     }
 
     /// Asks for buffers of `lens`; no, where the memory is made already.
-    fn ask(&self, lens: &[usize]) -> bool {
-        let Ok(mut largest) = self.lens.lock() else { return false };
+    fn ask(&self, lens: &Lens) -> bool {
+        let Ok(mut largest) = self.largest.lock() else { return false };
         if self.made.get().is_some() {
             return false;
         }
-        let count = largest.len().max(lens.len());
-        largest.resize(count, 0);
-        largest.iter_mut().zip(lens).for_each(|(largest, len)| *largest = (*largest).max(*len));
+        largest.raise_to(lens);
         true
     }
 }
@@ -62,21 +85,22 @@ impl Scratches {
     fn common(threads: usize) -> Arc<Common> {
         Arc::new(Common {
             threads,
-            lens: Mutex::default(),
+            largest: Mutex::default(),
             made: OnceLock::new(),
             counted: AtomicBool::new(false),
         })
     }
 
-    /// Buffers of `lens` f32 for each thread.
-    pub(super) fn ask(&self, lens: &[usize]) -> SharedScratch {
+    /// Buffers of `each` f32 for each thread, and one of `together` for all.
+    pub(super) fn ask(&self, each: &[usize], together: usize) -> SharedScratch {
+        let lens = Lens { each: each.to_vec(), together };
         let mut current = self.current.borrow_mut();
         // What is in use belongs to a program that was loaded before.
-        if !current.ask(lens) {
+        if !current.ask(&lens) {
             *current = Self::common(self.threads);
-            current.ask(lens);
+            current.ask(&lens);
         }
-        SharedScratch { common: current.clone(), lens: lens.to_vec() }
+        SharedScratch { common: current.clone(), lens }
     }
 }
 
@@ -84,14 +108,15 @@ impl Scratches {
 #[derive(Debug)]
 pub(super) struct SharedScratch {
     common: Arc<Common>,
-    lens: Vec<usize>,
+    lens: Lens,
 }
 
 impl SharedScratch {
     /// Makes the memory if no step has yet; its bytes for the first who asks, so that they are counted once.
     pub(super) fn bytes(&self) -> Result<u64, Fault> {
         let made = self.common.made()?;
-        Ok(if self.common.counted.swap(true, Ordering::Relaxed) { 0 } else { made.bytes() })
+        let bytes = made.each.bytes() + made.together.bytes();
+        Ok(if self.common.counted.swap(true, Ordering::Relaxed) { 0 } else { bytes })
     }
 
     /// The first `N` buffers of `thread`, with any content; empty ones where there are fewer, or where the memory was
@@ -103,9 +128,21 @@ impl SharedScratch {
     pub(super) unsafe fn of<const N: usize>(&self, thread: usize) -> [&mut [f32]; N] {
         let Some(made) = self.common.made.get() else { return std::array::from_fn(|_| &mut [][..]) };
         // SAFETY: by this function's contract.
-        let buffers: [&mut [f32]; N] = unsafe { made.of(thread) };
-        let mut lens = self.lens.iter();
+        let buffers: [&mut [f32]; N] = unsafe { made.each.of(thread) };
+        let mut lens = self.lens.each.iter();
         buffers.map(|buffer| &mut buffer[..lens.next().copied().unwrap_or(0)])
+    }
+
+    /// The buffer that the team has together, with any content; an empty one where the memory was never made.
+    ///
+    /// # Safety
+    /// Nobody else asks for it while the result is used.
+    #[expect(clippy::mut_from_ref, reason = "steps run one after another, which is the contract")]
+    pub(super) unsafe fn together(&self) -> &mut [f32] {
+        let Some(made) = self.common.made.get() else { return &mut [] };
+        // SAFETY: by this function's contract.
+        let [buffer] = unsafe { made.together.of(0) };
+        &mut buffer[..self.lens.together]
     }
 }
 
@@ -116,8 +153,8 @@ mod tests {
     #[test]
     fn steps_of_a_load_share_what_the_largest_needs_and_loads_share_nothing() {
         let scratches = Scratches::new(2);
-        let [small, large] = [scratches.ask(&[16]), scratches.ask(&[8, 64])];
-        assert!(small.bytes().expect("there is memory") >= 2 * 4 * (16 + 64));
+        let [small, large] = [scratches.ask(&[16], 32), scratches.ask(&[8, 64], 0)];
+        assert!(small.bytes().expect("there is memory") >= 2 * 4 * (16 + 64) + 4 * 32);
         assert_eq!(large.bytes().expect("it is made"), 0, "counted already");
         // SAFETY: one after another.
         let [start, len] = unsafe { small.of::<1>(1) }.map(|x| [x.as_ptr() as usize, x.len()])[0];
@@ -125,7 +162,9 @@ mod tests {
         // SAFETY: one after another.
         let both: [[usize; 2]; 3] = unsafe { large.of(1) }.map(|x| [x.as_ptr() as usize, x.len()]);
         assert_eq!([both[0], [0, both[1][1]], [0, both[2][1]]], [[start, 8], [0, 64], [0, 0]]);
-        let next = scratches.ask(&[4]);
+        // SAFETY: one after another.
+        assert_eq!([&small, &large].map(|scratch| unsafe { scratch.together() }.len()), [32, 0]);
+        let next = scratches.ask(&[4], 0);
         assert!(next.bytes().expect("there is memory") > 0);
         // SAFETY: one after another.
         assert_ne!(unsafe { next.of::<1>(1) }[0].as_ptr() as usize, start);
@@ -133,8 +172,10 @@ mod tests {
 
     #[test]
     fn nothing_is_reached_before_it_is_made() {
-        let scratch = Scratches::new(1).ask(&[16]);
+        let scratch = Scratches::new(1).ask(&[16], 16);
         // SAFETY: one after another.
         assert!(unsafe { scratch.of::<2>(0) }.iter().all(|buffer| buffer.is_empty()));
+        // SAFETY: one after another.
+        assert!(unsafe { scratch.together() }.is_empty());
     }
 }

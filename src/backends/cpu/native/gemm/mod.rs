@@ -16,6 +16,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod together;
 mod transpose;
 mod words;
 #[cfg(target_arch = "x86_64")]
@@ -48,6 +49,7 @@ use half::{bf16, f16};
 use lanes::Lane;
 use output::Output;
 use std::ops::Range;
+use together::Rows;
 
 /// Rows and columns from which on a product is worth a transposed A: one tile of the other family has fewer.
 const WIDE_FROM: [usize; 2] = [16, 48];
@@ -192,9 +194,12 @@ impl Product {
         let wide = if pays { team.wide_engine() } else { None };
         let engine = wide.map_or_else(|| team.engine(LA::ARITHMETIC), Ok)?;
         let [a, b, rows] = engine.scratch_lens([m, n, k.div_ceil(LA::PER_WORD)]);
-        let scratch = team.scratch(&[a, if packs { 0 } else { b }, rows, D::sums([m, n])]);
-        let (run, pack) = (run::<A, LA, B, LB, D>, pack::<A, B, LB>);
-        let (team, packed) = (team.clone(), Vec::new());
+        let whole = together::words::<LB>(&engine, layout.dims, team.pool.threads()).filter(|_| !packs);
+        let (together, alone) = (whole.is_some(), !packs && whole.is_none());
+        let each = [a, if alone { b } else { 0 }, rows, D::sums([m, n])];
+        let scratch = team.scratches.ask(&each, whole.unwrap_or(0));
+        let run = if together { run_together::<A, LA, B, LB, D> } else { run::<A, LA, B, LB, D> };
+        let (pack, team, packed) = (pack::<A, B, LB>, team.clone(), Vec::new());
         Ok(Box::new(Self { team, layout, terms, engine, scratch, packs, packed, run, pack }))
     }
 }
@@ -290,6 +295,38 @@ fn run<A: Element + To<LA>, LA: Lane, B: Element + To<LB>, LB: Lane, D: Output>(
                 // SAFETY: the pool gives each thread its own number.
                 D::compute::<A, LA, B, LB>(engine, a, &b, &of, unsafe { scratch.of(me.id) });
             }
+        }
+    });
+}
+
+/// The product of a B that is laid out by the team, of which there is one.
+fn run_together<A: Element + To<LA>, LA: Lane, B: Element + To<LB>, LB: Lane, D: Output>(
+    product: &Product,
+    _: usize,
+    args: &[View],
+    outs: &mut [ViewMut],
+) {
+    let Product { team, layout, terms, engine, scratch, .. } = product;
+    let (GemmDims { m, n, k, .. }, extra) = (layout.dims, team.extra);
+    let matrix_a = Matrix { zero: terms.zeros[0], ..Matrix::new(args[0].slice::<A>(), layout.a) };
+    let matrix_b = Matrix { zero: terms.zeros[1], ..Matrix::new(args[1].slice::<B>(), layout.b) };
+    let c = args.get(2).map(View::slice::<D>);
+    let whole = Parts::new(outs[0].slice::<D>());
+    // SAFETY: steps run one after another.
+    let words = Parts::new(words_mut(unsafe { scratch.together() }));
+    let rows = Rows::new(m, engine.kernels.row_grain);
+    team.pool.run(&|me| {
+        // SAFETY: nobody has the words but this team, and it reads them behind the barrier.
+        unsafe { together::lay_out::<LB, B>(engine, matrix_b, [k, n], me, &words) };
+        me.barrier();
+        // SAFETY: as before.
+        let b = Right::<B>::Packed(unsafe { together::laid_out(engine, n, &words) });
+        let mine = rows.share(me);
+        let again = mine.start..(mine.start + extra.of(m / me.count)).min(mine.end);
+        for rows in [mine, again].into_iter().chain(rows.pieces()).filter(|rows| !rows.is_empty()) {
+            let of = Rectangle { layout, terms: *terms, batch: 0, rows, columns: 0..n, c, d: whole.start() };
+            // SAFETY: the pool gives each thread its own number.
+            D::compute::<A, LA, B, LB>(engine, matrix_a, &b, &of, unsafe { scratch.of(me.id) });
         }
     });
 }

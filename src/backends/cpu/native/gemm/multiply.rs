@@ -5,7 +5,7 @@ use super::factors::{Left, Panels, Right};
 use super::families::Kernels;
 use super::few::Few;
 use super::lanes::{Lane, To};
-use super::pack::{Columns, LINE, Lines, Matrix, Panel, Turned};
+use super::pack::{Beside, Columns, LINE, Lines, Matrix, Panel, Turned};
 use super::target::Target;
 use super::tile::{CHUNK, GROUP, Kernel, Tile};
 use super::words::{Arithmetic, Finish};
@@ -379,21 +379,20 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
     fn pack_a(&mut self, a: &Matrix<A>, down: &Range<usize>, depths: &Range<usize>) {
         let padded = depths.len().next_multiple_of(CHUNK);
         let (elements, lane) = (self.elements(depths), PhantomData::<LA>);
-        if !a.is_by_rows() && self.by_lines() {
+        if !a.is_by_rows() {
             let Kernels { most_rows, row_grain, .. } = self.engine.kernels;
-            let (a, rows, tile) = (*a, down.clone(), [most_rows, row_grain]);
+            let (a, rows, tile, by_lines) = (*a, down.clone(), [most_rows, row_grain], self.by_lines());
             let to = &mut self.a_pack[..down.len() * padded];
-            return self.engine.isa.run(Turned { a, rows, depths: elements, tile, to, lane });
+            return if by_lines {
+                self.engine.isa.run(Turned { a, rows, depths: elements, tile, to, lane });
+            } else {
+                self.engine.isa.run(Beside { a, rows, depths: elements, tile, to, lane });
+            };
         }
         for part in self.parts(down.len()) {
             let rows = down.start + part.start..down.start + part.end;
             let to = &mut self.a_pack[part.start * padded..part.end * padded];
-            if a.is_by_rows() {
-                self.engine.pack_rows::<LA, A>(*a, rows, &elements, to);
-            } else {
-                let (b, width, depths) = (a.transposed(), part.len(), elements.clone());
-                self.engine.isa.run(Panel { b, columns: rows, depths, width, to, lane });
-            }
+            self.engine.pack_rows::<LA, A>(*a, rows, &elements, to);
         }
     }
 

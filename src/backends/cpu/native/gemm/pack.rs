@@ -167,6 +167,83 @@ pub(super) struct Columns<'a, T, L> {
     pub(super) lane: std::marker::PhantomData<L>,
 }
 
+/// The same of A whose columns are contiguous, for all tiles of a block by columns: a stretch of
+/// depth after another, so that pages of A are met once for all tiles, and tiles two by two, so that each cache line is
+/// read once where both have 8 rows. On a Xeon with AVX-512, one core, f32 of 768 x 48 and depth 1024: 1.0 ms, and 3.1 tile
+/// by tile.
+pub(super) struct Beside<'a, T, L> {
+    pub(super) a: Matrix<'a, T>,
+    pub(super) rows: Range<usize>,
+    pub(super) depths: Range<usize>,
+    /// Most rows of a tile, and what they are cut by: as for [`parts_in`].
+    pub(super) tile: [usize; 2],
+    /// Tile after tile, each `[word of depth][row]`, as many words as whole chunks take.
+    pub(super) to: &'a mut [u32],
+    pub(super) lane: std::marker::PhantomData<L>,
+}
+
+impl<L: Lane, T: To<L>> Loops for Beside<'_, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { a, rows, depths, tile: [most, grain], to, lane } = self;
+        let step = CHUNK * L::PER_WORD;
+        let padded = depths.len().div_ceil(step) * CHUNK;
+        for (chunk, start) in depths.clone().step_by(step).enumerate() {
+            let depths = start..(start + step).min(depths.end);
+            let mut tiles = parts_in(rows.len(), most, grain);
+            while let Some(one) = tiles.next() {
+                let two = tiles.next().unwrap_or(one.end..one.end);
+                let columns = rows.start + one.start..rows.start + two.end;
+                let (of_one, of_two) = to[one.start * padded..].split_at_mut(one.len() * padded);
+                let words =
+                    |tile: &Range<usize>| chunk * CHUNK * tile.len()..(chunk + 1) * CHUNK * tile.len();
+                let to = [&mut of_one[words(&one)], &mut of_two[words(&two)]];
+                Two { a, columns, depths: depths.clone(), to, lane }.run::<V>();
+            }
+        }
+    }
+}
+
+/// Rows `columns` of A for two tiles, a chunk of each.
+struct Two<'a, T, L> {
+    a: Matrix<'a, T>,
+    columns: Range<usize>,
+    depths: Range<usize>,
+    to: [&'a mut [u32]; 2],
+    lane: std::marker::PhantomData<L>,
+}
+
+impl<L: Lane, T: To<L>> Loops for Two<'_, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { a, columns, depths, to: [one, two], lane } = self;
+        let (stride, zero) = (a.strides[1], a.zero);
+        let from = &a.data[depths.start * stride + columns.start..];
+        (CHUNK..2 * CHUNK).for_each(|depth| fetch_near(from.as_ptr().wrapping_add(depth * stride).cast()));
+        if L::PER_WORD == 1 && [one.len(), two.len()] == [FEW * CHUNK; 2] && depths.len() == CHUNK {
+            let (one, two) = (one.as_chunks_mut::<FEW>().0, two.as_chunks_mut::<FEW>().0);
+            for (depth, (one, two)) in one.iter_mut().zip(two).enumerate() {
+                let from = &from[depth * stride..][..2 * FEW];
+                for (number, (one, two)) in one.iter_mut().zip(two).enumerate() {
+                    (*one, *two) = (from[number].lane(zero).bits(), from[FEW + number].lane(zero).bits());
+                }
+            }
+            return;
+        }
+        let (b, middle) = (a.transposed(), columns.start + one.len() / CHUNK);
+        for (columns, to) in [(columns.start..middle, one), (middle..columns.end, two)] {
+            let width = columns.len();
+            if width > 0 {
+                Panel { b, columns, depths: depths.clone(), width, to, lane }.run::<V>();
+            }
+        }
+    }
+}
+
 /// Cache lines of a row between what is fetched and what is turned.
 const LINES_AHEAD: usize = 4;
 
