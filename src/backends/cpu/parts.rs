@@ -75,7 +75,8 @@ pub struct Parts<'a, T> {
     whole: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: the slice is reached through `part` alone, whose callers keep to disjoint ranges.
+// SAFETY: the slice is written through `part`, `write` and `start` alone, whose callers keep to disjoint elements, and
+// read through `whole` while nobody writes.
 unsafe impl<T: Send> Sync for Parts<'_, T> {}
 
 impl<'a, T> Parts<'a, T> {
@@ -93,7 +94,10 @@ impl<'a, T> Parts<'a, T> {
     ///
     /// # Safety
     /// Nobody writes any of them while the result is used.
-    pub unsafe fn whole(&self) -> &[T] {
+    pub unsafe fn whole(&self) -> &[T]
+    where
+        T: Sync,
+    {
         // SAFETY: the slice is as long, and nobody writes it by this function's contract.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }

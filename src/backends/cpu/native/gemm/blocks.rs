@@ -46,7 +46,8 @@ impl Blocks {
         Self::for_caches([SECOND, LAST], kernels)
     }
 
-    /// Where so many threads share the last cache. B is laid out by each, so its columns stay as they are.
+    /// Where so many threads share the last cache. B is laid out by each, but for large products, so its columns
+    /// stay as they are.
     pub(in super::super) fn shared_by(self, threads: usize) -> Self {
         Self { last: self.last / threads.max(1), ..self }
     }

@@ -299,7 +299,7 @@ fn run<A: Element + To<LA>, LA: Lane, B: Element + To<LB>, LB: Lane, D: Output>(
     });
 }
 
-/// The product of a B that is laid out by the team, of which there is one.
+/// The only product of a batch of one, whose B the team lays out together. Of extra work it does three quarters at most.
 fn run_together<A: Element + To<LA>, LA: Lane, B: Element + To<LB>, LB: Lane, D: Output>(
     product: &Product,
     _: usize,

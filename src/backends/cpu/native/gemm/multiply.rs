@@ -407,6 +407,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
         let width = self.engine.kernels.columns;
         match self.b {
             Right::Packed(Panels { words, columns: all, first, .. }) => {
+                debug_assert!(first.is_multiple_of(width), "a packed B from within a panel");
                 let at = depths.start * all + (first + columns.start) * depths.len();
                 Source { panel: words[at..].as_ptr(), raw: None, followed: true, sums: 0 }
             }

@@ -109,9 +109,11 @@ fn compute_narrow<A: Element + To<LA>, LA: Lane, B: To<LB>, LB: Lane, D: Float>(
 ) {
     let (alpha, beta) = (of.terms.alpha, of.terms.beta);
     let mut scratch = words([pack_a, pack_b, row_scratch]);
+    // A packed B goes on from whole panels only.
+    let most = SUMS / engine.kernels.columns * engine.kernels.columns;
     for down in parts(of.rows.len(), SUMS) {
-        for across in (0..of.columns.len()).step_by(SUMS) {
-            let across = across..(across + SUMS).min(of.columns.len());
+        for across in (0..of.columns.len()).step_by(most) {
+            let across = across..(across + most).min(of.columns.len());
             let target = Target::plain(sums.as_mut_ptr(), across.len(), alpha);
             let extents = [down.len(), across.len(), of.layout.dims.k];
             let (a, b) = (a.from(of.rows.start + down.start, 0), b.from(across.start));

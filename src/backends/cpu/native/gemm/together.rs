@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Rows of D for each thread from which on the copy is used often enough to wait for it: with 256, 512^3 took 1 to 8 in a
 /// hundred longer.
 const ROWS_EACH: usize = 384;
+/// Most columns for each row: so many have been measured. Without a copy, threads share what is wider by its columns.
+const COLUMNS_FOR_ROW: usize = 4;
 /// Most words of a copy: the memory that it costs stays small beside a model's.
 const MOST_WORDS: usize = 16 << 20;
 /// Words of depth that are laid out at once, panel after panel: so much of B's rows is read in their order.
@@ -28,14 +30,15 @@ pub(super) fn words<L: Lane>(engine: &Engine, dims: GemmDims, threads: usize) ->
     let GemmDims { batch, m, n, k, .. } = dims;
     let words = engine.words::<L>(k) * n.next_multiple_of(engine.kernels.columns);
     // Sums of the columns of bytes are not made here, and tile registers are fed by columns.
-    let pays = L::ARITHMETIC == Arithmetic::F32 && batch == 1 && threads > 1 && m >= threads * ROWS_EACH;
-    (pays && words <= MOST_WORDS).then_some(words)
+    let is_one = L::ARITHMETIC == Arithmetic::F32 && batch == 1 && threads > 1;
+    let pays = m >= threads * ROWS_EACH && n <= m * COLUMNS_FOR_ROW && words <= MOST_WORDS;
+    (is_one && pays).then_some(words)
 }
 
 /// Lays out this thread's part of B, `depth` by `columns`, as [`super::Packed`] does.
 ///
 /// # Safety
-/// Until all threads have done so, nobody else reads or writes `to`.
+/// Every thread of the team does so with the same arguments, and until all have, nobody else reads or writes `to`.
 pub(super) unsafe fn lay_out<L: Lane, T: To<L>>(
     engine: &Engine,
     b: Matrix<T>,
@@ -189,6 +192,8 @@ mod tests {
             (dims(2, 768, 100, 100), 2, false),
             (dims(1, 768, 100, 100), 3, false),
             (dims(1, 4096, 8192, 4096), 2, false),
+            (dims(1, 768, 3072, 100), 2, true),
+            (dims(1, 768, 3073, 100), 2, false),
         ] {
             assert_eq!(words::<f32>(&engine, dims, threads).is_some(), pays, "{dims:?} {threads}");
         }
