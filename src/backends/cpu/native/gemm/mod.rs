@@ -18,6 +18,7 @@ mod tests;
 mod tile;
 mod together;
 mod transpose;
+mod turned;
 mod words;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod words_x86;

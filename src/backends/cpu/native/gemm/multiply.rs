@@ -5,9 +5,10 @@ use super::factors::{Left, Panels, Right};
 use super::families::Kernels;
 use super::few::Few;
 use super::lanes::{Lane, To};
-use super::pack::{Beside, Columns, LINE, Lines, Matrix, Panel, Turned};
+use super::pack::{Columns, LINE, Lines, Matrix, Panel};
 use super::target::Target;
 use super::tile::{CHUNK, GROUP, Kernel, Tile};
+use super::turned::Turned;
 use super::words::{Arithmetic, Finish};
 use crate::backends::cpu::isa::Isa;
 use std::marker::PhantomData;
@@ -383,11 +384,7 @@ impl<LA: Lane, LB: Lane, A: To<LA>, B: To<LB>> Walk<'_, LA, LB, A, B> {
             let Kernels { most_rows, row_grain, .. } = self.engine.kernels;
             let (a, rows, tile, by_lines) = (*a, down.clone(), [most_rows, row_grain], self.by_lines());
             let to = &mut self.a_pack[..down.len() * padded];
-            return if by_lines {
-                self.engine.isa.run(Turned { a, rows, depths: elements, tile, to, lane });
-            } else {
-                self.engine.isa.run(Beside { a, rows, depths: elements, tile, to, lane });
-            };
+            return self.engine.isa.run(Turned { a, rows, depths: elements, tile, by_lines, to, lane });
         }
         for part in self.parts(down.len()) {
             let rows = down.start + part.start..down.start + part.end;
