@@ -69,7 +69,7 @@ impl Roofs {
         let usual = if self.is_device { None } else { self.arithmetic.get(&ProbeKind::Fma) };
         let unit = self.arithmetic.get(&probe).or(usual)?;
         let (_, bandwidth) = self.memory.iter().find(|level| work.bytes() <= level.0)?;
-        let (compute, memory) = (work.flops as f64 / unit, work.bytes() as f64 / bandwidth);
+        let (compute, memory) = (work.least_flops() as f64 / unit, work.bytes() as f64 / bandwidth);
         let limit = if compute > memory { Limit::Compute } else { Limit::Memory };
         Some((1e9 * compute.max(memory), limit))
     }

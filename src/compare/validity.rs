@@ -1,5 +1,6 @@
 //! May this record be trusted? Pure, so that a later policy can judge an old run again.
 
+use super::ceiling::counts_operations;
 use super::estimate::estimate_with;
 use super::share::share;
 use super::within::Noise;
@@ -295,8 +296,11 @@ impl Found {
 
     fn probe(&mut self, record: &Record, series: &Series, noise: &Noise) {
         let Some(share) = share(record, series, noise) else { return };
-        if share.centre > PROBE_LOW {
-            let percent = significant(share.centre * 100.0, 4);
+        // Of operations that nobody needs to do, none are held against the probe.
+        let least = share.centre * record.work.least_flops() as f64 / record.work.flops.max(1) as f64;
+        let reached = if series.probe.is_some_and(counts_operations) { least } else { share.centre };
+        if reached > PROBE_LOW {
+            let percent = significant(reached * 100.0, 4);
             let sentence = format!("it reached {percent} % of its probe: the probe is too low");
             self.add(Code::ProbeLow, sentence);
         }
@@ -380,6 +384,16 @@ mod tests {
         for (change, word, code) in cases {
             assert_eq!(judged(change), (word, vec![code]), "{code:?}");
         }
+    }
+
+    #[test]
+    fn operations_that_a_method_spares_are_not_held_against_the_probe() {
+        let fast = |record: &mut Record, spared| {
+            record.series[0].probe_rate = vec![2.6e11; 12];
+            record.work.spared = spared;
+        };
+        assert_eq!(judged(|record| fast(record, 0)), (Word::Suspect, vec![Code::ProbeLow]));
+        assert_eq!(judged(|record| fast(record, record.work.flops / 9 * 5)), (Word::Valid, vec![]));
     }
 
     #[test]

@@ -125,7 +125,7 @@ pub fn measured_cost(
 pub fn datasheet_seconds(device: &Device, work: Work, precision: &str) -> Option<f64> {
     let rate = device.rate(precision)?.value * 1e12;
     let bandwidth = device.bandwidth_gb_s.filter(|fact| fact.basis != Basis::Unverified)?.value * 1e9;
-    Some((work.flops as f64 / rate).max(work.bytes() as f64 / bandwidth))
+    Some((work.least_flops() as f64 / rate).max(work.bytes() as f64 / bandwidth))
 }
 
 /// What a unit would cost at the datasheet's peaks on every device of the catalogue with a price, by
@@ -196,8 +196,8 @@ mod tests {
     fn the_roofline_takes_the_slower_of_arithmetic_and_memory() {
         let catalog = Catalog::embedded().unwrap();
         let card = catalog.device("geforce-rtx-4090").unwrap();
-        let compute = Work { flops: 82_600_000_000_000, bytes_read: 1, bytes_written: 0 };
-        let memory = Work { flops: 1, bytes_read: 1_008_000_000_000, bytes_written: 0 };
+        let compute = Work { flops: 82_600_000_000_000, bytes_read: 1, bytes_written: 0, spared: 0 };
+        let memory = Work { flops: 1, bytes_read: 1_008_000_000_000, bytes_written: 0, spared: 0 };
         for work in [compute, memory] {
             assert!((datasheet_seconds(card, work, "f32").unwrap() - 1.0).abs() < 1e-9);
         }
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_datasheet_figure_never_calls_itself_measured() {
         let catalog = Catalog::embedded().unwrap();
-        let work = Work { flops: 1 << 40, bytes_read: 1 << 30, bytes_written: 0 };
+        let work = Work { flops: 1 << 40, bytes_read: 1 << 30, bytes_written: 0, spared: 0 };
         let kinds = datasheet_costs(&catalog, today(), &Assumptions::default(), work, "f32", ("step", 1.0));
         assert!(kinds.len() >= 4);
         for (kind, costs) in kinds {

@@ -1,7 +1,7 @@
 //! The gradients of a convolution, by its images and by its weights. That of its bias is a `channel_sum`, or a
 //! `column_sum` where channels stand last.
 
-use super::conv2d::{Conv2d, ConvDims, ImageLayout};
+use super::conv2d::{Conv2d, ConvDims, ImageLayout, neighbours};
 use super::expected::specs;
 use super::shapes::{ShapeError, Shapes, row};
 use super::sum::Sum;
@@ -109,6 +109,12 @@ impl Conv2dWeightGrad {
     }
 }
 
+/// The direct sums of a gradient, whose first argument is dy: each product of the forward pass is met once more.
+fn direct(op: &Conv2d, dims: &ConvDims, args: &[ValueSpec], outputs: &[ValueSpec]) -> Work {
+    let flops = (dims.depth() as u64).saturating_mul(args[0].elements() as u64).saturating_mul(2);
+    op.sparing(Work::of(flops, args, outputs), dims)
+}
+
 /// Number of an element of y within its image.
 fn at_y(layout: ImageLayout, dims: &ConvDims, channel: usize, row: usize, column: usize) -> usize {
     let [rows, columns] = dims.out_size;
@@ -118,10 +124,10 @@ fn at_y(layout: ImageLayout, dims: &ConvDims, channel: usize, row: usize, column
     }
 }
 
-/// Places of y and of the kernel, along `axis`, that meet in place `inside` of x.
-fn meetings(op: &Conv2d, dims: &ConvDims, axis: usize, inside: usize) -> Vec<(usize, usize)> {
+/// Places of y and of the kernel, along `axis`, that meet in place `inside` of x, which may be outside of it.
+fn meetings(op: &Conv2d, dims: &ConvDims, axis: usize, inside: isize) -> Vec<(usize, usize)> {
     let place = |offset: usize| {
-        let start = (inside + op.padding[axis]).checked_sub(offset)?;
+        let start = usize::try_from(inside + op.padding[axis].cast_signed() - offset.cast_signed()).ok()?;
         let place = start / op.stride[axis];
         let meets = start.is_multiple_of(op.stride[axis]) && place < dims.out_size[axis];
         meets.then_some((place, offset))
@@ -129,9 +135,10 @@ fn meetings(op: &Conv2d, dims: &ConvDims, axis: usize, inside: usize) -> Vec<(us
     (0..dims.kernel[axis]).filter_map(place).collect()
 }
 
-/// Off by as much as in `gemm`.
-fn summed(sum: Sum) -> Expected {
-    Expected::rounded(sum.value, DType::F32.roundoff() * sum.roundoffs(), sum.size, DType::F32)
+/// Off by as much as in `gemm`, or as the largest of some neighbours is.
+fn summed((sum, largest): (Sum, f64)) -> Expected {
+    let error = DType::F32.roundoff() * sum.roundoffs().max(8.0 * largest);
+    Expected::rounded(sum.value, error, largest, DType::F32)
 }
 
 impl Operation for Conv2dInputGrad {
@@ -145,11 +152,9 @@ impl Operation for Conv2dInputGrad {
         Ok(vec![ValueSpec::new(&shape, DType::F32)])
     }
 
-    // Those of the forward pass: each product of it is met once more.
     fn work(&self, args: &[ValueSpec]) -> Work {
-        let depth = self.dims(args).map_or(0, |dims| dims.depth() as u64);
-        let flops = depth.saturating_mul(args[0].elements() as u64).saturating_mul(2);
-        Work::of(flops, args, &self.outputs(args).unwrap_or_default())
+        let Ok(dims) = self.dims(args) else { return Work::default() };
+        direct(&self.forward(), &dims, args, &self.outputs(args).unwrap_or_default())
     }
 
     // A row of a plane, or of pixels.
@@ -181,11 +186,10 @@ impl Operation for Conv2dInputGrad {
             ImageLayout::Nchw => row(1, above % dims.channels),
             ImageLayout::Nhwc => 0..dims.channels,
         };
-        let down = meetings(&op, &dims, 0, line);
-        let mut expected = vec![];
-        for column in 0..dims.size[1] {
+        let near = neighbours(op.reach(&dims), [1, dims.size[1]], |[row, column]| {
+            let down = meetings(&op, &dims, 0, line.cast_signed() + row);
             let across = meetings(&op, &dims, 1, column);
-            for channel in channels.clone() {
+            let sum = |channel| {
                 let mut sum = Sum::default();
                 let meetings = down.iter().flat_map(|down| across.iter().map(move |across| (down, across)));
                 for (&(r, i), &(s, j)) in meetings {
@@ -196,10 +200,11 @@ impl Operation for Conv2dInputGrad {
                         sum.add(term);
                     }
                 }
-                expected.push(summed(sum));
-            }
-        }
-        vec![expected]
+                sum
+            };
+            channels.clone().map(sum).collect()
+        });
+        vec![near.into_iter().map(summed).collect()]
     }
 }
 
@@ -213,11 +218,9 @@ impl Operation for Conv2dWeightGrad {
         Ok(vec![ValueSpec::new(&[out, channels, kernel[0], kernel[1]], DType::F32)])
     }
 
-    // Those of the forward pass.
     fn work(&self, args: &[ValueSpec]) -> Work {
-        let depth = self.dims(args).map_or(0, |dims| dims.depth() as u64);
-        let flops = depth.saturating_mul(args[0].elements() as u64).saturating_mul(2);
-        Work::of(flops, args, &self.outputs(args).unwrap_or_default())
+        let Ok(dims) = self.dims(args) else { return Work::default() };
+        direct(&self.forward(), &dims, args, &self.outputs(args).unwrap_or_default())
     }
 
     // One kernel: of a channel of y and a channel of x.
@@ -250,8 +253,12 @@ impl Operation for Conv2dWeightGrad {
                     }
                 }
             }
-            summed(sum)
+            sum
         };
-        vec![(0..dims.kernel[0] * dims.kernel[1]).map(element).collect()]
+        let sums: Vec<Sum> = (0..dims.kernel[0] * dims.kernel[1]).map(element).collect();
+        let largest = sums.iter().map(|sum| sum.size).fold(0.0, f64::max);
+        // All of a kernel's elements come of the same products.
+        let near = |sum: &Sum| if op.reach(&dims) > 0 { largest } else { sum.size };
+        vec![sums.iter().map(|sum| summed((*sum, near(sum)))).collect()]
     }
 }

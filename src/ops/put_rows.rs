@@ -118,7 +118,7 @@ mod tests {
         let made: Vec<f64> =
             (0..6).flat_map(|unit| op.reference(&args, unit)).flatten().map(|x| x.value).collect();
         assert_eq!(made, [0.0, 1.0, 100.0, 101.0, 4.0, 5.0, 6.0, 7.0, 102.0, 103.0, 10.0, 11.0]);
-        assert_eq!(op.work(&[x, r]), Work { flops: 0, bytes_read: 16, bytes_written: 16 });
+        assert_eq!(op.work(&[x, r]), Work { flops: 0, bytes_read: 16, bytes_written: 16, spared: 0 });
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) fn measured() -> Record {
         build: "44556677".to_string(),
         host: "8899aabb".to_string(),
         started: "2026-11-23T12:00:00Z".to_string(),
-        work: Work { flops: 2 << 27, bytes_read: 2 << 20, bytes_written: 1 << 20 },
+        work: Work { flops: 2 << 27, bytes_read: 2 << 20, bytes_written: 1 << 20, spared: 0 },
         yields: Yield { unit: "PFLOP".to_string(), amount: 2.6e-7 },
         bytes: [(State::Batch, 2 << 20), (State::Activation, 1 << 20)].into_iter().collect(),
         identity: Some(Identity { name: "cutgpu".to_string(), threads: 2, ..Identity::default() }),

@@ -41,7 +41,8 @@ fn int(value: u64) -> Param {
 }
 
 fn gemm(case: &str, m: u64, n: u64, k: u64) -> Point {
-    let work = Work { flops: 2 * m * n * k, bytes_read: 4 * (m * k + k * n), bytes_written: 4 * m * n };
+    let work =
+        Work { flops: 2 * m * n * k, bytes_read: 4 * (m * k + k * n), bytes_written: 4 * m * n, spared: 0 };
     Point {
         suite: "quick",
         case: case.to_string(),
@@ -66,7 +67,7 @@ fn stream(case: &'static str, bytes: u64) -> Point {
         "triad" => (bytes / 3 * 2, bytes / 6, ProbeKind::Triad),
         _ => (bytes / 4 * 4, bytes, ProbeKind::Adam),
     };
-    let work = Work { flops, bytes_read: read, bytes_written: bytes - read.min(bytes - 1) };
+    let work = Work { flops, bytes_read: read, bytes_written: bytes - read.min(bytes - 1), spared: 0 };
     let states = match case {
         "adamw" => {
             vec![(State::Parameter, bytes / 4), (State::Gradient, bytes / 4), (State::Optimizer, bytes / 2)]
@@ -92,6 +93,7 @@ fn mlp(tokens: u64) -> Point {
         flops: 4 * tokens * width * hidden,
         bytes_read: weights + 4 * tokens * width,
         bytes_written: 4 * tokens * width,
+        spared: 0,
     };
     Point {
         suite: "quick",

@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn time_follows_work_noise_and_drift() {
-        let work = Work { flops: 100, bytes_read: 30, bytes_written: 20 };
+        let work = Work { flops: 100, bytes_read: 30, bytes_written: 20, spared: 0 };
         let plain = Behaviour { ns: 10.0, ns_per_flop: 0.5, ns_per_byte: 0.2, ..Behaviour::default() };
         let mut clock = Clock::new(&plain, work);
         assert_eq!((clock.execute(), clock.execute(), clock.now()), (70.0, 70.0, 140));

@@ -4,6 +4,7 @@
 use super::super::model::{Contest, Model};
 use super::super::scene::{Axis, Format, Numbers, Panel, Plot, Point, Roof, Scale, Scene, Series};
 use super::super::text;
+use super::share::spared;
 use super::source;
 use crate::compare::{Interval, counts_operations};
 use crate::measure::protocol::ProbeKind;
@@ -31,13 +32,17 @@ pub(super) fn roofline(model: &Model) -> Vec<Scene> {
             roof_text(&ceiling),
         ]);
     }
-    let about = "Each point is a contender at its best number of threads: arithmetic over time, against arithmetic \
+    let all: Vec<&Contest> = model.contests.iter().collect();
+    let about = format!(
+        "Each point is a contender at its best number of threads: arithmetic over time, against arithmetic \
                  over compulsory bytes (each input and output byte once). Lines are roofs that probes measured in the \
-                 same run. Programs whose data fits into a cache are left out unless arithmetic limits them.";
+                 same run. Programs whose data fits into a cache are left out unless arithmetic limits them.{}",
+        spared(&all)
+    );
     vec![Scene {
         name: "roofline".to_string(),
         finding: finding(model),
-        about: about.to_string(),
+        about,
         source: source(model),
         plot: Plot::Panels(panels),
         table,

@@ -37,7 +37,7 @@ mod tests {
             what: what.to_string(),
             steps: 1,
             ns,
-            work: Work { flops: 10, bytes_read: 20, bytes_written: 30 },
+            work: Work { flops: 10, bytes_read: 20, bytes_written: 30, spared: 0 },
             least_ns: Some(ns / 2.0),
             limit: Some(Limit::Memory),
         };
