@@ -39,6 +39,13 @@ fn bytes<B: Byte>(mut x: [__m256; 4], zero: i16) -> __m256i {
     }
 }
 
+/// Pairs of lanes 0, 2, 1, 3: shuffling goes by 128 bits, and leaves those of two registers in turn.
+#[inline(always)]
+fn in_pairs_of_pairs(x: __m256) -> __m256 {
+    // SAFETY: `Isa::run` has found AVX2.
+    unsafe { _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x))) }
+}
+
 impl Register for __m256 {}
 
 impl Vector for __m256 {
@@ -243,6 +250,24 @@ impl Vector for __m256 {
         }
     }
 
+    #[inline(always)]
+    fn evens(self, next: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX2.
+        unsafe { in_pairs_of_pairs(_mm256_shuffle_ps::<0b10_00_10_00>(self, next)) }
+    }
+    #[inline(always)]
+    fn odds(self, next: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX2.
+        unsafe { in_pairs_of_pairs(_mm256_shuffle_ps::<0b11_01_11_01>(self, next)) }
+    }
+    #[inline(always)]
+    fn interleave(self, other: Self) -> [Self; 2] {
+        // SAFETY: `Isa::run` has found AVX2.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(self, other), _mm256_unpackhi_ps(self, other));
+            [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+        }
+    }
     #[inline(always)]
     fn sum(self) -> f32 {
         // SAFETY: `Isa::run` has found AVX2.

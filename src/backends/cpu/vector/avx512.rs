@@ -255,6 +255,31 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
+    fn evens(self, next: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX-512.
+        unsafe {
+            let lanes = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+            _mm512_permutex2var_ps(self, lanes, next)
+        }
+    }
+    #[inline(always)]
+    fn odds(self, next: Self) -> Self {
+        // SAFETY: `Isa::run` has found AVX-512.
+        unsafe {
+            let lanes = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+            _mm512_permutex2var_ps(self, lanes, next)
+        }
+    }
+    #[inline(always)]
+    fn interleave(self, other: Self) -> [Self; 2] {
+        // SAFETY: `Isa::run` has found AVX-512.
+        unsafe {
+            let low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+            let high = _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+            [low, high].map(|lanes| _mm512_permutex2var_ps(self, lanes, other))
+        }
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         // SAFETY: `Isa::run` has found AVX-512.
         unsafe { _mm512_reduce_add_ps(self) }

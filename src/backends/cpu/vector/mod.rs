@@ -115,6 +115,13 @@ pub trait Vector: sealed::Register {
     /// Elements of `table` by the lowest 5 bits of each lane.
     fn look_up(self, table: &[f32; 32]) -> Self;
 
+    /// Lanes 0, 2, 4 and so on of this register and then of the next one.
+    fn evens(self, next: Self) -> Self;
+    /// Lanes 1, 3, 5 and so on of this register and then of the next one.
+    fn odds(self, next: Self) -> Self;
+    /// The lanes of this register and of the other in turn: what [`Self::evens`] and [`Self::odds`] take apart.
+    fn interleave(self, other: Self) -> [Self; 2];
+
     /// The sum of all lanes.
     fn sum(self) -> f32;
     /// The largest lane; may miss a NaN.

@@ -179,6 +179,20 @@ impl<const N: usize> Vector for Portable<N> {
     }
 
     #[inline(always)]
+    fn evens(self, next: Self) -> Self {
+        Self(std::array::from_fn(|lane| if 2 * lane < N { self.0[2 * lane] } else { next.0[2 * lane - N] }))
+    }
+    #[inline(always)]
+    fn odds(self, next: Self) -> Self {
+        let lane = |lane| if lane < N { self.0[lane] } else { next.0[lane - N] };
+        Self(std::array::from_fn(|number| lane(2 * number + 1)))
+    }
+    #[inline(always)]
+    fn interleave(self, other: Self) -> [Self; 2] {
+        let lane = |lane: usize| if lane.is_multiple_of(2) { self.0[lane / 2] } else { other.0[lane / 2] };
+        [0, N].map(|first| Self(std::array::from_fn(|number| lane(first + number))))
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         self.0.iter().sum()
     }

@@ -95,6 +95,41 @@ fn every_level_computes_what_single_numbers_do() {
     }
 }
 
+/// Two registers taken apart and put together again, one after another.
+struct Turns<'a>(&'a [f32], &'a mut Vec<f32>, &'a mut usize);
+
+impl Loops for Turns<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self(x, results, lanes) = self;
+        let (a, b) = (V::load(x), V::load(&x[V::LANES..]));
+        let [low, high] = a.evens(b).interleave(a.odds(b));
+        for part in [a.evens(b), a.odds(b), low, high] {
+            let mut whole = [0.0; MOST_LANES];
+            part.store(&mut whole);
+            results.extend(&whole[..V::LANES]);
+        }
+        *lanes = V::LANES;
+    }
+}
+
+#[test]
+fn lanes_are_taken_in_turn() {
+    let x: Vec<f32> = (0..2 * MOST_LANES).map(|lane| lane as f32).collect();
+    for isa in Isa::here() {
+        let (mut results, mut lanes) = (vec![], 0);
+        isa.run(Turns(&x, &mut results, &mut lanes));
+        let number = |at: usize| match at / lanes {
+            0 => 2 * at,
+            1 => 2 * (at - lanes) + 1,
+            _ => at - 2 * lanes,
+        };
+        let want: Vec<f32> = (0..4 * lanes).map(|at| number(at) as f32).collect();
+        assert_eq!(results, want, "{isa:?}");
+    }
+}
+
 struct Rounds<'a, T>(&'a [T], &'a mut [T]);
 
 impl<T: Float> Loops for Rounds<'_, T> {

@@ -10,6 +10,8 @@
 //! ```
 //! Either way y is written as it lies, and the weights too are read so where their channels come first.
 //!
+//! Kernels of 3 x 3 with many channels, which stand first, go another way: [`winograd`].
+//!
 //! A panel serves every row of tiles, so that making it weighs least where y has many channels: of VGG16's
 //! layers it is the first ones, with 64, that notice. There whole panels within one row of the image are copied by the place of the kernel alone; what crosses rows or sees padding is copied by a list of pieces.
 
@@ -19,6 +21,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod weight_grad;
+mod winograd;
 
 pub(super) use input_grad::prepare as prepare_input_grad;
 pub(super) use weight_grad::prepare as prepare_weight_grad;
@@ -38,6 +41,7 @@ use pixels::{Piece, Pixels};
 use rows::{Patches, Weights};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
+use winograd::Winograd;
 
 /// A convolution of some extents.
 #[derive(Clone, Debug)]
@@ -108,6 +112,9 @@ pub(super) fn prepare(
 ) -> Result<Box<dyn Kernel>, Unsupported> {
     let dims = op.dims(args).map_err(|error| Unsupported(error.to_string()))?;
     let geometry = Geometry { op: op.clone(), dims };
+    if winograd::pays(&geometry, packs) {
+        return Ok(Box::new(Winograd::new(team, &geometry, packs)?));
+    }
     // Lines of patches suit the other family alone.
     let wide = if op.layout == ImageLayout::Nchw { team.wide_engine() } else { None };
     let engine = wide.map_or_else(|| team.engine(Arithmetic::F32), Ok)?;

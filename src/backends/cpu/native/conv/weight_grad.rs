@@ -9,7 +9,7 @@ use super::super::Team;
 use super::super::gemm::{
     Arithmetic, CHUNK, Engine, Left, Made, Matrix, Right, Scratch, Target, portion, words_mut,
 };
-use super::{Geometry, rows};
+use super::{Geometry, rows, winograd};
 use crate::backends::cpu::buffer::{View, ViewMut};
 use crate::backends::cpu::loaded::Kernel;
 use crate::backends::cpu::native::scratch::SharedScratch;
@@ -148,6 +148,9 @@ pub(in super::super) fn prepare(
 ) -> Result<Box<dyn Kernel>, Unsupported> {
     let dims = op.dims(args).map_err(|error| Unsupported(error.to_string()))?;
     let geometry = Geometry { op: op.forward(), dims };
+    if winograd::weight_grad_pays(&geometry) {
+        return Ok(Box::new(winograd::WeightGrad::new(team, &geometry)?));
+    }
     let engine = team.engine(Arithmetic::F32)?;
     let product = product(&geometry, dims.out, dims.depth());
     let [a, b, rows] = engine.scratch_lens([product.m, product.n, product.k]);

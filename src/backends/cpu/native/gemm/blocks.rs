@@ -20,7 +20,7 @@ pub(in super::super) struct Blocks {
     /// Columns of B: a quarter of the last cache.
     pub(in super::super) columns: usize,
     /// Bytes of the second cache.
-    pub(super) second: usize,
+    pub(in super::super) second: usize,
     /// Bytes of the last cache that are one thread's.
     pub(super) last: usize,
 }
@@ -78,7 +78,7 @@ impl Blocks {
     }
 
     /// Words of depth of every block but the last.
-    pub(super) fn depth_step(&self, words: usize) -> usize {
+    pub(in super::super) fn depth_step(&self, words: usize) -> usize {
         words.div_ceil(words.div_ceil(self.depth).max(1)).next_multiple_of(CHUNK).max(CHUNK)
     }
 }

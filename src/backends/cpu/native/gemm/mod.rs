@@ -24,7 +24,7 @@ mod words;
 pub(super) mod words_x86;
 
 pub(super) use blocks::{Blocks, parts};
-pub(super) use factors::{Left, Made, Right};
+pub(super) use factors::{Left, Made, Panels, Right};
 pub(super) use families::{Kernels, kernels, wide_kernels};
 pub(super) use lanes::To;
 pub(super) use multiply::{Engine, Scratch};
