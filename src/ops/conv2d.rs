@@ -1,8 +1,9 @@
 //! Convolution of images, as convolutional networks have it: the kernel is not turned.
 
 use super::expected::specs;
+use super::filtering::{Window, met, sizes};
 use super::shapes::{ShapeError, Shapes, row};
-use super::sum::{Sum, dot};
+use super::sum::dot;
 use super::{Arg, Expected, Operation, Work};
 use crate::tensor::{DType, ValueSpec};
 use serde::{Deserialize, Serialize};
@@ -114,26 +115,13 @@ impl Conv2d {
     /// Row (axis 0) or column (axis 1) of x that element `offset` of the kernel sees where it makes element
     /// `place` of y; none in the padding.
     pub fn seen(&self, dims: &ConvDims, axis: usize, place: usize, offset: usize) -> Option<usize> {
-        self.seen_from(dims, axis, place.cast_signed(), offset)
-    }
-
-    /// The same of places before the first one, too.
-    fn seen_from(&self, dims: &ConvDims, axis: usize, place: isize, offset: usize) -> Option<usize> {
-        let padded = place * self.stride[axis].cast_signed() + offset.cast_signed();
-        let inside = padded - self.padding[axis].cast_signed();
-        usize::try_from(inside).ok().filter(|&inside| inside < dims.size[axis])
+        let padded = place * self.stride[axis] + offset;
+        padded.checked_sub(self.padding[axis]).filter(|&inside| inside < dims.size[axis])
     }
 
     /// Whether a method in use does without most of the products.
-    fn is_spared(&self, dims: &ConvDims) -> bool {
+    pub(super) fn is_spared(&self, dims: &ConvDims) -> bool {
         dims.kernel == [3, 3] && self.stride == [1, 1]
-    }
-
-    /// How many places away there are pixels whose products a pixel's error may be as large as. Minimal filtering makes
-    /// each of a tile's pixels from products of weights and of pixels of x that are a neighbour's, up to two rows and
-    /// columns away; these cancel, but for their rounding errors.
-    pub(super) fn reach(&self, dims: &ConvDims) -> isize {
-        if self.is_spared(dims) { 2 } else { 0 }
     }
 
     /// `work`, and what of it minimal filtering spares: F(2 x 2, 3 x 3) needs 16 products where the direct sums need 36
@@ -144,42 +132,18 @@ impl Conv2d {
     }
 
     /// What the kernel sees of an image at one place, in the order of the weights.
-    fn patch(&self, dims: &ConvDims, image: &[f64], place: [isize; 2], patch: &mut [f64]) {
+    fn patch(&self, dims: &ConvDims, image: &[f64], place: [usize; 2], patch: &mut [f64]) {
         let [rows, columns] = dims.kernel;
         for (channel, patch) in patch.chunks_exact_mut(rows * columns).enumerate() {
             for (i, patch) in patch.chunks_exact_mut(columns).enumerate() {
-                let row = self.seen_from(dims, 0, place[0], i);
+                let row = self.seen(dims, 0, place[0], i);
                 for (j, x) in patch.iter_mut().enumerate() {
-                    let seen = row.zip(self.seen_from(dims, 1, place[1], j));
+                    let seen = row.zip(self.seen(dims, 1, place[1], j));
                     *x = seen.map_or(0.0, |(row, column)| image[self.at(dims, channel, row, column)]);
                 }
             }
         }
     }
-}
-
-/// The sums that `sums` gives for each place of a rectangle of `size`, with the largest size of those of their kind up to
-/// `reach` rows and columns away, beyond the rectangle too.
-pub(super) fn neighbours(
-    reach: isize,
-    size: [usize; 2],
-    mut sums: impl FnMut([isize; 2]) -> Vec<Sum>,
-) -> Vec<(Sum, f64)> {
-    let [rows, columns] = size.map(usize::cast_signed);
-    let width = columns + 2 * reach;
-    let places =
-        (-reach..rows + reach).flat_map(|row| (-reach..columns + reach).map(move |column| [row, column]));
-    let all: Vec<Vec<Sum>> = places.map(&mut sums).collect();
-    let at = |row: isize, column: isize| &all[((row + reach) * width + column + reach).cast_unsigned()];
-    let mut found = vec![];
-    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-        for (kind, sum) in at(row, column).iter().enumerate() {
-            let near = (-reach..=reach).flat_map(|down| (-reach..=reach).map(move |across| (down, across)));
-            let sizes = near.map(|(down, across)| at(row + down, column + across)[kind].size);
-            found.push((*sum, sizes.fold(0.0, f64::max)));
-        }
-    }
-    found
 }
 
 impl ConvDims {
@@ -233,27 +197,37 @@ impl Operation for Conv2d {
         vec![row(dims.out_size[1] * channels, unit)]
     }
 
-    // A product of weights and patch, off by as much as in `gemm`; where products may be spared, by as much as the largest
-    // of the neighbours that `reach` tells.
+    // A product of weights and patch, off by as much as in `gemm`; where products may be spared, by as much as those are.
     fn reference(&self, args: &[Arg], unit: usize) -> Vec<Vec<Expected>> {
         let args_specs = specs(args);
         let Ok(dims) = self.dims(&args_specs) else { return vec![vec![]] };
         let ranges = self.reads(&args_specs, unit);
         let data: Vec<&[f64]> = args.iter().zip(ranges).map(|(arg, range)| arg.at(range)).collect();
         let (_, row_of_y, _) = self.unit(&dims, unit);
-        let mut patch = vec![0.0; dims.depth()];
-        let size = [1, dims.out_size[1]];
-        let near = neighbours(self.reach(&dims), size, |[row, column]| {
-            self.patch(&dims, data[0], [row_of_y.cast_signed() + row, column], &mut patch);
-            data[1].chunks_exact(dims.depth()).map(|weights| dot(&patch, weights)).collect()
+        let start = [row_of_y, 0].map(usize::cast_signed);
+        let seen = self.is_spared(&dims).then(|| Window {
+            start: [0, 1].map(|axis| start[axis] - self.padding[axis].cast_signed()),
+            columns: dims.out_size[1],
+            size: dims.size,
+            channels: dims.channels,
         });
-        let channels = data[1].len() / dims.depth();
-        let expected = near.into_iter().enumerate().map(|(number, (sum, largest))| {
-            let bias = data.get(2).map_or(0.0, |bias| bias[number % channels]);
-            let roundoffs = sum.roundoffs().max(8.0 * largest) + 8.0 * bias.abs();
-            let (error, scale) = (DType::F32.roundoff() * roundoffs, largest + bias.abs());
-            Expected::rounded(sum.value + bias, error, scale, DType::F32)
-        });
-        vec![expected.collect()]
+        let at = |channel, row, column| self.at(&dims, channel, row, column);
+        let largest =
+            seen.map(|window| window.largest(|channel, row, column| data[0][at(channel, row, column)]));
+        let kernels: Vec<Vec<f64>> =
+            data[1].chunks_exact(dims.depth()).map(|w| sizes(w, dims.kernel)).collect();
+        let (mut patch, mut expected) = (vec![0.0; dims.depth()], vec![]);
+        for column in 0..dims.out_size[1] {
+            self.patch(&dims, data[0], [row_of_y, column], &mut patch);
+            for (channel, weights) in data[1].chunks_exact(dims.depth()).enumerate() {
+                let sum = dot(&patch, weights);
+                let size = met(&sum, largest.as_deref(), column, &kernels[channel]);
+                let bias = data.get(2).map_or(0.0, |bias| bias[channel]);
+                let roundoffs = sum.roundoffs().max(8.0 * size) + 8.0 * bias.abs();
+                let (error, scale) = (DType::F32.roundoff() * roundoffs, size + bias.abs());
+                expected.push(Expected::rounded(sum.value + bias, error, scale, DType::F32));
+            }
+        }
+        vec![expected]
     }
 }

@@ -1,8 +1,9 @@
 //! The gradients of a convolution, by its images and by its weights. That of its bias is a `channel_sum`, or a
 //! `column_sum` where channels stand last.
 
-use super::conv2d::{Conv2d, ConvDims, ImageLayout, neighbours};
+use super::conv2d::{Conv2d, ConvDims, ImageLayout};
 use super::expected::specs;
+use super::filtering::{Window, met, sizes};
 use super::shapes::{ShapeError, Shapes, row};
 use super::sum::Sum;
 use super::{Arg, Expected, Operation, Work};
@@ -124,10 +125,10 @@ fn at_y(layout: ImageLayout, dims: &ConvDims, channel: usize, row: usize, column
     }
 }
 
-/// Places of y and of the kernel, along `axis`, that meet in place `inside` of x, which may be outside of it.
-fn meetings(op: &Conv2d, dims: &ConvDims, axis: usize, inside: isize) -> Vec<(usize, usize)> {
+/// Places of y and of the kernel, along `axis`, that meet in place `inside` of x.
+fn meetings(op: &Conv2d, dims: &ConvDims, axis: usize, inside: usize) -> Vec<(usize, usize)> {
     let place = |offset: usize| {
-        let start = usize::try_from(inside + op.padding[axis].cast_signed() - offset.cast_signed()).ok()?;
+        let start = (inside + op.padding[axis]).checked_sub(offset)?;
         let place = start / op.stride[axis];
         let meets = start.is_multiple_of(op.stride[axis]) && place < dims.out_size[axis];
         meets.then_some((place, offset))
@@ -135,10 +136,10 @@ fn meetings(op: &Conv2d, dims: &ConvDims, axis: usize, inside: isize) -> Vec<(us
     (0..dims.kernel[axis]).filter_map(place).collect()
 }
 
-/// Off by as much as in `gemm`, or as the largest of some neighbours is.
-fn summed((sum, largest): (Sum, f64)) -> Expected {
-    let error = DType::F32.roundoff() * sum.roundoffs().max(8.0 * largest);
-    Expected::rounded(sum.value, error, largest, DType::F32)
+/// Off by as much as in `gemm`, or as products of this size are.
+fn summed(sum: &Sum, size: f64) -> Expected {
+    let error = DType::F32.roundoff() * sum.roundoffs().max(8.0 * size);
+    Expected::rounded(sum.value, error, size, DType::F32)
 }
 
 impl Operation for Conv2dInputGrad {
@@ -186,10 +187,23 @@ impl Operation for Conv2dInputGrad {
             ImageLayout::Nchw => row(1, above % dims.channels),
             ImageLayout::Nhwc => 0..dims.channels,
         };
-        let near = neighbours(op.reach(&dims), [1, dims.size[1]], |[row, column]| {
-            let down = meetings(&op, &dims, 0, line.cast_signed() + row);
+        let down = meetings(&op, &dims, 0, line);
+        let start = [line, 0].map(usize::cast_signed);
+        let seen = op.is_spared(&dims).then(|| Window {
+            start: [0, 1].map(|axis| start[axis] + op.padding[axis].cast_signed() - 2),
+            columns: dims.size[1],
+            size: dims.out_size,
+            channels: dims.out,
+        });
+        let at = |out, row, column| dy[at_y(self.layout, &dims, out, row, column)];
+        let largest = seen.map(|window| window.largest(at));
+        let all = sizes(weights, dims.kernel);
+        let of_channel = |channel| all.iter().skip(channel).step_by(dims.channels).copied().collect();
+        let kernels: Vec<Vec<f64>> = channels.clone().map(of_channel).collect();
+        let mut expected = vec![];
+        for column in 0..dims.size[1] {
             let across = meetings(&op, &dims, 1, column);
-            let sum = |channel| {
+            for (channel, kernels) in channels.clone().zip(&kernels) {
                 let mut sum = Sum::default();
                 let meetings = down.iter().flat_map(|down| across.iter().map(move |across| (down, across)));
                 for (&(r, i), &(s, j)) in meetings {
@@ -200,11 +214,10 @@ impl Operation for Conv2dInputGrad {
                         sum.add(term);
                     }
                 }
-                sum
-            };
-            channels.clone().map(sum).collect()
-        });
-        vec![near.into_iter().map(summed).collect()]
+                expected.push(summed(&sum, met(&sum, largest.as_deref(), column, kernels)));
+            }
+        }
+        vec![expected]
     }
 }
 
@@ -257,8 +270,8 @@ impl Operation for Conv2dWeightGrad {
         };
         let sums: Vec<Sum> = (0..dims.kernel[0] * dims.kernel[1]).map(element).collect();
         let largest = sums.iter().map(|sum| sum.size).fold(0.0, f64::max);
-        // All of a kernel's elements come of the same products.
-        let near = |sum: &Sum| if op.reach(&dims) > 0 { largest } else { sum.size };
-        vec![sums.iter().map(|sum| summed((*sum, near(sum)))).collect()]
+        // All of a kernel's elements may come of the same products.
+        let size = |sum: &Sum| if op.is_spared(&dims) { largest } else { sum.size };
+        vec![sums.iter().map(|sum| summed(sum, size(sum))).collect()]
     }
 }

@@ -16,6 +16,7 @@ mod dequantize;
 mod dropout;
 mod embedding;
 mod expected;
+mod filtering;
 mod functions;
 mod gelu;
 mod gelu_grad;
