@@ -181,7 +181,7 @@ mod tests {
     fn what_cannot_be_read_says_what_to_do() {
         let one = tarred(&[("a/run.jsonl", &lines())]);
         let packed = gzipped(&one);
-        let newer = lines().replace("\"schema\":\"1.2\"", "\"schema\":\"2.0\"");
+        let newer = lines().replace("\"schema\":\"1.3\"", "\"schema\":\"2.0\"");
         for (bytes, says) in [
             (b"PK\x03\x04rest".to_vec(), "zip archives are not read; pack the run's folder with `tar"),
             (b"\x28\xb5\x2f\xfdrest".to_vec(), "zstd"),

@@ -40,7 +40,7 @@ use std::collections::BTreeMap;
 const LAST_VISIT: u32 = 1000;
 
 /// Version of the format: a newer minor is read, a newer major refused.
-pub const SCHEMA: &str = "1.2";
+pub const SCHEMA: &str = "1.3";
 
 /// One cell of one run: of one of its visits on a line of a file, of all of them after [`fold`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -294,7 +294,7 @@ mod tests {
     fn what_is_no_record_is_set_aside_with_its_line_number() {
         let good = line(&example::measured());
         let uneven = good.replace("\"steal_ns\":[0,", "\"steal_ns\":[");
-        let odd = good.replace("\"schema\":\"1.2\"", "\"schema\":\"one\"");
+        let odd = good.replace("\"schema\":\"1.3\"", "\"schema\":\"one\"");
         let negative = good.replace("\"probe_rate\":[3", "\"probe_rate\":[-3");
         let late = good.replace("\"visit\":0", "\"visit\":1001");
         for (bad, why) in [
@@ -316,9 +316,9 @@ mod tests {
     #[test]
     fn a_newer_minor_is_read_and_a_newer_major_refused() {
         let good = line(&example::measured());
-        let newer = good.replace("\"schema\":\"1.2\"", "\"schema\":\"1.7\",\"later\":{\"x\":[1]}");
+        let newer = good.replace("\"schema\":\"1.3\"", "\"schema\":\"1.7\",\"later\":{\"x\":[1]}");
         assert_eq!(read_text(newer.as_bytes()).unwrap().0.len(), 1);
-        for major in [good.replace("\"schema\":\"1.2\"", "\"schema\":\"2.0\""), "{\"schema\":\"7.1\"}".into()]
+        for major in [good.replace("\"schema\":\"1.3\"", "\"schema\":\"2.0\""), "{\"schema\":\"7.1\"}".into()]
         {
             let error = read_text(format!("{good}\n{major}").as_bytes()).unwrap_err().to_string();
             assert!(error.contains("line 2") && error.contains("newer cutgpu"), "{error}");

@@ -157,6 +157,7 @@ fn everything() -> Vec<Record> {
     let mut records = example::every_outcome();
     let full = &mut records[0];
     full.contender.twin = true;
+    full.work.spared = 1;
     full.conditions = Conditions {
         quota: Some(1.5),
         foreign: Reading::Value(0),
