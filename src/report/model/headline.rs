@@ -38,10 +38,25 @@ fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a
         .filter(|contest| contest.precision() == precision)
         .flat_map(|contest| contest.best.iter().map(move |entrant| (contest, entrant)))
         .filter(|(_, entrant)| entrant.is_sound() && entrant.rate.unit == unit)
-        .max_by(|(_, a), (_, b)| {
-            let order = |entrant: &Entrant| entrant.validity.word == Word::Valid;
-            order(a).cmp(&order(b)).then(a.rate.value.centre.total_cmp(&b.rate.value.centre))
+        .max_by(|a, b| {
+            // Operations that nobody had to do make no fast machine.
+            let order = |(contest, entrant): &(&Contest, &Entrant)| {
+                (contest.work.spared == 0, entrant.validity.word == Word::Valid)
+            };
+            order(a).cmp(&order(b)).then(a.1.rate.value.centre.total_cmp(&b.1.rate.value.centre))
         })
+}
+
+/// What a rate is of the measured peak, or why that says nothing.
+fn of_peak(
+    contest: &Contest,
+    entrant: &Entrant,
+    text: impl Fn(&compare::Interval) -> String,
+) -> Option<String> {
+    match contest.work.spared {
+        0 => entrant.share.as_ref().map(text),
+        _ => Some("counted as direct sums, of which less than half are needed".to_string()),
+    }
 }
 
 /// The fastest sound number at the largest footprint that was measured.
@@ -95,9 +110,10 @@ fn answer(best: Option<(&Contest, &Entrant)>, machines: &[Machine], tally: &Tall
     };
     let machine = machines.get(contest.machine).map_or("unknown", |machine| machine.name.as_str());
     let rate = text::interval_with_unit(&entrant.rate.value, entrant.rate.unit);
-    let share = entrant.share.map_or(String::new(), |share| {
-        format!(", {} of the peak measured beside it", text::interval_percent(&share))
+    let share = of_peak(contest, entrant, |share| {
+        format!("{} of the peak measured beside it", text::interval_percent(share))
     });
+    let share = share.map_or(String::new(), |share| format!(", {share}"));
     let doubt = match entrant.validity.word {
         Word::Valid => "",
         _ => " This number is suspect.",
@@ -180,9 +196,9 @@ fn rate_figure(label: &str, contest: &Contest, entrant: &Entrant) -> KeyFigure {
     let range = text::ends(&entrant.rate.value).map_or("no interval".to_string(), |_| {
         format!("{} (95 %)", text::interval_with_unit(&entrant.rate.value, entrant.rate.unit))
     });
-    let share = entrant
-        .share
-        .map_or(String::new(), |share| format!("; {} of the measured peak", text::percent(share.centre)));
+    let share =
+        of_peak(contest, entrant, |share| format!("{} of the measured peak", text::percent(share.centre)));
+    let share = share.map_or(String::new(), |share| format!("; {share}"));
     KeyFigure {
         value: text::with_unit(entrant.rate.value.centre, entrant.rate.unit),
         label: format!("{label}: {}, {}", contest.name(), entrant.name()),
