@@ -18,7 +18,6 @@ use crate::backends::cpu::parts::Parts;
 use crate::backends::cpu::pool::{Member, share};
 use crate::backends::cpu::vector::{MOST_LANES, Vector};
 use crate::backends::{Fault, Unsupported};
-use crate::ops::ImageLayout;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,12 +32,7 @@ const ROWS: usize = 64;
 
 /// Whether it takes less time than the direct sums.
 pub(in super::super) fn pays(geometry: &Geometry) -> bool {
-    let dims = &geometry.dims;
-    geometry.op.layout == ImageLayout::Nchw
-        && dims.kernel == [KERNEL; 2]
-        && geometry.op.stride == [1; 2]
-        && dims.channels.min(dims.out) >= CHANNELS
-        && dims.images * geometry.pixels() >= super::PIXELS
+    super::suits(geometry, CHANNELS, super::PIXELS)
 }
 
 /// What the threads share.
