@@ -181,6 +181,13 @@ pub struct Identity {
     pub notes: BTreeMap<String, String>,
 }
 
+/// Note of an identity: what products of f32 are made by, where that is not the unit of [`ProbeKind::Fma`], which is no
+/// ceiling for them then.
+pub const F32_UNIT: &str = "f32";
+
+/// Products of bf16 that one of f32 is made of, where it is: [`F32_UNIT`].
+pub const LIMB_PRODUCTS: u32 = 6;
+
 /// Note of an identity: why the device's own clock is not to be believed, in one sentence.
 pub const CLOCK_DOUBT: &str = "clock_doubt";
 

@@ -4,7 +4,7 @@ use super::libraries::Libraries;
 use super::select::Selection;
 use super::table::table;
 use super::{exit, look, signals, verify};
-use crate::backends::{DeviceKind, cuda_card, family_of};
+use crate::backends::{DeviceKind, F32_UNIT, Identity, cuda_card, family_of};
 use crate::compare::profile::{Balance, Limit, Roofs, Spent, by_op, steps};
 use crate::host::{self, plain};
 use crate::measure::evidence::Outcome;
@@ -131,10 +131,11 @@ fn is_right(
 }
 
 /// The roofs over a cell. Those of the processor stand over nothing that another device does.
-fn roofs(cell: &Cell, peaks: &Peaks) -> Roofs {
+fn roofs(cell: &Cell, identity: &Identity, peaks: &Peaks) -> Roofs {
     let Contender { backend, lane, .. } = &cell.contender;
     if family_of(backend).is_some_and(|family| family.kind() == DeviceKind::Cpu) {
-        return Roofs::of(peaks, lane.threads);
+        let roofs = Roofs::of(peaks, lane.threads);
+        return if identity.notes.contains_key(F32_UNIT) { roofs.with_limbs() } else { roofs };
     }
     let own = peaks.devices.iter().find(|device| device.backend == measured_by(backend));
     own.map_or_else(Roofs::default, |device| Roofs::of_device(&device.ceilings))
@@ -169,7 +170,7 @@ fn one(
             return Ok(None);
         }
     };
-    let roofs = roofs(cell, peaks);
+    let roofs = roofs(cell, &profile.identity, peaks);
     let steps = steps(&cell.program, &profile.steps_ns, &roofs);
     let balance = Balance::of(&profile.whole_ns, &profile.steps_ns);
     let shown = Shown { group, cell, profile, steps, balance };

@@ -2,7 +2,7 @@
 
 use super::estimate::{Centres, Interval, median, quantile};
 use super::noise::Prior;
-use crate::backends::Ceiling;
+use crate::backends::{Ceiling, LIMB_PRODUCTS};
 use crate::measure::peaks::Peaks;
 use crate::measure::probe::{card_unit, unit};
 use crate::measure::protocol::ProbeKind;
@@ -41,6 +41,15 @@ impl Roofs {
         }
         roofs.memory.sort_by_key(|level| level.0);
         roofs
+    }
+
+    /// For a backend that may make f32 of products of bf16: the higher of both roofs.
+    pub fn with_limbs(mut self) -> Self {
+        let limbs = self.arithmetic.get(&ProbeKind::Bf16).map(|rate| rate / f64::from(LIMB_PRODUCTS));
+        if let (Some(limbs), Some(f32)) = (limbs, self.arithmetic.get_mut(&ProbeKind::Fma)) {
+            *f32 = f32.max(limbs);
+        }
+        self
     }
 
     /// Those of a device with memory of its own, by the names of its ceilings.
@@ -267,6 +276,17 @@ mod tests {
         assert_eq!(steps[1].limit, Some(Limit::Memory));
         // 1229 ns at the roof took 25: then the roof is wrong.
         assert!(steps[1].is_above_roof() && steps[1].share().is_none() && !steps[0].is_above_roof());
+    }
+
+    #[test]
+    fn six_products_of_bf16_may_be_a_higher_roof_over_f32() {
+        let with = |bf16| {
+            let mut roofs = roofs();
+            roofs.arithmetic.insert(ProbeKind::Bf16, bf16);
+            roofs.with_limbs().arithmetic[&ProbeKind::Fma]
+        };
+        assert_eq!([with(5e11), with(12e11)], [1e11, 2e11]);
+        assert_eq!(roofs().with_limbs(), roofs());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::ceiling::counts_operations;
 use super::estimate::estimate_with;
 use super::share::share;
 use super::within::Noise;
-use crate::backends::{CLOCK_DOUBT, DeviceKind};
+use crate::backends::{CLOCK_DOUBT, DeviceKind, F32_UNIT, ProbeKind};
 use crate::record::{Outcome, Reading, Record, Series};
 use crate::suite::{Load, Scope};
 use crate::units::significant;
@@ -296,6 +296,11 @@ impl Found {
 
     fn probe(&mut self, record: &Record, series: &Series, noise: &Noise) {
         let Some(share) = share(record, series, noise) else { return };
+        let has_other_unit =
+            record.identity.as_ref().is_some_and(|identity| identity.notes.contains_key(F32_UNIT));
+        if series.probe == Some(ProbeKind::Fma) && has_other_unit {
+            return;
+        }
         // Of operations that nobody needs to do, none are held against the probe.
         let least = share.centre * record.work.least_flops() as f64 / record.work.flops.max(1) as f64;
         let reached = if series.probe.is_some_and(counts_operations) { least } else { share.centre };
@@ -394,6 +399,17 @@ mod tests {
         };
         assert_eq!(judged(|record| fast(record, 0)), (Word::Suspect, vec![Code::ProbeLow]));
         assert_eq!(judged(|record| fast(record, record.work.flops / 9 * 5)), (Word::Valid, vec![]));
+    }
+
+    #[test]
+    fn multiply_adds_are_no_ceiling_for_who_makes_f32_of_something_else() {
+        let fast = |record: &mut Record, note: &str| {
+            record.series[0].probe_rate = vec![2.6e11; 12];
+            let identity = record.identity.get_or_insert_default();
+            identity.notes.insert(note.to_string(), "tdpbf16ps (AMX)".to_string());
+        };
+        assert_eq!(judged(|record| fast(record, F32_UNIT)), (Word::Valid, vec![]));
+        assert_eq!(judged(|record| fast(record, "bf16")), (Word::Suspect, vec![Code::ProbeLow]));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::super::model::{Contest, Model};
 use super::super::scene::{Axis, Format, Numbers, Panel, Plot, Point, Roof, Scale, Scene, Series};
 use super::super::text;
-use super::share::spared;
+use super::share::may_be_above;
 use super::source;
 use crate::compare::{Interval, counts_operations};
 use crate::measure::protocol::ProbeKind;
@@ -37,7 +37,7 @@ pub(super) fn roofline(model: &Model) -> Vec<Scene> {
         "Each point is a contender at its best number of threads: arithmetic over time, against arithmetic \
                  over compulsory bytes (each input and output byte once). Lines are roofs that probes measured in the \
                  same run. Programs whose data fits into a cache are left out unless arithmetic limits them.{}",
-        spared(&all)
+        may_be_above(&all)
     );
     vec![Scene {
         name: "roofline".to_string(),

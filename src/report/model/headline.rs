@@ -47,13 +47,20 @@ fn best<'a>(contests: &'a [Contest], unit: &str, precision: &str) -> Option<(&'a
         })
 }
 
+/// A share above this is not one of the unit that the probe ran on.
+pub(in crate::report) const ABOVE: f64 = 1.01;
+
 /// What a rate is of the measured peak, or why that says nothing.
 fn of_peak(
     contest: &Contest,
     entrant: &Entrant,
     text: impl Fn(&compare::Interval) -> String,
 ) -> Option<String> {
+    let is_above = entrant.share.as_ref().is_some_and(|share| share.centre > ABOVE);
     match contest.work.spared {
+        0 if is_above && entrant.validity.word == Word::Valid => {
+            Some("more than multiply-adds reach, for it is made of products of bf16".to_string())
+        }
         0 => entrant.share.as_ref().map(text),
         _ => Some("counted as direct sums, of which less than half are needed".to_string()),
     }

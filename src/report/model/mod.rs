@@ -11,6 +11,7 @@ mod what_if;
 pub use crate::cost::MachinePrice;
 pub use build::build;
 pub(in crate::report) use contest::is_named;
+pub(in crate::report) use headline::ABOVE;
 pub use headline::{Headline, KeyFigure};
 pub use machine::Machine;
 pub use money::{MoneyView, WorkCost};

@@ -163,6 +163,10 @@ impl Library for Kernels {
         let told = [("isa", isa.name())].into_iter().chain(isa.narrow_instructions());
         let mut notes: BTreeMap<_, _> =
             told.map(|(note, text)| (note.to_string(), text.to_string())).collect();
+        if isa.has_tiles() {
+            let unit = "large products: tdpbf16ps (AMX), in three limbs of bf16; else multiply-adds";
+            notes.insert(F32_UNIT.to_string(), unit.to_string());
+        }
         let cores: Vec<String> = self.team.pool.cores().iter().map(usize::to_string).collect();
         if !cores.is_empty() {
             notes.insert("processors".to_string(), cores.join(","));

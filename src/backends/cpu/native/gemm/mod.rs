@@ -8,6 +8,8 @@ mod factors;
 mod families;
 mod few;
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod limbs;
 mod multiply;
 mod output;
 mod pack;
@@ -123,6 +125,12 @@ pub(super) fn prepare(
     if let Some(row) = gemv::prepare(team, op, args, layout).filter(|_| !packs || stays(team, &args[1], lane))
     {
         return row;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if (args[0].dtype, op.output) == (DType::F32, DType::F32)
+        && let Some(product) = limbs::Product::new(team, layout, terms)
+    {
+        return Ok(Box::new(product));
     }
     let part = (team, layout, terms, packs);
     match (args[0].dtype, op.output) {
