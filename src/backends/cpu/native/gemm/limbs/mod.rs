@@ -40,8 +40,8 @@ use tile::Session;
 
 /// Rows, columns and depth from which on limbs pay: splitting an element takes as long as multiplying it by 16 others.
 const LEAST: [usize; 3] = [TILE, TILE, ELEMENTS];
-/// Most rows and columns of a block: with their sums half of a second cache of 2 MiB.
-const MOST: [usize; 2] = [256, 384];
+/// Most rows and columns of a block: with their sums two thirds of a second cache of 2 MiB.
+const MOST: [usize; 2] = [512, 384];
 /// Elements of depth that are split at a time.
 const DEPTH: usize = 3 * ELEMENTS;
 

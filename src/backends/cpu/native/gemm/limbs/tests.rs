@@ -157,10 +157,10 @@ fn limbs_add_up_to_their_element_on_every_instruction_set() {
 fn blocks_are_whole_tiles_and_two_for_each_thread() {
     let dims = |batch, m, n| GemmDims { batch, m, n, k: 64, shared_b: false };
     for (dims, threads, want) in [
-        (dims(1, 1024, 768), 2, [256, 384]),
-        (dims(1, 1024, 768), 1, [256, 384]),
+        (dims(1, 1024, 768), 2, [512, 384]),
+        (dims(1, 1024, 768), 1, [512, 384]),
         (dims(1, 128, 768), 2, [128, 192]),
-        (dims(1, 257, 385), 1, [160, 224]),
+        (dims(1, 257, 385), 1, [288, 224]),
         (dims(96, 128, 128), 2, [128, 128]),
         (dims(1, 40, 40), 64, [32, 32]),
     ] {
