@@ -12,8 +12,9 @@
 //!
 //! D is cut into blocks whose sums stay in the second cache until all of their depth is done: the last cache and memory,
 //! which are slow beside these units, give each element once for a block, and take D once. Lines are few enough that a
-//! tile of A, one of B and one of sums are in the first cache together. On a Xeon with AMX and a busy neighbour, two threads:
-//! 1024 x 768 x 3072 at 0.56 to 0.58 TFLOP/s with a depth of 96, 0.39 to 0.41 with 128 or 192.
+//! tile of A, one of B and one of sums are in the first cache together. In a trial of these
+//! loops alone, on a Xeon with AMX and a busy neighbour, two threads, 1024 x 768 x 3072 ran at 0.50 TFLOP/s with a depth of 96
+//! and 0.40 with 128 or 192, all of them fetching ahead; that cost more than it gave, for it was 0.56 to 0.58 without.
 
 mod split;
 #[cfg(test)]
@@ -38,7 +39,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tile::Session;
 
-/// Rows, columns and depth from which on limbs pay: splitting an element takes as long as multiplying it by 16 others.
+/// Rows, columns and depth from which on limbs are used. By count of instructions splitting an element takes as long as
+/// multiplying it by 16 others; where they begin to pay was not measured below 128 rows.
 const LEAST: [usize; 3] = [TILE, TILE, ELEMENTS];
 /// Most rows and columns of a block: with their sums two thirds of a second cache of 2 MiB.
 const MOST: [usize; 2] = [512, 384];
