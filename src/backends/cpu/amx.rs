@@ -96,6 +96,23 @@ pub(super) unsafe fn add_bf16<const ROW: usize, const COLUMN: usize>() {
     }
 }
 
+/// Zeros for one of the registers of sums.
+///
+/// # Safety
+/// As the module.
+#[inline(always)]
+pub(super) unsafe fn clear_sum<const ROW: usize, const COLUMN: usize>() {
+    // SAFETY: by the module's contract.
+    unsafe {
+        match (ROW, COLUMN) {
+            (0, 0) => asm!("tilezero tmm0", out("tmm0") _, options(nomem, nostack, preserves_flags)),
+            (0, _) => asm!("tilezero tmm1", out("tmm1") _, options(nomem, nostack, preserves_flags)),
+            (_, 0) => asm!("tilezero tmm2", out("tmm2") _, options(nomem, nostack, preserves_flags)),
+            _ => asm!("tilezero tmm3", out("tmm3") _, options(nomem, nostack, preserves_flags)),
+        }
+    }
+}
+
 /// Zeros.
 ///
 /// # Safety
@@ -104,17 +121,32 @@ pub(super) unsafe fn add_bf16<const ROW: usize, const COLUMN: usize>() {
 pub(super) unsafe fn clear_sums() {
     // SAFETY: by the module's contract.
     unsafe {
-        asm!(
-            "tilezero tmm0",
-            "tilezero tmm1",
-            "tilezero tmm2",
-            "tilezero tmm3",
-            out("tmm0") _,
-            out("tmm1") _,
-            out("tmm2") _,
-            out("tmm3") _,
-            options(nomem, nostack, preserves_flags),
-        );
+        clear_sum::<0, 0>();
+        clear_sum::<0, 1>();
+        clear_sum::<1, 0>();
+        clear_sum::<1, 1>();
+    }
+}
+
+/// One register of sums, from the rows of all of them, `stride` words apart.
+///
+/// # Safety
+/// As the module.
+#[inline(always)]
+pub(super) unsafe fn load_sum<const ROW: usize, const COLUMN: usize>(from: *const u32, stride: usize) {
+    let (from, bytes) = (from.wrapping_add(ROW * SIDE * stride + COLUMN * SIDE), 4 * stride);
+    // SAFETY: by the module's contract: all rows of the register are there.
+    unsafe {
+        match (ROW, COLUMN) {
+            (0, 0) => asm!("tileloadd tmm0, [{0} + {1}]", in(reg) from, in(reg) bytes, out("tmm0") _,
+                options(readonly, nostack, preserves_flags)),
+            (0, _) => asm!("tileloadd tmm1, [{0} + {1}]", in(reg) from, in(reg) bytes, out("tmm1") _,
+                options(readonly, nostack, preserves_flags)),
+            (_, 0) => asm!("tileloadd tmm2, [{0} + {1}]", in(reg) from, in(reg) bytes, out("tmm2") _,
+                options(readonly, nostack, preserves_flags)),
+            _ => asm!("tileloadd tmm3, [{0} + {1}]", in(reg) from, in(reg) bytes, out("tmm3") _,
+                options(readonly, nostack, preserves_flags)),
+        }
     }
 }
 
@@ -124,22 +156,39 @@ pub(super) unsafe fn clear_sums() {
 /// As the module.
 #[inline(always)]
 pub(super) unsafe fn load_sums<const ROWS: usize, const COLUMNS: usize>(from: *const u32, stride: usize) {
-    let (below, bytes) = (from.wrapping_add(SIDE * stride), 4 * stride);
     // SAFETY: by the module's contract: all rows of the registers are there.
     unsafe {
-        asm!("tileloadd tmm0, [{0} + {1}]", in(reg) from, in(reg) bytes, out("tmm0") _,
-            options(readonly, nostack, preserves_flags));
+        load_sum::<0, 0>(from, stride);
         if COLUMNS == 2 {
-            asm!("tileloadd tmm1, [{0} + {1} + 64]", in(reg) from, in(reg) bytes, out("tmm1") _,
-                options(readonly, nostack, preserves_flags));
+            load_sum::<0, 1>(from, stride);
         }
         if ROWS == 2 {
-            asm!("tileloadd tmm2, [{0} + {1}]", in(reg) below, in(reg) bytes, out("tmm2") _,
-                options(readonly, nostack, preserves_flags));
+            load_sum::<1, 0>(from, stride);
         }
         if ROWS == 2 && COLUMNS == 2 {
-            asm!("tileloadd tmm3, [{0} + {1} + 64]", in(reg) below, in(reg) bytes, out("tmm3") _,
-                options(readonly, nostack, preserves_flags));
+            load_sum::<1, 1>(from, stride);
+        }
+    }
+}
+
+/// One register of sums, to the rows of all of them, `stride` words apart.
+///
+/// # Safety
+/// As the module.
+#[inline(always)]
+pub(super) unsafe fn store_sum<const ROW: usize, const COLUMN: usize>(to: *mut u32, stride: usize) {
+    let (to, bytes) = (to.wrapping_add(ROW * SIDE * stride + COLUMN * SIDE), 4 * stride);
+    // SAFETY: by the module's contract: all rows of the register are the caller's to write.
+    unsafe {
+        match (ROW, COLUMN) {
+            (0, 0) => asm!("tilestored [{0} + {1}], tmm0", in(reg) to, in(reg) bytes,
+                options(nostack, preserves_flags)),
+            (0, _) => asm!("tilestored [{0} + {1}], tmm1", in(reg) to, in(reg) bytes,
+                options(nostack, preserves_flags)),
+            (_, 0) => asm!("tilestored [{0} + {1}], tmm2", in(reg) to, in(reg) bytes,
+                options(nostack, preserves_flags)),
+            _ => asm!("tilestored [{0} + {1}], tmm3", in(reg) to, in(reg) bytes,
+                options(nostack, preserves_flags)),
         }
     }
 }
@@ -150,21 +199,17 @@ pub(super) unsafe fn load_sums<const ROWS: usize, const COLUMNS: usize>(from: *c
 /// As the module.
 #[inline(always)]
 pub(super) unsafe fn store_sums<const ROWS: usize, const COLUMNS: usize>(to: *mut u32, stride: usize) {
-    let (below, bytes) = (to.wrapping_add(SIDE * stride), 4 * stride);
     // SAFETY: by the module's contract: all rows of the registers are the caller's to write.
     unsafe {
-        asm!("tilestored [{0} + {1}], tmm0", in(reg) to, in(reg) bytes, options(nostack, preserves_flags));
+        store_sum::<0, 0>(to, stride);
         if COLUMNS == 2 {
-            asm!("tilestored [{0} + {1} + 64], tmm1", in(reg) to, in(reg) bytes,
-                options(nostack, preserves_flags));
+            store_sum::<0, 1>(to, stride);
         }
         if ROWS == 2 {
-            asm!("tilestored [{0} + {1}], tmm2", in(reg) below, in(reg) bytes,
-                options(nostack, preserves_flags));
+            store_sum::<1, 0>(to, stride);
         }
         if ROWS == 2 && COLUMNS == 2 {
-            asm!("tilestored [{0} + {1} + 64], tmm3", in(reg) below, in(reg) bytes,
-                options(nostack, preserves_flags));
+            store_sum::<1, 1>(to, stride);
         }
     }
 }
