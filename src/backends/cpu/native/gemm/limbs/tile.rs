@@ -34,36 +34,6 @@ impl Drop for Session {
     }
 }
 
-/// Where a tile's sums are, and those that are still in the registers.
-struct Exchange {
-    /// Null before the first tile.
-    before: *mut u32,
-    sums: *mut u32,
-    /// There are no sums yet.
-    is_first: bool,
-}
-
-impl Exchange {
-    /// Takes a register's sums where they belong and loads it with this tile's.
-    ///
-    /// # Safety
-    /// As [`amx`].
-    #[inline(always)]
-    unsafe fn run<const ROW: usize, const COLUMN: usize>(&self) {
-        // SAFETY: by this function's contract.
-        unsafe {
-            if !self.before.is_null() {
-                amx::store_sum::<ROW, COLUMN>(self.before, TILE);
-            }
-            if self.is_first {
-                amx::clear_sum::<ROW, COLUMN>();
-            } else {
-                amx::load_sum::<ROW, COLUMN>(self.sums, TILE);
-            }
-        }
-    }
-}
-
 /// Adds to `sums`, or begins them, `[tile of columns][tile of rows][32][32]`, the products of `lines` lines of as many tiles
 /// of A and of B.
 ///
@@ -73,28 +43,75 @@ impl Exchange {
 /// # Panics
 /// When a slice is shorter.
 pub(super) unsafe fn add(a: &[u32], b: &[u32], sums: &mut [f32], lines: usize, is_first: bool) {
-    let line = LIMBS * LIMB;
-    let (down, across) = (a.len() / (lines * line), b.len() / (lines * line));
-    assert!(sums.len() >= down * across * TILE * TILE);
-    let mut exchange = Exchange { before: std::ptr::null_mut(), sums: sums.as_mut_ptr().cast(), is_first };
-    // A panel of B stays in the first cache while tiles of A go by.
-    for b in b.chunks_exact(lines * line) {
-        for a in a.chunks_exact(lines * line) {
-            let mut next: *const u32 = exchange.sums.wrapping_add(TILE * TILE);
-            // SAFETY: by this function's contract; the sums are a tile's, and factors have whole lines.
-            unsafe {
-                let mut due = Some(&exchange);
-                for (a, b) in a.chunks_exact(line).zip(b.chunks_exact(line)) {
-                    Line { a: a.as_ptr(), b: b.as_ptr(), next: &mut next }.add(due.take());
-                }
-            }
-            exchange.before = exchange.sums;
-            exchange.sums = exchange.sums.wrapping_add(TILE * TILE);
+    let tile = lines * LIMBS * LIMB;
+    assert!(sums.len() >= a.len() / tile * (b.len() / tile) * TILE * TILE);
+    // SAFETY: by this function's contract.
+    unsafe {
+        if is_first {
+            add_tiles::<true>(a, b, sums, tile);
+        } else {
+            add_tiles::<false>(a, b, sums, tile);
         }
     }
-    if !exchange.before.is_null() {
-        // SAFETY: by this function's contract; these are the sums of the last tile.
-        unsafe { amx::store_sums::<2, 2>(exchange.before, TILE) };
+}
+
+/// The same for tiles of so many words, and sums that are there or that begin.
+///
+/// # Safety
+/// As [`amx`]; there is a tile of sums for each of A and of B.
+unsafe fn add_tiles<const FIRST: bool>(a: &[u32], b: &[u32], sums: &mut [f32], tile: usize) {
+    let line = LIMBS * LIMB;
+    let sums: *mut u32 = sums.as_mut_ptr().cast();
+    let mut exchange = Exchange::<FIRST> { before: sums, sums };
+    // SAFETY: by this function's contract.
+    unsafe {
+        // The first tile's sums are exchanged for themselves.
+        if FIRST {
+            amx::clear_sums();
+        } else {
+            amx::load_sums::<2, 2>(sums, TILE);
+        }
+        // A panel of B stays in the first cache while tiles of A go by.
+        for b in b.chunks_exact(tile) {
+            for a in a.chunks_exact(tile) {
+                let mut next: *const u32 = exchange.sums.wrapping_add(TILE * TILE);
+                let mut lines = a.chunks_exact(line).zip(b.chunks_exact(line));
+                if let Some((a, b)) = lines.next() {
+                    Line { a: a.as_ptr(), b: b.as_ptr(), next: &mut next }.add(Some(&exchange));
+                }
+                for (a, b) in lines {
+                    Line { a: a.as_ptr(), b: b.as_ptr(), next: &mut next }.add::<FIRST>(None);
+                }
+                exchange.before = exchange.sums;
+                exchange.sums = exchange.sums.wrapping_add(TILE * TILE);
+            }
+        }
+        amx::store_sums::<2, 2>(exchange.before, TILE);
+    }
+}
+
+/// Where the sums in the registers belong, and where those are that are next.
+struct Exchange<const FIRST: bool> {
+    before: *mut u32,
+    sums: *mut u32,
+}
+
+impl<const FIRST: bool> Exchange<FIRST> {
+    /// Takes a register's sums where they belong and loads it with the next ones, or begins them.
+    ///
+    /// # Safety
+    /// As [`amx`].
+    #[inline(always)]
+    unsafe fn run<const ROW: usize, const COLUMN: usize>(&self) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            amx::store_sum::<ROW, COLUMN>(self.before, TILE);
+            if FIRST {
+                amx::clear_sum::<ROW, COLUMN>();
+            } else {
+                amx::load_sum::<ROW, COLUMN>(self.sums, TILE);
+            }
+        }
     }
 }
 
@@ -112,17 +129,22 @@ impl Line<'_> {
     /// # Safety
     /// As [`amx`]; the line is there.
     #[inline(always)]
-    unsafe fn add(mut self, due: Option<&Exchange>) {
+    unsafe fn add<const FIRST: bool>(mut self, due: Option<&Exchange<FIRST>>) {
         // SAFETY: by this function's contract.
         unsafe {
             self.load_a::<0>(1);
+            self.load_b::<0>(3);
+            self.exchange::<0, 0, FIRST>(due);
             self.load_a::<1>(1);
-            self.with_b(3, due);
-            self.with_b(2, None);
-            self.with_b(1, None);
+            self.exchange::<1, 0, FIRST>(due);
+            self.load_b::<1>(3);
+            self.exchange::<0, 1, FIRST>(due);
+            self.exchange::<1, 1, FIRST>(due);
+            self.with_b(2);
+            self.with_b(1);
             self.with_a(3);
             self.with_a(2);
-            self.with_b(2, None);
+            self.with_b(2);
         }
     }
 
@@ -131,15 +153,15 @@ impl Line<'_> {
     /// # Safety
     /// As [`Line::add`].
     #[inline(always)]
-    unsafe fn with_b(&mut self, limb: usize, due: Option<&Exchange>) {
+    unsafe fn with_b(&mut self, limb: usize) {
         // SAFETY: by this function's contract.
         unsafe {
             self.load_b::<0>(limb);
-            self.product::<0, 0>(due);
-            self.product::<1, 0>(due);
+            self.product::<0, 0>();
+            self.product::<1, 0>();
             self.load_b::<1>(limb);
-            self.product::<0, 1>(due);
-            self.product::<1, 1>(due);
+            self.product::<0, 1>();
+            self.product::<1, 1>();
         }
     }
 
@@ -152,11 +174,11 @@ impl Line<'_> {
         // SAFETY: by this function's contract.
         unsafe {
             self.load_a::<0>(limb);
-            self.product::<0, 0>(None);
-            self.product::<0, 1>(None);
+            self.product::<0, 0>();
+            self.product::<0, 1>();
             self.load_a::<1>(limb);
-            self.product::<1, 0>(None);
-            self.product::<1, 1>(None);
+            self.product::<1, 0>();
+            self.product::<1, 1>();
         }
     }
 
@@ -176,17 +198,30 @@ impl Line<'_> {
         unsafe { amx::load_b::<COLUMN>(self.b.add((limb - 1) * LIMB + COLUMN * SIDE), 2 * LINE) }
     }
 
+    /// A product, of which the sums are exchanged before where that is due.
+    ///
     /// # Safety
     /// As [`Line::add`].
     #[inline(always)]
-    unsafe fn product<const ROW: usize, const COLUMN: usize>(&mut self, due: Option<&Exchange>) {
+    unsafe fn exchange<const ROW: usize, const COLUMN: usize, const FIRST: bool>(
+        &mut self,
+        due: Option<&Exchange<FIRST>>,
+    ) {
         // SAFETY: by this function's contract.
         unsafe {
             if let Some(exchange) = due {
                 exchange.run::<ROW, COLUMN>();
             }
-            amx::add_bf16::<ROW, COLUMN>();
+            self.product::<ROW, COLUMN>();
         }
+    }
+
+    /// # Safety
+    /// As [`Line::add`].
+    #[inline(always)]
+    unsafe fn product<const ROW: usize, const COLUMN: usize>(&mut self) {
+        // SAFETY: by this function's contract.
+        unsafe { amx::add_bf16::<ROW, COLUMN>() };
         fetch_near(self.next.cast());
         *self.next = self.next.wrapping_add(CHUNK);
     }
