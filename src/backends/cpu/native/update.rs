@@ -17,6 +17,10 @@ use half::{bf16, f16};
 
 /// Elements that a thread's run is a multiple of.
 const GRAIN: usize = 64;
+/// Elements between what is asked for and what is read: 2 KiB. Four streams that are also written are more than the
+/// processor's own fetching keeps up with: on a Xeon with two threads AdamW went from 48.8 to 52.8 GB/s, and neither half
+/// nor twice the distance gave as much.
+const AHEAD: usize = 512;
 
 /// What a step makes of a gradient and `N` streams of state, the parameters first.
 trait Rule<const N: usize>: Copy + Sync + 'static {
@@ -64,8 +68,10 @@ impl<R: Rule<N>, G: Float, const N: usize> Step<'_, R, G, N> {
         for at in (0..whole).step_by(V::LANES) {
             let mut state = [V::splat(0.0); N];
             for (value, stream) in state.iter_mut().zip(&streams) {
+                V::prefetch(stream.as_ptr().wrapping_add(at + AHEAD));
                 *value = V::load(&stream[at..]);
             }
+            V::prefetch(g.as_ptr().wrapping_add(at + AHEAD));
             let state = rule.updated(state, G::load(&g[at..]));
             for (value, stream) in state.into_iter().zip(&mut streams) {
                 value.store(&mut stream[at..]);
