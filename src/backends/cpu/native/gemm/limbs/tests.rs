@@ -3,9 +3,14 @@ use super::*;
 use crate::backends::cpu::isa::Isa;
 use crate::ops::GemmDims;
 
-/// The units, where this processor has them.
+/// The units, where this processor has them. What a test needs none for is asked of every instruction set in
+/// `six_products_of_limbs_are_the_product_on_every_instruction_set`.
 fn tiles() -> Option<Isa> {
-    Isa::here().find(|isa| isa.has_tiles())
+    let isa = Isa::here().find(|isa| isa.has_tiles());
+    if isa.is_none() {
+        eprintln!("skipped: this processor has no AMX");
+    }
+    isa
 }
 
 /// D of one product on one thread, cut into blocks.
@@ -131,6 +136,57 @@ fn what_is_no_number_or_very_large_goes_where_it_goes_in_f32() {
             };
             let got = d[row * n + column];
             assert!(got == want || got.is_nan() && want.is_nan(), "{row} {column}: {got}, not {want}");
+        }
+    }
+}
+
+/// What the units add up for a row of A and a column of B, from the words that they read.
+fn six_products(a: &[u32], b: &[u32], lines: usize, [row, column]: [usize; 2]) -> f64 {
+    let halves = |word: u32| [word << 16, word & 0xFFFF_0000].map(|half| f64::from(f32::from_bits(half)));
+    let [a, b] =
+        [(a, row), (b, column)].map(|(words, at)| &words[at / TILE * lines * LINE..][..lines * LINE]);
+    let mut sum = 0.0;
+    for (a, b) in a.chunks_exact(LINE).zip(b.chunks_exact(LINE)) {
+        for [limb_a, limb_b] in [[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [2, 0]] {
+            for word in 0..16 {
+                let a = halves(a[limb_a * LIMB + row % TILE * 16 + word]);
+                let b = halves(b[limb_b * LIMB + word * TILE + column % TILE]);
+                sum += a[0] * b[0] + a[1] * b[1];
+            }
+        }
+    }
+    sum
+}
+
+#[test]
+fn six_products_of_limbs_are_the_product_on_every_instruction_set() {
+    let numbers = |len: usize, step: u64| -> Vec<f32> {
+        (0..len as u64).map(|i| (i * step % 100_003) as f32 / 33_331.0 - 1.5).collect()
+    };
+    for [m, n, k] in [[1, 1, 1], [33, 31, 17], [47, 70, 96], [64, 16, 49]] {
+        let (a, b) = (numbers(m * k, 7919), numbers(k * n, 104_729));
+        let lines = k.div_ceil(ELEMENTS);
+        for (isa, by_rows) in Isa::here().flat_map(|isa| [true, false].map(|by_rows| (isa, by_rows))) {
+            let [a, b] = [
+                Matrix::new(&a, if by_rows { [k, 1] } else { [1, m] }),
+                Matrix::new(&b, if by_rows { [n, 1] } else { [1, k] }),
+            ];
+            let (mut to_a, mut to_b) = (vec![u32::MAX; len(m, k)], vec![u32::MAX; len(n, k)]);
+            isa.run(Left { a, rows: 0..m, depths: 0..k, to: &mut to_a });
+            isa.run(Right { b, columns: 0..n, depths: 0..k, to: &mut to_b });
+            for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
+                let of = |matrix: Matrix<f32>, at: [usize; 2]| {
+                    f64::from(matrix.data[at[0] * matrix.strides[0] + at[1] * matrix.strides[1]])
+                };
+                let terms = (0..k).map(|i| of(a, [row, i]) * of(b, [i, column]));
+                let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
+                let error = (six_products(&to_a, &to_b, lines, [row, column]) - sum).abs();
+                // What is left out: x2 y3, x3 y2 and x3 y3.
+                assert!(
+                    error <= 2f64.powi(-24) * 1.001 * size,
+                    "{isa:?} {m} {n} {k} {row} {column}: {error}"
+                );
+            }
         }
     }
 }
