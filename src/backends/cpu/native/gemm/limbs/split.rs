@@ -180,6 +180,10 @@ impl Loops for Right<'_> {
         if !columns.len().is_multiple_of(TILE) {
             to[columns.len() / TILE * tile..].fill(0);
         }
+        if !depths.len().is_multiple_of(ELEMENTS) {
+            // A has zeros there, but of numbers only zero times that is 0.
+            to.chunks_exact_mut(tile).for_each(|to| to[tile - LINE..].fill(0));
+        }
         let words = words_of(b.data);
         let place = |number: usize| number * SIDE / TILE * tile + number * SIDE % TILE;
         for (line, depth) in depths.clone().step_by(ELEMENTS).enumerate() {

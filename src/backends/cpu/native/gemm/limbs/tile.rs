@@ -4,9 +4,9 @@
 //! loaded just before it is needed: 14 loads go with 24 products of 16 cycles.
 //!
 //! Sums come from the second cache and go back there every few lines. Done at once, between one tile and the next, that
-//! cost a quarter of the time of the products (Xeon with AMX, two threads, blocks of 512 by 384, median of 80 runs: 0.81
-//! TFLOP/s of 1.11); so each register of sums is exchanged just before the first product that adds to it, and the next
-//! tile's are fetched into the first cache meanwhile (1.07).
+//! was a quarter of the time (these loops alone, two threads of a busy Xeon with AMX, blocks of 512 by 384 and three lines:
+//! 0.81 TFLOP/s, of 1.11 without any load or store); so each register of sums is exchanged just before the first product
+//! that adds to it, and the next tile's are fetched into the first cache meanwhile: 1.07.
 
 use super::super::tile::{CHUNK, fetch_near};
 use super::split::{LIMB, LIMBS, TILE};
@@ -44,7 +44,11 @@ impl Drop for Session {
 /// When a slice is shorter.
 pub(super) unsafe fn add(a: &[u32], b: &[u32], sums: &mut [f32], lines: usize, is_first: bool) {
     let tile = lines * LIMBS * LIMB;
-    assert!(sums.len() >= a.len() / tile * (b.len() / tile) * TILE * TILE);
+    let tiles = a.len() / tile * (b.len() / tile);
+    assert!(sums.len() >= tiles * TILE * TILE);
+    if tiles == 0 {
+        return;
+    }
     // SAFETY: by this function's contract.
     unsafe {
         if is_first {
@@ -58,7 +62,7 @@ pub(super) unsafe fn add(a: &[u32], b: &[u32], sums: &mut [f32], lines: usize, i
 /// The same for tiles of so many words, and sums that are there or that begin.
 ///
 /// # Safety
-/// As [`amx`]; there is a tile of sums for each of A and of B.
+/// As [`amx`]; there are tiles of A and of B, and one of sums for each two.
 unsafe fn add_tiles<const FIRST: bool>(a: &[u32], b: &[u32], sums: &mut [f32], tile: usize) {
     let line = LIMBS * LIMB;
     let sums: *mut u32 = sums.as_mut_ptr().cast();
@@ -100,7 +104,7 @@ impl<const FIRST: bool> Exchange<FIRST> {
     /// Takes a register's sums where they belong and loads it with the next ones, or begins them.
     ///
     /// # Safety
-    /// As [`amx`].
+    /// As [`amx`]; a tile of sums begins at each pointer.
     #[inline(always)]
     unsafe fn run<const ROW: usize, const COLUMN: usize>(&self) {
         // SAFETY: by this function's contract.
@@ -119,7 +123,7 @@ impl<const FIRST: bool> Exchange<FIRST> {
 struct Line<'a> {
     a: *const u32,
     b: *const u32,
-    /// What is fetched, a cache line with each product.
+    /// What is fetched, a cache line with each product: all sums of a tile with three lines, a part with fewer.
     next: &'a mut *const u32,
 }
 
@@ -134,12 +138,12 @@ impl Line<'_> {
         unsafe {
             self.load_a::<0>(1);
             self.load_b::<0>(3);
-            self.exchange::<0, 0, FIRST>(due);
+            self.first_product::<0, 0, FIRST>(due);
             self.load_a::<1>(1);
-            self.exchange::<1, 0, FIRST>(due);
+            self.first_product::<1, 0, FIRST>(due);
             self.load_b::<1>(3);
-            self.exchange::<0, 1, FIRST>(due);
-            self.exchange::<1, 1, FIRST>(due);
+            self.first_product::<0, 1, FIRST>(due);
+            self.first_product::<1, 1, FIRST>(due);
             self.with_b(2);
             self.with_b(1);
             self.with_a(3);
@@ -198,12 +202,12 @@ impl Line<'_> {
         unsafe { amx::load_b::<COLUMN>(self.b.add((limb - 1) * LIMB + COLUMN * SIDE), 2 * LINE) }
     }
 
-    /// A product, of which the sums are exchanged before where that is due.
+    /// Exchanges a register's sums where that is due, and adds a product to them.
     ///
     /// # Safety
     /// As [`Line::add`].
     #[inline(always)]
-    unsafe fn exchange<const ROW: usize, const COLUMN: usize, const FIRST: bool>(
+    unsafe fn first_product<const ROW: usize, const COLUMN: usize, const FIRST: bool>(
         &mut self,
         due: Option<&Exchange<FIRST>>,
     ) {
